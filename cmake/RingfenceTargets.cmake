@@ -1,0 +1,41 @@
+# ringfence_library(NAME SOURCES ... PUBLIC ... PRIVATE ...): a static library of ours, with our warnings.
+function(ringfence_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_link_libraries(${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} ringfence_flags)
+endfunction()
+
+# ringfence_program(NAME SOURCES ... LIBS ...): a program in build/<preset>/bin.
+function(ringfence_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_LIBS} ringfence_flags)
+endfunction()
+
+# ringfence_test(NAME SOURCES ... LIBS ... [ARGS ...] [TIMEOUT s]): a GoogleTest program, one CTest entry.
+function(ringfence_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LIBS;ARGS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_LIBS} GTest::gtest_main GTest::gmock ringfence_flags)
+  add_test(NAME ${name} COMMAND ${name} ${arg_ARGS} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# ringfence_fuzzer(NAME SOURCES ... LIBS ... CORPUS dir): with RINGFENCE_FUZZERS a libFuzzer program; always a
+# CTest entry that replays the corpus through the same entry point, so that a kept finding stays fixed.
+function(ringfence_fuzzer name)
+  cmake_parse_arguments(arg "" "CORPUS" "SOURCES;LIBS" ${ARGN})
+  if(RINGFENCE_FUZZERS)
+    add_executable(${name} ${arg_SOURCES})
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(${name} PRIVATE ${arg_LIBS} ringfence_flags)
+  endif()
+  add_executable(${name}_corpus ${arg_SOURCES} "${CMAKE_SOURCE_DIR}/tests/fuzz/replay_corpus.cc")
+  target_link_libraries(${name}_corpus PRIVATE ${arg_LIBS} ringfence_flags)
+  add_test(NAME ${name}_corpus COMMAND ${name}_corpus "${CMAKE_SOURCE_DIR}/${arg_CORPUS}")
+  set_tests_properties(${name}_corpus PROPERTIES TIMEOUT 60)
+endfunction()

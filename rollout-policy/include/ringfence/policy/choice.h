@@ -1,0 +1,42 @@
+// Which release a ring works on next (product.md, "How a release travels", 3).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "ringfence/policy/plan.h"
+#include "ringfence/policy/reason.h"
+#include "ringfence/policy/stage.h"
+
+namespace ringfence::policy {
+
+// A release of one channel as one tenant sees it.
+struct ReleaseProgress {
+  uint64_t serial = 0;
+  std::string version;
+  bool stopped = false;          // halted or recalled, for this tenant or for all
+  bool internal_passed = false;  // true also where there is no internal tenant, and for that tenant itself
+  absl::Duration healthy_age;    // time since publication during which enough hosts soaked healthy
+  absl::Duration age;            // time since publication
+  std::vector<bool> ring_passed;  // one per ring of the plan, in its order
+};
+
+struct Choice {
+  std::optional<uint64_t> serial;  // the release to work on
+  Reason reason = Reason::kNone;   // why there is none
+  // The earliest time at which time alone may change the answer; InfiniteFuture if only an event can.
+  absl::Time revisit_at = absl::InfiniteFuture();
+};
+
+// The k-th newest (k = effective lag) among the releases that are not stopped, passed the internal tenant and every
+// earlier ring whose effective lag is not larger, and are old enough. `releases` in rising serial order.
+// min_age is counted in healthy_age, except on a plan's first ring when `first_of_internal`, where nobody could soak
+// before it: there it is counted in age. With a pin, only the pinned version qualifies and lag is 0.
+Choice ChooseRelease(const Plan& plan, int ring, absl::string_view channel, absl::Span<const ReleaseProgress> releases,
+                     bool first_of_internal, absl::Time now);
+
+}  // namespace ringfence::policy

@@ -1,0 +1,36 @@
+// How many hosts may be exposed now: unproven exposures never exceed a budget that proven hosts pay for.
+// health-analysis.md, section 9; invariant 6.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace ringfence::policy {
+
+inline constexpr double kGamma = 1.0;
+
+// clamp(ceil(0.02·size), 1, 4)
+int64_t StartBudget(int64_t size);
+
+// One of the nested budgets: the release over all tenants, or a stage.
+struct Budget {
+  int64_t b0 = 1;
+  int64_t healthy = 0;   // H: proven and not taken back
+  int64_t unproven = 0;  // U: exposed and not (H, reverted, unused)
+};
+
+// max(b0, (b0 + gamma·H) / max(1, M_R/10))
+double Cap(int64_t b0, int64_t healthy, double m_r);
+
+// Whole exposures that may start now: the least over both budgets, the wave's room and this replica's grant; never
+// negative.
+int64_t Tokens(const Budget& release, const Budget& stage, double m_r, std::optional<int64_t> wave_room,
+               std::optional<int64_t> grant);
+
+// May another host of a cell be exposed? U_c < b0 + gamma·H_c, with b0 of the stage.
+bool CellIsOpen(int64_t unproven, int64_t b0, int64_t healthy);
+
+// Hosts that an ordered rollback may reach in a minute: max(10, 10 % of the set), rounded up.
+int64_t RollbackPerMinute(int64_t set_size);
+
+}  // namespace ringfence::policy

@@ -1,0 +1,57 @@
+// May this host have this release now? The same function serves the server that offers and the agent that refuses.
+// Yes, or why not and when next; and for people every gate between the host and the release, in order.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "ringfence/base/ids.h"
+#include "ringfence/policy/plan.h"
+#include "ringfence/policy/reason.h"
+#include "ringfence/policy/release.h"
+#include "ringfence/policy/stage.h"
+
+namespace ringfence::policy {
+
+// The lasting part: plan, ring, channel rule, targets, matrix. Depends on labels only, so it may be remembered per
+// (label set, plan revision, release).
+Reason LastingReason(const Plan& plan, const Labels& labels, const Release& release);
+
+// The passing part, of a host that has no lasting reason.
+struct Moment {
+  bool already_running = false;
+  bool quarantined = false;
+  bool reverting = false;
+  bool tenant_paused = false;
+  bool vendor_paused = false;
+  bool held = false;
+  bool halted = false;
+  bool recalled = false;
+  bool blind = false;
+  bool internal_passed = true;
+  bool ring_chose_it = true;              // the ring works on this release
+  Reason choice_reason = Reason::kNone;   // why the ring did not choose it, if it did not
+  StageState stage = StageState::kOpen;   // of the host's ring, for this release
+  absl::Time revisit_at = absl::InfiniteFuture();
+};
+
+struct GateAnswer {
+  Reason gate = Reason::kNone;  // the reason it would give when closed
+  bool open = false;
+  std::string detail;           // figures or names, for people
+  std::string opens_by;         // "time", "the tenant", "the vendor", "two persons of the vendor", "the host", "proof"
+  absl::Time next = absl::InfiniteFuture();
+};
+
+struct Eligibility {
+  Reason reason = Reason::kNone;  // the first closed gate; kNone: eligible
+  absl::Time next = absl::InfiniteFuture();
+  std::vector<GateAnswer> gates;  // in order, all of them
+  bool eligible() const { return reason == Reason::kNone; }
+};
+
+Eligibility Evaluate(const Plan& plan, const Labels& labels, const Release& release, const Moment& moment);
+
+}  // namespace ringfence::policy

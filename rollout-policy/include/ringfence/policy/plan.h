@@ -1,0 +1,127 @@
+// A tenant's update plan: which hosts take which releases, in which order, how fast, and what stops them.
+// This is the value the rest of the product works on; proto Plan is its wire form, YAML its human form.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "ringfence/policy/fault.h"
+#include "ringfence/policy/labels.h"
+#include "ringfence/policy/ppm.h"
+#include "ringfence/policy/selector.h"
+
+namespace ringfence::policy {
+
+enum class ChannelKind : uint8_t { kSensor = 1, kContent = 2 };
+
+enum class ChannelMode : uint8_t {
+  kFollow = 1,  // the ring order and lag decide
+  kPinned = 2,  // only the release with exactly `pinned_version`
+  kPaused = 3,  // nothing new
+};
+
+// How the tenant treats one channel. A channel that no rule names is never offered (channel_not_in_plan).
+struct ChannelRule {
+  std::string channel;  // slug
+  ChannelMode mode = ChannelMode::kFollow;
+  int lag = 0;                 // 0 = N, 1 = N-1, 2 = N-2; a ring's lag in this channel is the larger of this and its own
+  std::string pinned_version;  // with kPinned only
+
+  friend bool operator==(const ChannelRule&, const ChannelRule&) = default;
+};
+
+struct Wave {
+  Ppm share;                         // of the ring's members, cumulative over waves; the last is 1'000'000
+  std::optional<int64_t> max_hosts;  // a further cap on the hosts exposed in this ring by the end of the wave
+
+  friend bool operator==(const Wave&, const Wave&) = default;
+};
+
+struct Ring {
+  std::string name;  // slug, unique in the plan
+  Selector selector;
+  int lag = 0;  // 0, 1 or 2
+  std::vector<Wave> waves;
+  absl::Duration soak;                              // least healthy time in each wave; lengthened to kSoakFloor if shorter
+  absl::Duration min_age;                           // least healthy age of a release before it enters; zero is none
+  std::optional<int64_t> hosts_per_minute;          // most exposures in any minute in this ring
+
+  friend bool operator==(const Ring&, const Ring&) = default;
+};
+
+// At most `max_rate` of exposed hosts with a bad event in the window, judged from `min_count` distinct bad hosts on.
+struct RateGate {
+  Ppm max_rate;
+  int64_t min_count = 0;
+  absl::Duration window;
+
+  friend bool operator==(const RateGate&, const RateGate&) = default;
+};
+
+// At most `max_excess` more hosts silent (this many check-ins missed) than among hosts without the release.
+struct SilenceGate {
+  int missed_checkins = 0;
+  Ppm max_excess;
+  int64_t min_count = 0;
+  absl::Duration window;
+
+  friend bool operator==(const SilenceGate&, const SilenceGate&) = default;
+};
+
+enum class OnBreach : uint8_t { kHold = 1, kHalt = 2, kHaltAndRevert = 3 };
+
+struct SloGates {
+  std::optional<RateGate> crash;
+  std::optional<SilenceGate> silence;
+  std::optional<RateGate> degraded;
+  std::vector<std::string> cohort_keys;  // label keys whose every value is judged on its own; at most 16
+  OnBreach on_breach = OnBreach::kHaltAndRevert;
+
+  friend bool operator==(const SloGates&, const SloGates&) = default;
+};
+
+struct Plan {
+  std::string tenant;                // slug
+  std::vector<ChannelRule> channels;
+  std::vector<Ring> rings;           // in order; a host belongs to the first whose selector matches
+  SloGates gates;
+  std::optional<Ppm> urgent_soak_factor;             // urgent releases soak for this share of `soak`; unset: no faster
+  absl::Duration hold_revert_after = absl::Minutes(30);  // an undecided hold orders exposed hosts back after this
+
+  friend bool operator==(const Plan&, const Plan&) = default;
+};
+
+inline constexpr absl::Duration kSoakFloor = absl::Minutes(5);  // health-analysis.md 10, urgent column
+inline constexpr size_t kMaxRings = 32;
+inline constexpr size_t kMaxWaves = 16;
+inline constexpr size_t kMaxChannels = 32;
+inline constexpr size_t kMaxCohortKeys = 16;
+inline constexpr int kMaxLag = 2;
+
+// Every fault at once, each with its path; empty when the plan is legal. Total: any value of Plan may be passed.
+std::vector<Fault> Validate(const Plan& plan);
+
+// Legal but probably not meant: all lag and no ring to lead, one wave of 100 %, no gates, a lag ring before its leader, ...
+// One sentence each.
+std::vector<std::string> Warnings(const Plan& plan);
+
+// The index of the first ring whose selector matches, if any. The one definition of membership, for server and agent.
+std::optional<int> RingOf(const Plan& plan, const Labels& labels);
+
+// The rule for `channel`, or null.
+const ChannelRule* FindRule(const Plan& plan, absl::string_view channel);
+
+// The lag of a ring in a channel: the larger of the ring's and the rule's.
+int EffectiveLag(const Ring& ring, const ChannelRule& rule);
+
+// Soak of one wave of `ring` for a release: the plan's, shortened for urgent releases if the tenant opted in, and never
+// below kSoakFloor.
+absl::Duration EffectiveSoak(const Plan& plan, const Ring& ring, bool urgent);
+
+// Most hosts of `members` that may be exposed by the end of wave `wave` (product.md 4).
+int64_t WaveCap(const Ring& ring, int wave, int64_t members);
+
+}  // namespace ringfence::policy
