@@ -1,0 +1,42 @@
+#include "server/storage/rows.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace ringfence::storage {
+namespace {
+
+constexpr Outcome kOutcomes[] = {Outcome::kPending, Outcome::kConfirmed, Outcome::kCrashed, Outcome::kFailed,
+                                 Outcome::kSilent,  Outcome::kReverted,  Outcome::kRefused, Outcome::kUnused};
+
+}  // namespace
+
+const char* Name(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kPending:
+      return "pending";
+    case Outcome::kConfirmed:
+      return "confirmed";
+    case Outcome::kCrashed:
+      return "crashed";
+    case Outcome::kFailed:
+      return "failed";
+    case Outcome::kSilent:
+      return "silent";
+    case Outcome::kReverted:
+      return "reverted";
+    case Outcome::kRefused:
+      return "refused";
+    case Outcome::kUnused:
+      return "unused";
+  }
+  return "unknown";
+}
+
+absl::StatusOr<Outcome> ParseOutcome(absl::string_view name) {
+  for (const Outcome outcome : kOutcomes) {
+    if (name == Name(outcome)) return outcome;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("outcome: \"", name, "\" is not known"));
+}
+
+}  // namespace ringfence::storage

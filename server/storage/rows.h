@@ -1,0 +1,259 @@
+// What is durable, as values. One struct per table; the words are those of the SQL columns.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "ringfence/base/ids.h"
+#include "ringfence/policy/draw.h"
+#include "ringfence/policy/evidence.h"
+#include "ringfence/policy/labels.h"
+#include "ringfence/policy/plan.h"
+#include "ringfence/policy/release.h"
+#include "ringfence/policy/stage.h"
+
+namespace ringfence::storage {
+
+// What a host says it runs in one channel.
+struct Running {
+  std::string channel;
+  Digest digest;
+
+  friend bool operator==(const Running&, const Running&) = default;
+};
+
+struct EnrolTokenRow {
+  Digest token_hash;  // sha256 of the token; the token itself is never stored
+  std::string tenant;
+  std::string created_by;
+  absl::Time created_at;
+  absl::Time expires_at;
+};
+
+struct AgentRow {
+  AgentId agent;
+  std::string tenant;
+  Digest secret_hash;  // sha256 of the agent's secret
+  policy::Labels labels;
+  std::vector<Running> running;  // sorted by channel
+  std::string boot_id;
+  absl::Time enrolled_at;
+  absl::Time last_seen;  // flushed rarely; never evidence
+  bool deleted = false;  // its exposures stay
+
+  friend bool operator==(const AgentRow&, const AgentRow&) = default;
+};
+
+enum class ReleaseState : uint8_t { kPublished = 1, kRecalled = 2 };
+
+struct ReleaseRow {
+  policy::Release release;
+  RolloutId rollout = 0;  // given by the database at insert
+  ReleaseState state = ReleaseState::kPublished;
+  std::string published_by;
+  std::string rollout_secret;  // 32 random bytes: the key of the draw
+  absl::Duration healthy_age;  // time during which enough hosts soaked healthy (plans count min_age in it)
+
+  friend bool operator==(const ReleaseRow&, const ReleaseRow&) = default;
+};
+
+struct PlanRow {
+  policy::Plan plan;
+  int64_t revision = 0;  // from 1, without gaps, per tenant
+  std::string applied_by;
+  absl::Time applied_at;
+
+  friend bool operator==(const PlanRow&, const PlanRow&) = default;
+};
+
+struct StageRow {
+  StageId stage = 0;  // given by the database at insert
+  RolloutId rollout = 0;
+  std::string tenant;
+  std::string channel;
+  uint64_t serial = 0;
+  std::string ring;
+  int64_t plan_revision = 0;  // the revision whose waves and soak this stage follows
+  policy::StageState state = policy::StageState::kWaiting;
+  int wave = 0;
+  int64_t members = 0;  // counted when the wave opened
+  int64_t cap = 0;      // fixed when the wave opened
+  absl::Time wave_opened_at = absl::InfinitePast();
+  absl::Duration soaked;
+  std::string rule;  // which rule decided last, and its sentence
+  std::string why;
+  absl::Time created_at;
+
+  friend bool operator==(const StageRow&, const StageRow&) = default;
+};
+
+// Where a brake applies; an empty part or serial 0 means every. The five canonical scopes of an exposure are
+// {channel, serial}, {tenant}, {tenant, channel}, {tenant, channel, serial} and {tenant, channel, serial, ring}.
+struct Scope {
+  std::string tenant;
+  std::string channel;
+  uint64_t serial = 0;
+  std::string ring;
+
+  friend auto operator<=>(const Scope&, const Scope&) = default;
+};
+
+// The halt epoch of a scope and what is on it. Independent brakes: releasing one leaves the others.
+struct BrakeRow {
+  Scope scope;
+  int64_t epoch = 0;  // rises with every change
+  bool tenant_paused = false;
+  bool vendor_paused = false;
+  bool held = false;
+  bool halted = false;
+  bool reverting = false;  // exposed hosts in the scope are ordered back
+  bool recalled = false;
+  std::string rule;    // what put the latest brake on
+  std::string reason;  // its sentence
+  std::string actor;
+  absl::Time at;
+  std::string first_approver;  // the first of the two persons that a resume after a halt needs
+  absl::Time hold_revert_at = absl::InfiniteFuture();  // an undecided hold orders exposed hosts back then
+  double m_r_mark = 0;  // evidence at the last resume: the next hold needs a tenfold rise
+  double m_a_mark = 0;
+  absl::Time resumed_at = absl::InfinitePast();  // SLO windows restart here
+
+  bool Stops() const { return tenant_paused || vendor_paused || held || halted || recalled; }
+  friend bool operator==(const BrakeRow&, const BrakeRow&) = default;
+};
+
+enum class Outcome : uint8_t {
+  kPending = 1,
+  kConfirmed = 2,  // probation ended, heard on the attested digest, no crash
+  kCrashed = 3,
+  kFailed = 4,  // the agent reported that activation failed
+  kSilent = 5,
+  kReverted = 6,
+  kRefused = 7,  // the agent refused it
+  kUnused = 8,   // the lease ran out and the host was heard on its old digest
+};
+const char* Name(Outcome outcome);
+absl::StatusOr<Outcome> ParseOutcome(absl::string_view name);
+
+// One lease. Key: (tenant, channel, serial, agent, bucket): a retried commit of the same draw changes nothing.
+struct ExposureRow {
+  std::string tenant;
+  std::string channel;
+  uint64_t serial = 0;
+  AgentId agent;
+  uint64_t bucket = 0;  // replica epoch and bucket index of the draw
+  StageId stage = 0;
+  std::string ring;
+  int wave = 0;
+  absl::Time exposed_at;
+  absl::Time deadline;  // its probation ends
+  Digest previous;      // what it ran: its last-known-good; zero if nothing
+  double rho = 1, pi = 0, phi = 0;
+  std::vector<std::string> cells;  // "key=value" at the draw
+  bool activated = false;          // heard running the release
+  Outcome outcome = Outcome::kPending;
+  absl::Time outcome_at = absl::InfinitePast();
+
+  friend bool operator==(const ExposureRow&, const ExposureRow&) = default;
+};
+
+struct OutcomeUpdate {
+  std::string tenant;
+  std::string channel;
+  uint64_t serial = 0;
+  AgentId agent;
+  uint64_t bucket = 0;
+  bool activated = false;
+  Outcome outcome = Outcome::kPending;
+  absl::Time outcome_at;
+  absl::Time deadline;
+};
+
+// Evidence vectors of one replica; the newest version of each replica counts, their sum is the evidence.
+struct EvidenceRow {
+  std::string channel;
+  uint64_t serial = 0;
+  uint32_t replica = 0;
+  policy::HealthChannel health_channel = policy::HealthChannel::kSilence;
+  std::string cell;  // empty: the whole release
+  int64_t version = 0;
+  std::array<double, 6> r{};
+  std::array<double, 5> guard{};
+  int64_t bad_treated = 0, all_treated = 0, bad_control = 0, all_control = 0;
+
+  friend bool operator==(const EvidenceRow&, const EvidenceRow&) = default;
+};
+
+// A decision with its evidence, committed with its effect. Append-only.
+struct DecisionRow {
+  DecisionId id = 0;  // given by the database
+  absl::Time at;
+  std::string tenant;  // empty: all
+  std::string channel;
+  uint64_t serial = 0;
+  std::string ring;  // empty: all
+  StageId stage = 0;
+  std::string action;    // open_wave, pass_ring, vacant, hold, halt, revert, pause, resume, recall, publish, refuse, ...
+  std::string rule;      // which rule decided: soak, gate_silence, test_r, guard_a, operator, ...
+  std::string actor;     // "server" or the person
+  std::string why;       // one sentence
+  std::string cohort;    // "os=xp-sp3" where one is named
+  std::string evidence;  // JSON object: the figures the rule saw
+
+  friend bool operator==(const DecisionRow&, const DecisionRow&) = default;
+};
+
+// Who did what to the configuration of the fleet. Append-only.
+struct AuditRow {
+  int64_t id = 0;  // given by the database
+  absl::Time at;
+  std::string person;
+  std::string role;
+  std::string tenant;  // empty: none or all
+  std::string act;     // "plan.apply", "rollout.halt", ...
+  std::string target;
+  std::string reason;
+  std::string before;  // text or JSON, may be empty
+  std::string after;
+  std::string request_id;
+
+  friend bool operator==(const AuditRow&, const AuditRow&) = default;
+};
+
+// A digest that a host reverted from: it is not offered there again.
+struct QuarantineRow {
+  std::string tenant;
+  AgentId agent;
+  Digest digest;
+  absl::Time at;
+  std::string reason;
+
+  friend bool operator==(const QuarantineRow&, const QuarantineRow&) = default;
+};
+
+// The remembered answer of a mutation, so that a retry gets the same one.
+struct RequestRow {
+  std::string request_id;  // 1 to 64 bytes
+  std::string person;
+  std::string method;
+  Digest fingerprint;  // sha256 of the request; the same id with another request is an error
+  std::string response;
+  absl::Time at;
+
+  friend bool operator==(const RequestRow&, const RequestRow&) = default;
+};
+
+// An agent's event, unique by (agent, boot_id, seq).
+struct EventKey {
+  AgentId agent;
+  std::string boot_id;
+  uint64_t seq = 0;
+
+  friend auto operator<=>(const EventKey&, const EventKey&) = default;
+};
+
+}  // namespace ringfence::storage

@@ -1,0 +1,146 @@
+// Durable state as a transaction function. The memory and the PostgreSQL implementation pass one contract suite
+// (tests/storage). The Transaction is made of small interfaces, one per part of the product.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/storage/rows.h"
+
+namespace ringfence::storage {
+
+// Agents and what they said.
+class FleetTable {
+ public:
+  virtual ~FleetTable() = default;
+  virtual absl::Status PutEnrolToken(const EnrolTokenRow& token) = 0;
+  // Removes and returns the token: it can be used once. NotFound when unknown, used or expired at `now`.
+  virtual absl::StatusOr<EnrolTokenRow> TakeEnrolToken(const Digest& token_hash, absl::Time now) = 0;
+  // Inserts, or replaces by agent id. An agent's tenant never changes: FailedPrecondition when it would.
+  virtual absl::Status PutAgents(absl::Span<const AgentRow> agents) = 0;
+  virtual absl::StatusOr<AgentRow> Agent(const AgentId& agent) = 0;  // NotFound; deleted ones are found
+  // Every agent, deleted ones too, in any order.
+  virtual absl::Status ForEachAgent(absl::FunctionRef<void(const AgentRow&)> visit) = 0;
+  virtual absl::Status PutQuarantines(absl::Span<const QuarantineRow> rows) = 0;  // idempotent
+  virtual absl::Status ForEachQuarantine(absl::FunctionRef<void(const QuarantineRow&)> visit) = 0;
+  // Remembers the events and returns, for each, whether it was new.
+  virtual absl::StatusOr<std::vector<bool>> RememberEvents(absl::Span<const EventKey> events, absl::Time now) = 0;
+  virtual absl::Status ForgetEventsBefore(absl::Time cutoff) = 0;
+};
+
+// Releases and their bytes.
+class ReleaseTable {
+ public:
+  virtual ~ReleaseTable() = default;
+  // Gives the row its rollout id. AlreadyExists when (channel, serial) or (channel, digest) exists.
+  virtual absl::StatusOr<RolloutId> InsertRelease(const ReleaseRow& row) = 0;
+  virtual absl::StatusOr<std::vector<ReleaseRow>> Releases() = 0;  // by channel, then rising serial
+  virtual absl::Status SetReleaseState(const std::string& channel, uint64_t serial, ReleaseState state) = 0;  // NotFound
+  virtual absl::Status SetHealthyAge(const std::string& channel, uint64_t serial, absl::Duration age) = 0;    // NotFound
+  // Content-addressed chunks of at most 1 MiB, numbered from 0. Idempotent.
+  virtual absl::Status PutArtifactChunk(const Digest& artifact, int64_t chunk, absl::string_view bytes) = 0;
+  virtual absl::StatusOr<std::string> ArtifactChunk(const Digest& artifact, int64_t chunk) = 0;  // NotFound
+};
+
+// Plans, append-only.
+class PlanTable {
+ public:
+  virtual ~PlanTable() = default;
+  // Aborted unless row.revision is the newest of the tenant plus one (optimistic lock).
+  virtual absl::Status InsertPlan(const PlanRow& row) = 0;
+  virtual absl::StatusOr<std::vector<PlanRow>> NewestPlans() = 0;                           // one per tenant, by tenant
+  virtual absl::StatusOr<std::vector<PlanRow>> PlanHistory(const std::string& tenant) = 0;  // newest first
+};
+
+// Stages, brakes, exposures, evidence: the journey of a release.
+class RolloutTable {
+ public:
+  virtual ~RolloutTable() = default;
+  // AlreadyExists: same tenant, channel, serial, ring.
+  virtual absl::StatusOr<StageId> InsertStage(const StageRow& row) = 0;
+  virtual absl::Status UpdateStages(absl::Span<const StageRow> rows) = 0;  // by stage id; NotFound
+  virtual absl::StatusOr<std::vector<StageRow>> Stages() = 0;              // by id
+
+  // Makes rows with epoch 0 for scopes that have none, so that they can be locked.
+  virtual absl::Status EnsureBrakes(absl::Span<const Scope> scopes) = 0;
+  // The rows of these scopes, locked FOR SHARE until the transaction ends: nobody changes a brake in between.
+  // A scope without a row is missing from the answer.
+  virtual absl::StatusOr<std::vector<BrakeRow>> LockBrakesShared(absl::Span<const Scope> scopes) = 0;
+  // The row of one scope locked FOR UPDATE; a row with epoch 0 is made when there is none.
+  virtual absl::StatusOr<BrakeRow> LockBrake(const Scope& scope) = 0;
+  // Replaces the row; its epoch must be the stored one plus one. Aborted otherwise.
+  virtual absl::Status PutBrake(const BrakeRow& row) = 0;
+  virtual absl::StatusOr<std::vector<BrakeRow>> Brakes() = 0;
+
+  // Rows whose key exists are left as they are.
+  virtual absl::Status InsertExposures(absl::Span<const ExposureRow> rows) = 0;
+  virtual absl::Status UpdateOutcomes(absl::Span<const OutcomeUpdate> rows) = 0;  // unknown keys are an error: NotFound
+  virtual absl::Status ForEachExposure(const std::string& channel, uint64_t serial,
+                                       absl::FunctionRef<void(const ExposureRow&)> visit) = 0;
+
+  // Replaces the row of (channel, serial, replica, health_channel, cell) if the version is newer.
+  virtual absl::Status PutEvidence(absl::Span<const EvidenceRow> rows) = 0;
+  virtual absl::StatusOr<std::vector<EvidenceRow>> Evidence(const std::string& channel, uint64_t serial) = 0;
+};
+
+struct DecisionFilter {
+  std::optional<std::string> tenant;  // decisions of this tenant, and those for all
+  std::optional<std::string> channel;
+  std::optional<uint64_t> serial;
+  DecisionId before = 0;  // page token: ids below this one; 0: from the newest
+  int limit = 100;
+};
+
+struct AuditFilter {
+  std::optional<std::string> tenant;
+  int64_t before = 0;
+  int limit = 100;
+};
+
+// What was decided and done, append-only; remembered answers.
+class JournalTable {
+ public:
+  virtual ~JournalTable() = default;
+  virtual absl::StatusOr<DecisionId> AppendDecision(const DecisionRow& row) = 0;
+  virtual absl::StatusOr<std::vector<DecisionRow>> Decisions(const DecisionFilter& filter) = 0;  // newest first
+  virtual absl::Status AppendAudit(const AuditRow& row) = 0;
+  virtual absl::StatusOr<std::vector<AuditRow>> Audit(const AuditFilter& filter) = 0;  // newest first
+  virtual absl::StatusOr<std::optional<RequestRow>> FindRequest(const std::string& request_id) = 0;
+  virtual absl::Status PutRequest(const RequestRow& row) = 0;  // AlreadyExists
+  virtual absl::StatusOr<std::optional<std::string>> Setting(const std::string& name) = 0;
+  virtual absl::Status PutSetting(const std::string& name, const std::string& value) = 0;
+  // A number that no other start of any replica ever gets, from 1, below 2^24.
+  virtual absl::StatusOr<uint32_t> NextReplicaEpoch(const std::string& replica_name, absl::Time now) = 0;
+};
+
+class Transaction : public FleetTable,
+                    public ReleaseTable,
+                    public PlanTable,
+                    public RolloutTable,
+                    public JournalTable {};
+
+// Thread-safe.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // Runs `body` in one transaction and commits it if it returns ok; otherwise nothing of it remains. `body` may be run
+  // again after a serialization failure, so it must not have effects of its own before the call returns ok.
+  // Unavailable: the database cannot be reached and nothing was committed. DeadlineExceeded: the connection broke
+  // during the commit, which may or may not have happened (in doubt): repeat the same call.
+  virtual absl::Status ReadWrite(absl::FunctionRef<absl::Status(Transaction&)> body) = 0;
+
+  // Cheap health check: Unavailable when the database cannot be reached now.
+  virtual absl::Status Ping() = 0;
+};
+
+// Everything in this process's memory; for tests and replays. Not durable.
+std::unique_ptr<Store> MakeMemoryStore();
+
+}  // namespace ringfence::storage
