@@ -33,6 +33,8 @@ function(ringfence_fuzzer name)
     target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_libraries(${name} PRIVATE ${arg_LIBS} ringfence_flags)
+    # scripts/test --fuzz finds the fuzzers, and where each starts from, in this folder.
+    file(WRITE "${CMAKE_BINARY_DIR}/fuzzers/${name}" "${arg_CORPUS}\n")
   endif()
   add_executable(${name}_corpus ${arg_SOURCES} "${CMAKE_SOURCE_DIR}/tests/fuzz/replay_corpus.cc")
   target_link_libraries(${name}_corpus PRIVATE ${arg_LIBS} ringfence_flags)
