@@ -33,7 +33,7 @@ DrawRates RatesFor(int64_t tokens, double forecast, double phantoms_per_t = 0.0,
 // The 53-bit uniform in [0,1) of (rollout secret, host, bucket, k); k = 1: v (enrolment), 2: u (arm).
 double DrawUniform(absl::string_view rollout_secret, const AgentId& host, uint64_t bucket, uint8_t k);
 
-// Replica epoch (24 bits) above index (40 bits), so that no u is used twice after a failover.
+// Replica epoch (24 bits) above index (40 bits), so that no u is used twice after a failover. Both must fit.
 uint64_t BucketNumber(uint32_t replica_epoch, uint64_t index);
 
 // The arm of one enrolled-or-not host. Eligibility and cell budgets were decided before.
@@ -60,7 +60,7 @@ class Bucket {
   void LimitTokens(int64_t tokens);
   int64_t tokens() const { return tokens_; }
   int64_t treated() const { return treated_; }
-  int64_t controls() const { return controls_; }
+  int64_t controls() const { return controls_; }  // C and P
   const DrawRates& rates() const { return rates_; }
 
  private:

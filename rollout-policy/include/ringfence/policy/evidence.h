@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -26,6 +27,9 @@ inline constexpr double kHaltAt = 1000.0;
 
 // log of the weighted mean of exp(l), without overflow.
 double LogMix(absl::Span<const double> l, absl::Span<const double> weights);
+
+// What one bad event adds to the log evidence for the risk ratio `theta`: 0 unless 0 < pi < 1 (no coin, no evidence).
+double RIncrement(bool treated, double pi, double rho0, double theta);
 
 // Test R for one channel and scope.
 struct RVector {
