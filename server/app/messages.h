@@ -1,0 +1,242 @@
+// What goes into the application and comes out of it, as plain values: the gRPC handlers convert to and from these, and
+// the replayer speaks them directly. Durations and times are the product's (a scaled clock scales them all).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "ringfence/base/ids.h"
+#include "ringfence/policy/host_eligibility.h"
+#include "ringfence/policy/labels.h"
+#include "ringfence/policy/plan.h"
+#include "ringfence/policy/release.h"
+#include "ringfence/policy/slo_gate.h"
+#include "server/storage/rows.h"
+
+namespace ringfence::app {
+
+// ---------------------------------------------------------------- agents
+
+enum class EventKind : uint8_t {
+  kCrash = 1,
+  kDegraded = 2,
+  kSafeMode = 3,
+  kRejected = 4,
+  kStagingFailed = 5,
+  kActivationFailed = 6,
+  kReverted = 7,
+};
+
+struct AgentEvent {
+  uint64_t seq = 0;
+  std::string boot_id;  // empty: the request's
+  EventKind kind = EventKind::kCrash;
+  std::string channel;  // may be empty
+  Digest digest;        // zero: none named
+  std::string metric;
+  std::string detail;
+};
+
+// Views must outlive the call only.
+struct RunningView {
+  absl::string_view channel;
+  Digest digest;
+};
+
+struct CheckInRequest {
+  AgentId agent;  // authenticated by the caller
+  absl::string_view boot_id;
+  bool last_shutdown_clean = false;  // of the boot before this one
+  absl::string_view labels_hash;     // 16 raw bytes
+  const policy::Labels* labels = nullptr;  // null: not sent
+  absl::Span<const RunningView> running;   // sorted by channel
+  absl::Span<const Digest> staged;
+  absl::Span<const AgentEvent> events;
+  bool goodbye = false;
+};
+
+enum class DirectiveKind : uint8_t { kPrefetch = 1, kRequestLease = 2, kRevert = 3, kDrop = 4 };
+
+struct Directive {
+  DirectiveKind kind = DirectiveKind::kPrefetch;
+  std::string channel;
+  uint64_t serial = 0;
+  std::string version;
+  Digest digest;
+  int64_t size_bytes = 0;
+  absl::Duration within;  // spread the start of a download over this time
+
+  friend bool operator==(const Directive&, const Directive&) = default;
+};
+
+struct CheckInReply {
+  absl::Duration next_checkin;  // jitter included
+  bool send_labels = false;
+  // Shared and immutable; never null. Most hosts share a few of these.
+  std::shared_ptr<const std::vector<Directive>> directives;
+};
+
+struct LeaseRequest {
+  AgentId agent;
+  absl::string_view channel;
+  Digest digest;
+  absl::string_view boot_id;
+};
+
+struct LeaseReply {
+  bool granted = false;
+  absl::Duration ttl;                           // with granted
+  policy::Reason reason = policy::Reason::kNone;  // with not granted
+  absl::Duration retry_after;                   // with not granted; zero: at the next check-in
+};
+
+struct EnrolRequest {
+  std::string token;
+  AgentId agent;
+  policy::Labels labels;
+  std::string boot_id;
+};
+
+struct EnrolReply {
+  std::string secret;  // 32 raw bytes
+  std::string tenant;
+  absl::Duration next_checkin;
+};
+
+// ---------------------------------------------------------------- people
+
+enum class Role : uint8_t { kTenantViewer = 1, kTenantAdmin = 2, kSre = 3, kReleaseManager = 4 };
+const char* Name(Role role);  // "tenant-viewer", ...
+
+// Who is calling. The tenant is empty for the vendor's people.
+struct Actor {
+  std::string person;
+  Role role = Role::kTenantViewer;
+  std::string tenant;
+
+  bool IsVendor() const { return role == Role::kSre || role == Role::kReleaseManager; }
+};
+
+// A mutation's envelope: who, why, and the id under which its answer is remembered.
+struct Act {
+  Actor actor;
+  std::string request_id;
+  std::string reason;
+};
+
+struct PublishRequest {
+  policy::Release release;  // published_at and size_bytes are set by the server
+  std::string bytes;
+};
+
+struct PublishReply {
+  storage::ReleaseRow row;
+  std::vector<std::string> warnings;
+};
+
+enum class BrakeKind : uint8_t { kPause = 1, kHold = 2, kHalt = 3 };
+
+struct ResumeReply {
+  storage::BrakeRow brake;
+  bool needs_second_person = false;
+};
+
+struct RollBackReply {
+  storage::BrakeRow brake;
+  int64_t hosts = 0;
+};
+
+struct OutcomeCounts {
+  int64_t exposed = 0;
+  int64_t pending = 0, confirmed = 0, crashed = 0, failed = 0, silent = 0, reverted = 0, refused = 0, unused = 0;
+};
+
+struct StageInfo {
+  storage::StageRow row;
+  OutcomeCounts outcomes;
+  int waves = 1;
+  absl::Duration soak;
+  absl::Time revisit_at = absl::InfiniteFuture();
+};
+
+struct GateReading {
+  policy::GateKind gate = policy::GateKind::kCrash;
+  std::string cohort;  // "os=win10"; empty: the whole release
+  int64_t bad = 0;
+  int64_t exposed = 0;
+  double expected = 0;  // silence only
+  bool breached = false;
+};
+
+struct HealthInfo {
+  double m_r = 1, m_a = 1;
+  std::string action = "none";
+  int64_t unproven = 0, healthy = 0, budget = 0;
+  std::vector<GateReading> gates;
+};
+
+struct LedgerInfo {
+  int64_t exposed = 0, harmed = 0, saved = 0, reachable = 0;
+  std::optional<absl::Time> first_harm_at, last_lease_at;
+};
+
+struct RolloutInfo {
+  storage::ReleaseRow release;
+  std::vector<StageInfo> stages;
+  std::vector<storage::BrakeRow> brakes;  // those on it
+  HealthInfo health;
+  LedgerInfo ledger;
+  int64_t revert_outstanding = 0;
+  uint64_t version = 0;
+};
+
+struct AgentInfo {
+  storage::AgentRow row;
+  std::string ring;  // empty: none
+  bool silent = false;
+  struct RunningVersion {
+    std::string channel;
+    Digest digest;
+    std::string version;  // empty: none of ours
+    uint64_t serial = 0;
+  };
+  std::vector<RunningVersion> running;
+  std::vector<storage::ExposureRow> exposures;  // GetAgent only
+};
+
+struct ExplainReply {
+  AgentInfo agent;
+  std::string channel;
+  uint64_t serial = 0;
+  std::string version;
+  policy::Eligibility eligibility;
+};
+
+struct ListAgentsRequest {
+  std::string tenant;  // empty: all
+  std::string ring;    // empty: all
+  bool silent_only = false;
+  int limit = 100;
+  std::optional<AgentId> after;  // page token: ids above this one
+};
+
+struct ServerStatus {
+  std::string internal_tenant;  // empty: none
+  bool database_up = true;
+  bool blind = false;
+  uint32_t replica_epoch = 0;
+  bool leader = true;
+  absl::Duration checkin_interval;
+  int64_t agents = 0, agents_silent = 0;
+  absl::Time now;
+  std::vector<std::string> notices;
+};
+
+}  // namespace ringfence::app
