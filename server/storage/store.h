@@ -1,5 +1,5 @@
-// Durable state as a transaction function. The memory and the PostgreSQL implementation pass one contract suite
-// (tests/storage). The Transaction is made of small interfaces, one per part of the product.
+// Durable state as a transaction function. The memory and the PostgreSQL implementation pass one contract
+// suite (tests/storage). The Transaction is made of small interfaces, one per part of the product.
 #pragma once
 
 #include <memory>
@@ -30,7 +30,8 @@ class FleetTable {
   virtual absl::Status PutQuarantines(absl::Span<const QuarantineRow> rows) = 0;  // idempotent
   virtual absl::Status ForEachQuarantine(absl::FunctionRef<void(const QuarantineRow&)> visit) = 0;
   // Remembers the events and returns, for each, whether it was new.
-  virtual absl::StatusOr<std::vector<bool>> RememberEvents(absl::Span<const EventKey> events, absl::Time now) = 0;
+  virtual absl::StatusOr<std::vector<bool>> RememberEvents(absl::Span<const EventKey> events,
+                                                           absl::Time now) = 0;
   virtual absl::Status ForgetEventsBefore(absl::Time cutoff) = 0;
 };
 
@@ -41,8 +42,10 @@ class ReleaseTable {
   // Gives the row its rollout id. AlreadyExists when (channel, serial) or (channel, digest) exists.
   virtual absl::StatusOr<RolloutId> InsertRelease(const ReleaseRow& row) = 0;
   virtual absl::StatusOr<std::vector<ReleaseRow>> Releases() = 0;  // by channel, then rising serial
-  virtual absl::Status SetReleaseState(const std::string& channel, uint64_t serial, ReleaseState state) = 0;  // NotFound
-  virtual absl::Status SetHealthyAge(const std::string& channel, uint64_t serial, absl::Duration age) = 0;    // NotFound
+  virtual absl::Status SetReleaseState(const std::string& channel, uint64_t serial,
+                                       ReleaseState state) = 0;  // NotFound
+  virtual absl::Status SetHealthyAge(const std::string& channel, uint64_t serial,
+                                     absl::Duration age) = 0;  // NotFound
   // Content-addressed chunks of at most 1 MiB, numbered from 0. Idempotent.
   virtual absl::Status PutArtifactChunk(const Digest& artifact, int64_t chunk, absl::string_view bytes) = 0;
   virtual absl::StatusOr<std::string> ArtifactChunk(const Digest& artifact, int64_t chunk) = 0;  // NotFound
@@ -54,7 +57,7 @@ class PlanTable {
   virtual ~PlanTable() = default;
   // Aborted unless row.revision is the newest of the tenant plus one (optimistic lock).
   virtual absl::Status InsertPlan(const PlanRow& row) = 0;
-  virtual absl::StatusOr<std::vector<PlanRow>> NewestPlans() = 0;                           // one per tenant, by tenant
+  virtual absl::StatusOr<std::vector<PlanRow>> NewestPlans() = 0;  // one per tenant, by tenant
   virtual absl::StatusOr<std::vector<PlanRow>> PlanHistory(const std::string& tenant) = 0;  // newest first
 };
 
@@ -64,8 +67,10 @@ class RolloutTable {
   virtual ~RolloutTable() = default;
   // AlreadyExists: same tenant, channel, serial, ring.
   virtual absl::StatusOr<StageId> InsertStage(const StageRow& row) = 0;
-  virtual absl::Status UpdateStages(absl::Span<const StageRow> rows) = 0;  // by stage id; NotFound
-  virtual absl::StatusOr<std::vector<StageRow>> Stages() = 0;              // by id
+  // By stage id; NotFound. What makes the stage (rollout, tenant, channel, serial, ring, created_at) never
+  // changes and is not written.
+  virtual absl::Status UpdateStages(absl::Span<const StageRow> rows) = 0;
+  virtual absl::StatusOr<std::vector<StageRow>> Stages() = 0;  // by id
 
   // Makes rows with epoch 0 for scopes that have none, so that they can be locked.
   virtual absl::Status EnsureBrakes(absl::Span<const Scope> scopes) = 0;
@@ -80,7 +85,8 @@ class RolloutTable {
 
   // Rows whose key exists are left as they are.
   virtual absl::Status InsertExposures(absl::Span<const ExposureRow> rows) = 0;
-  virtual absl::Status UpdateOutcomes(absl::Span<const OutcomeUpdate> rows) = 0;  // unknown keys are an error: NotFound
+  virtual absl::Status UpdateOutcomes(
+      absl::Span<const OutcomeUpdate> rows) = 0;  // unknown keys are an error: NotFound
   virtual absl::Status ForEachExposure(const std::string& channel, uint64_t serial,
                                        absl::FunctionRef<void(const ExposureRow&)> visit) = 0;
 
@@ -98,7 +104,7 @@ struct DecisionFilter {
 };
 
 struct AuditFilter {
-  std::optional<std::string> tenant;
+  std::optional<std::string> tenant;  // exactly this one: acts on all tenants are the vendor's to read
   int64_t before = 0;
   int limit = 100;
 };
@@ -108,7 +114,8 @@ class JournalTable {
  public:
   virtual ~JournalTable() = default;
   virtual absl::StatusOr<DecisionId> AppendDecision(const DecisionRow& row) = 0;
-  virtual absl::StatusOr<std::vector<DecisionRow>> Decisions(const DecisionFilter& filter) = 0;  // newest first
+  virtual absl::StatusOr<std::vector<DecisionRow>> Decisions(
+      const DecisionFilter& filter) = 0;  // newest first
   virtual absl::Status AppendAudit(const AuditRow& row) = 0;
   virtual absl::StatusOr<std::vector<AuditRow>> Audit(const AuditFilter& filter) = 0;  // newest first
   virtual absl::StatusOr<std::optional<RequestRow>> FindRequest(const std::string& request_id) = 0;
@@ -117,6 +124,13 @@ class JournalTable {
   virtual absl::Status PutSetting(const std::string& name, const std::string& value) = 0;
   // A number that no other start of any replica ever gets, from 1, below 2^24.
   virtual absl::StatusOr<uint32_t> NextReplicaEpoch(const std::string& replica_name, absl::Time now) = 0;
+
+  // The fence of leadership: a number that rises with every take-over. Makes `replica` the leader and returns
+  // the new epoch, from 1.
+  virtual absl::StatusOr<int64_t> TakeLeaderEpoch(const std::string& replica, absl::Time now) = 0;
+  // Aborted when another replica has taken over since; otherwise nobody can until this transaction ends. An
+  // advisory lock alone does not stop a leader that was paused while it lost the lock; this does.
+  virtual absl::Status CheckLeaderEpoch(int64_t epoch) = 0;
 };
 
 class Transaction : public FleetTable,
@@ -130,10 +144,14 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // Runs `body` in one transaction and commits it if it returns ok; otherwise nothing of it remains. `body` may be run
-  // again after a serialization failure, so it must not have effects of its own before the call returns ok.
-  // Unavailable: the database cannot be reached and nothing was committed. DeadlineExceeded: the connection broke
-  // during the commit, which may or may not have happened (in doubt): repeat the same call.
+  // Runs `body` in one transaction and commits it if it returns ok; otherwise nothing of it remains. `body`
+  // may be run again after a serialization failure, so it must not have effects of its own before the call
+  // returns ok. After NotFound from a batch update (UpdateStages, UpdateOutcomes) the transaction is spoilt:
+  // it does not commit, whatever the body returns. After any other refusal nothing of that one call happened,
+  // and the body may go on. The body must not call ReadWrite. Times are kept to the microsecond (earlier, not
+  // rounded); texts are UTF-8. Unavailable: the database cannot be reached and nothing was committed.
+  // DeadlineExceeded: the connection broke during the commit, which may or may not have happened (in doubt):
+  // repeat the same call.
   virtual absl::Status ReadWrite(absl::FunctionRef<absl::Status(Transaction&)> body) = 0;
 
   // Cheap health check: Unavailable when the database cannot be reached now.
