@@ -33,7 +33,7 @@ struct StageView {
 enum class Step : uint8_t {
   kNone = 0,      // nothing to do before revisit_at or an event
   kOpen = 1,      // open the first wave
-  kFindVacant = 2,
+  kFindVacant = 2,  // no member, nobody exposed: the ring counts as passed
   kNextWave = 3,
   kPassRing = 4,
 };

@@ -114,7 +114,7 @@ std::optional<int> RingOf(const Plan& plan, const Labels& labels);
 // The rule for `channel`, or null.
 const ChannelRule* FindRule(const Plan& plan, absl::string_view channel);
 
-// The lag of a ring in a channel: the larger of the ring's and the rule's.
+// The lag of a ring in a channel: the larger of the ring's and the rule's; 0 in a pinned channel.
 int EffectiveLag(const Ring& ring, const ChannelRule& rule);
 
 // Soak of one wave of `ring` for a release: the plan's, shortened for urgent releases if the tenant opted in, and never

@@ -24,7 +24,7 @@ enum class StageState : uint8_t {
 
 enum class StageEvent : uint8_t {
   kOpen = 1,       // the first wave opens
-  kFindVacant = 2,  // the ring has no member
+  kFindVacant = 2,  // the ring has no member, and nobody was exposed
   kPassRing = 3,   // the last wave passed
   kPause = 4,
   kHold = 5,
@@ -48,7 +48,8 @@ absl::StatusOr<StageState> Next(StageState from, StageEvent event);
 
 // Superseded and recalled stages never move again.
 bool IsTerminal(StageState state);
-// Does the ring count as passed for the rings after it?
+// Does the ring count as passed for the rings after it? A superseded stage counts too if it had passed before, which only
+// its record can tell.
 bool CountsAsPassed(StageState state);
 // May hosts be drawn (if no brake says otherwise)? Open, passed and vacant.
 bool GivesLeases(StageState state);

@@ -1,0 +1,179 @@
+#include "ringfence/policy/host_eligibility.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace ringfence::policy {
+namespace {
+
+constexpr char kByTime[] = "time";
+constexpr char kByTenant[] = "the tenant";
+constexpr char kByVendor[] = "the vendor";
+constexpr char kByTwoPersons[] = "two persons of the vendor";
+constexpr char kByHost[] = "the host";
+constexpr char kByProof[] = "proof";
+
+// What must happen for a gate with this reason to open.
+const char* OpensBy(Reason reason) {
+  switch (reason) {
+    case Reason::kNone:
+      return "";
+    case Reason::kNoRing:
+    case Reason::kChannelNotInPlan:
+    case Reason::kChannelPaused:
+    case Reason::kPinned:
+    case Reason::kTenantPaused:
+      return kByTenant;
+    case Reason::kNothingToLag:
+    case Reason::kNotTargeted:
+    case Reason::kNotQualified:
+    case Reason::kQuarantined:
+    case Reason::kRecalled:
+    case Reason::kVendorPaused:
+    case Reason::kHeld:
+    case Reason::kNoRelease:
+      return kByVendor;
+    case Reason::kHalted:
+      return kByTwoPersons;
+    case Reason::kInternalNotPassed:
+    case Reason::kEarlierRingNotPassed:
+    case Reason::kFinishingOther:
+    case Reason::kWaveFull:
+    case Reason::kBudget:
+    case Reason::kCohortBudget:
+      return kByProof;
+    case Reason::kAlreadyRunning:
+    case Reason::kNotStaged:
+    case Reason::kReverting:
+      return kByHost;
+    case Reason::kMinAge:
+    case Reason::kNotDrawn:
+    case Reason::kRate:
+    case Reason::kStageWaiting:
+    case Reason::kBlind:
+      return kByTime;
+  }
+  return "";
+}
+
+std::string Show(const Labels& labels) {
+  if (labels.pairs().empty()) return "no labels";
+  return absl::StrJoin(labels.pairs(), ", ", absl::PairFormatter("="));
+}
+
+std::string Show(const std::vector<Selector>& matrix) {
+  return absl::StrJoin(matrix, " or ",
+                       [](std::string* out, const Selector& platform) { *out += ToString(platform); });
+}
+
+// The gates between a host and a release, in their order.
+class GateList {
+ public:
+  void Add(Reason gate, bool open, std::string detail, absl::Time next = absl::InfiniteFuture()) {
+    gates_.push_back({gate, open, std::move(detail), OpensBy(gate), open ? absl::InfiniteFuture() : next});
+  }
+
+  Eligibility Finish() && {
+    Eligibility answer;
+    for (const GateAnswer& gate : gates_) {
+      if (gate.open) continue;
+      answer.reason = gate.gate;
+      answer.next = gate.next;
+      break;
+    }
+    answer.gates = std::move(gates_);
+    return answer;
+  }
+
+ private:
+  std::vector<GateAnswer> gates_;
+};
+
+void AddLasting(const Plan& plan, const Labels& labels, const Release& release, GateList& gates) {
+  const std::optional<int> ring = RingOf(plan, labels);
+  gates.Add(Reason::kNoRing, ring.has_value(),
+            ring ? absl::StrCat("ring ", plan.rings[static_cast<size_t>(*ring)].name) : Show(labels));
+
+  const ChannelRule* rule = FindRule(plan, release.channel);
+  gates.Add(Reason::kChannelNotInPlan, rule != nullptr, absl::StrCat("channel ", release.channel));
+  const bool paused = rule != nullptr && rule->mode == ChannelMode::kPaused;
+  gates.Add(Reason::kChannelPaused, !paused, absl::StrCat("channel ", release.channel));
+  const bool pinned = rule != nullptr && rule->mode == ChannelMode::kPinned;
+  gates.Add(Reason::kPinned, !pinned || rule->pinned_version == release.version,
+            pinned ? absl::StrCat("pinned to ", rule->pinned_version) : "not pinned");
+
+  gates.Add(Reason::kNotTargeted, IsTargeted(release, labels),
+            absl::StrCat("targets ", ToString(release.targets)));
+  gates.Add(Reason::kNotQualified, IsQualified(release, labels),
+            absl::StrCat("qualified on ", Show(release.matrix)));
+}
+
+// The reason that a stage in this state gives for not letting anyone in; kNone when it does.
+Reason ReasonOf(StageState state, const Moment& moment) {
+  switch (state) {
+    case StageState::kOpen:
+    case StageState::kPassed:
+    case StageState::kVacant:
+      return Reason::kNone;
+    case StageState::kWaiting:
+      return Reason::kStageWaiting;
+    case StageState::kPaused:
+      return moment.vendor_paused ? Reason::kVendorPaused : Reason::kTenantPaused;
+    case StageState::kHeld:
+      return Reason::kHeld;
+    case StageState::kHalted:
+      return Reason::kHalted;
+    case StageState::kSuperseded:
+      return Reason::kFinishingOther;
+    case StageState::kRecalled:
+      return Reason::kRecalled;
+  }
+  return Reason::kBlind;  // a state we do not know is no permission
+}
+
+void AddPassing(const Release& release, const Moment& moment, GateList& gates) {
+  const std::string bytes = absl::StrCat("digest ", release.digest.ToString().substr(0, 12));
+  gates.Add(Reason::kQuarantined, !moment.quarantined, bytes);
+  gates.Add(Reason::kReverting, !moment.reverting, bytes);
+  gates.Add(Reason::kRecalled, !moment.recalled, absl::StrCat("release ", release.version));
+  gates.Add(Reason::kHalted, !moment.halted, absl::StrCat("release ", release.version));
+  gates.Add(Reason::kHeld, !moment.held, absl::StrCat("release ", release.version));
+  gates.Add(Reason::kVendorPaused, !moment.vendor_paused, absl::StrCat("release ", release.version));
+  gates.Add(Reason::kTenantPaused, !moment.tenant_paused, absl::StrCat("release ", release.version));
+  gates.Add(Reason::kInternalNotPassed, moment.internal_passed, "the vendor's own fleet", moment.revisit_at);
+
+  const Reason choice =
+      moment.choice_reason == Reason::kNone ? Reason::kFinishingOther : moment.choice_reason;
+  gates.Add(
+      choice, moment.ring_chose_it,
+      moment.ring_chose_it ? "the ring works on this release" : "the ring does not work on this release",
+      moment.revisit_at);
+
+  const Reason stage = ReasonOf(moment.stage, moment);
+  gates.Add(stage == Reason::kNone ? Reason::kStageWaiting : stage, stage == Reason::kNone,
+            absl::StrCat("stage ", Name(moment.stage)), moment.revisit_at);
+  gates.Add(Reason::kBlind, !moment.blind, "the server hears the fleet and can write", moment.revisit_at);
+  gates.Add(Reason::kAlreadyRunning, !moment.already_running, bytes);
+}
+
+}  // namespace
+
+Reason LastingReason(const Plan& plan, const Labels& labels, const Release& release) {
+  if (!RingOf(plan, labels).has_value()) return Reason::kNoRing;
+  const ChannelRule* rule = FindRule(plan, release.channel);
+  if (rule == nullptr) return Reason::kChannelNotInPlan;
+  if (rule->mode == ChannelMode::kPaused) return Reason::kChannelPaused;
+  if (rule->mode == ChannelMode::kPinned && rule->pinned_version != release.version) return Reason::kPinned;
+  if (!IsTargeted(release, labels)) return Reason::kNotTargeted;
+  if (!IsQualified(release, labels)) return Reason::kNotQualified;
+  return Reason::kNone;
+}
+
+Eligibility Evaluate(const Plan& plan, const Labels& labels, const Release& release, const Moment& moment) {
+  GateList gates;
+  AddLasting(plan, labels, release, gates);
+  AddPassing(release, moment, gates);
+  return std::move(gates).Finish();
+}
+
+}  // namespace ringfence::policy

@@ -1,0 +1,107 @@
+// Warnings(Plan): legal, but probably not meant. Small named questions, in the order in which an admin reads
+// a plan.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "ringfence/policy/plan.h"
+
+namespace ringfence::policy {
+namespace {
+
+using Sentences = std::vector<std::string>;
+
+void AboutMembership(const Plan& plan, Sentences& out) {
+  for (size_t i = 0; i < plan.rings.size(); ++i) {
+    const bool takes_all = plan.rings[i].selector.all_of.empty();
+    if (takes_all && i + 1 < plan.rings.size()) {
+      out.push_back(absl::StrCat("Ring ", plan.rings[i].name,
+                                 " takes every host, so no host ever reaches ring ", plan.rings[i + 1].name,
+                                 " or any after it."));
+      return;
+    }
+    if (!takes_all && i + 1 == plan.rings.size()) {
+      out.push_back(absl::StrCat("No ring takes every host: hosts that match none, ", plan.rings[i].name,
+                                 " being the last, are never offered anything."));
+    }
+  }
+}
+
+void AboutLag(const Plan& plan, Sentences& out) {
+  const auto lags = [](const Ring& ring) { return ring.lag > 0; };
+  if (!plan.rings.empty() && std::all_of(plan.rings.begin(), plan.rings.end(), lags)) {
+    out.push_back(
+        "Every ring lags and none leads: no host ever takes the newest release, so nobody in this plan "
+        "proves it.");
+    return;
+  }
+  for (size_t i = 0; i < plan.rings.size(); ++i) {
+    const Ring& ring = plan.rings[i];
+    const bool led = std::any_of(plan.rings.begin(), plan.rings.begin() + static_cast<std::ptrdiff_t>(i),
+                                 [&](const Ring& earlier) { return earlier.lag < ring.lag; });
+    if (ring.lag > 0 && !led) {
+      out.push_back(absl::StrCat(
+          "Ring ", ring.name, " lags by ", ring.lag,
+          " before any ring that leads it: it takes releases that no earlier ring of this plan proved."));
+    }
+  }
+}
+
+void AboutRules(const Plan& plan, Sentences& out) {
+  for (const ChannelRule& rule : plan.channels) {
+    if (rule.mode != ChannelMode::kFollow && rule.lag > 0) {
+      out.push_back(absl::StrCat("Channel ", rule.channel, " has a lag of ", rule.lag,
+                                 " that means nothing while it is pinned or paused."));
+    } else if (rule.lag > 0 && std::all_of(plan.rings.begin(), plan.rings.end(),
+                                           [&](const Ring& ring) { return ring.lag <= rule.lag; })) {
+      out.push_back(absl::StrCat(
+          "Channel ", rule.channel, " lags by ", rule.lag,
+          " in every ring: no host takes its newest release, so nobody in this plan proves it."));
+    }
+  }
+}
+
+void AboutWaves(const Plan& plan, Sentences& out) {
+  for (const Ring& ring : plan.rings) {
+    if (ring.waves.empty()) continue;
+    if (ring.waves.size() == 1 && ring.waves.front().share.value == Ppm::kWhole) {
+      out.push_back(absl::StrCat("Ring ", ring.name,
+                                 " has one wave of all its hosts: only the exposure budget slows it."));
+    }
+    if (const Wave& last = ring.waves.back(); last.max_hosts.has_value()) {
+      out.push_back(absl::StrCat("The last wave of ring ", ring.name, " lets in at most ", *last.max_hosts,
+                                 " hosts: the ring passes although its other hosts were never let in."));
+    }
+    if (ring.soak < kSoakFloor) {
+      out.push_back(absl::StrCat("Ring ", ring.name, " asks for a soak of ", absl::FormatDuration(ring.soak),
+                                 "; it is ", absl::FormatDuration(kSoakFloor), ", the least there is."));
+    }
+  }
+}
+
+void AboutGates(const Plan& plan, Sentences& out) {
+  const SloGates& gates = plan.gates;
+  if (!gates.crash && !gates.silence && !gates.degraded) {
+    out.push_back("There is no SLO gate: only the statistical evidence can stop a bad release.");
+    if (!gates.cohort_keys.empty())
+      out.push_back("There are cohort keys but no SLO gate to judge their values by.");
+  } else if (!gates.silence) {
+    out.push_back(
+        "There is no silence gate, and a host that is bricked says nothing: only the evidence can see it.");
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> Warnings(const Plan& plan) {
+  Sentences out;
+  AboutMembership(plan, out);
+  AboutLag(plan, out);
+  AboutRules(plan, out);
+  AboutWaves(plan, out);
+  AboutGates(plan, out);
+  return out;
+}
+
+}  // namespace ringfence::policy

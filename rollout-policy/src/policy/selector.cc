@@ -1,0 +1,79 @@
+#include "ringfence/policy/selector.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "text.h"
+
+namespace ringfence::policy {
+namespace {
+
+constexpr size_t kMaxRequirements = 32;
+constexpr size_t kMaxValues = 256;
+
+// A label's key or value, as a selector may name it.
+void CheckText(const std::string& text, size_t most, const std::string& path, std::vector<Fault>& faults) {
+  if (text.empty() || text.size() > most) {
+    faults.push_back({path, absl::StrCat(text.size(), " bytes"), absl::StrCat("1 to ", most, " bytes")});
+  } else if (!IsPlainText(text)) {
+    faults.push_back({path, Quoted(text), "UTF-8 without control characters"});
+  }
+}
+
+bool Holds(const Requirement& requirement, const Labels& labels) {
+  for (const Labels::Pair& pair : labels.WithKey(requirement.key)) {
+    if (std::find(requirement.any_of.begin(), requirement.any_of.end(), pair.second) !=
+        requirement.any_of.end()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool Matches(const Selector& selector, const Labels& labels) {
+  return std::all_of(selector.all_of.begin(), selector.all_of.end(),
+                     [&](const Requirement& requirement) { return Holds(requirement, labels); });
+}
+
+void Validate(const Selector& selector, const std::string& path, std::vector<Fault>& faults) {
+  if (selector.all_of.size() > kMaxRequirements) {
+    faults.push_back({absl::StrCat(path, ".all_of"), absl::StrCat(selector.all_of.size(), " requirements"),
+                      absl::StrCat("at most ", kMaxRequirements)});
+  }
+  // Beyond the bounds nothing more is reported, so that a monstrous selector gives a readable answer.
+  std::set<absl::string_view> keys;
+  for (size_t i = 0; i < std::min(selector.all_of.size(), kMaxRequirements); ++i) {
+    const Requirement& requirement = selector.all_of[i];
+    const std::string here = absl::StrCat(path, ".all_of[", i, "]");
+    CheckText(requirement.key, Labels::kMaxKeyBytes, here + ".key", faults);
+    if (!keys.insert(requirement.key).second) {
+      faults.push_back({here + ".key", Quoted(requirement.key), "a key that is named once"});
+    }
+    const size_t values = requirement.any_of.size();
+    if (values == 0 || values > kMaxValues) {
+      faults.push_back(
+          {here + ".any_of", absl::StrCat(values, " values"), absl::StrCat("1 to ", kMaxValues, " values")});
+    }
+    for (size_t j = 0; j < std::min(values, kMaxValues); ++j) {
+      CheckText(requirement.any_of[j], Labels::kMaxValueBytes, absl::StrCat(here, ".any_of[", j, "]"),
+                faults);
+    }
+  }
+}
+
+std::string ToString(const Selector& selector) {
+  if (selector.all_of.empty()) return "every host";
+  return absl::StrJoin(selector.all_of, ", ", [](std::string* out, const Requirement& requirement) {
+    if (requirement.any_of.size() == 1) {
+      absl::StrAppend(out, requirement.key, "=", requirement.any_of.front());
+    } else {
+      absl::StrAppend(out, requirement.key, " in (", absl::StrJoin(requirement.any_of, ", "), ")");
+    }
+  });
+}
+
+}  // namespace ringfence::policy
