@@ -57,10 +57,10 @@ ControlCounts Decay(const ControlCounts& history, const ControlCounts& bucket);
 // concurrent controls of the scope itself). Cell counts are given for a cell's guard only.
 struct GuardInput {
   double p_hist = 0.02;
-  ControlCounts history;  // S, N: decayed, all cells
-  ControlCounts bucket;   // s, n: this bucket
-  std::optional<ControlCounts> cell_history;
-  std::optional<ControlCounts> cell_bucket;
+  ControlCounts history = {};  // S, N: decayed, all cells
+  ControlCounts bucket = {};   // s, n: this bucket
+  std::optional<ControlCounts> cell_history = std::nullopt;
+  std::optional<ControlCounts> cell_bucket = std::nullopt;
 };
 std::optional<double> GuardBound(const GuardInput& input);
 
@@ -90,7 +90,7 @@ double MissedCheckInGauge(int64_t heard, int64_t expected);
 struct ChannelEvidence {
   HealthChannel channel = HealthChannel::kSilence;
   double log_e_release = 0.0;
-  std::vector<double> log_e_cells;
+  std::vector<double> log_e_cells = {};
 };
 
 int64_t KMax(int64_t cells_at_start);  // max(64, ceil(1.25 · cells))
