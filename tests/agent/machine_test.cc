@@ -1,0 +1,374 @@
+// The machine, one story per test.
+#include "ringfence/agent/machine.h"
+
+#include <algorithm>
+
+#include "gtest/gtest.h"
+#include "ringfence/base/hash.h"
+
+namespace ringfence::agent {
+namespace {
+
+const absl::Time kStart = absl::FromUnixSeconds(1000);
+constexpr char kContent[] = "content";
+
+Digest D(absl::string_view text) {
+  return Sha256(text);
+}
+
+Directive Of(DirectiveKind kind, absl::string_view bytes, uint64_t serial = 1) {
+  Directive directive;
+  directive.kind = kind;
+  directive.channel = kContent;
+  directive.serial = serial;
+  directive.version = std::string(bytes);
+  directive.digest = D(bytes);
+  directive.size_bytes = static_cast<int64_t>(bytes.size());
+  return directive;
+}
+
+template <typename T>
+const T* FindEffect(const Effects& effects) {
+  for (const Effect& effect : effects) {
+    if (const T* found = std::get_if<T>(&effect)) return found;
+  }
+  return nullptr;
+}
+
+// A machine that enrolled and runs "v1", with helpers that read like the story.
+class MachineTest : public ::testing::Test {
+ protected:
+  MachineTest() { Boot(Enrolled1()); }
+
+  static Durable Enrolled1() {
+    Durable durable;
+    durable.secret = std::string(32, 's');
+    durable.tenant = "acme";
+    durable.boot_id = "boot-0";
+    durable.said_goodbye = true;
+    durable.channels[kContent].running = D("v1");
+    return durable;
+  }
+
+  void Boot(Durable durable, const std::string& boot_id = "boot-1", absl::string_view attested = "v1") {
+    machine_ = std::make_unique<Machine>(MachineOptions{}, std::move(durable), /*seed=*/7);
+    last_ = machine_->Step(Started{boot_id, policy::Labels(), {{kContent, D(attested)}}}, now_);
+  }
+  // Answers the open check-in.
+  void Answer(std::vector<Directive> directives, absl::Duration next = absl::Seconds(60)) {
+    last_ = machine_->Step(CheckedIn{{next, false, std::move(directives)}}, now_);
+  }
+  // Lets time pass until the machine wants something.
+  void Wake() {
+    now_ = std::max(now_, machine_->NextWakeup());
+    last_ = machine_->Step(TimePassed{}, now_);
+  }
+  void Do(const Event& event) { last_ = machine_->Step(event, now_); }
+
+  // From check-in to a live lease for `bytes`.
+  void Stage(absl::string_view bytes) {
+    Answer({Of(DirectiveKind::kPrefetch, bytes)});
+    ASSERT_NE(FindEffect<StartFetch>(last_), nullptr);
+    Do(Fetched{kContent, D(bytes), D(bytes)});
+    Wake();
+  }
+  void AskLease(absl::string_view bytes) {
+    Stage(bytes);
+    Answer({Of(DirectiveKind::kRequestLease, bytes)});
+    ASSERT_NE(FindEffect<SendLease>(last_), nullptr);
+  }
+  void Activate_(absl::string_view bytes) {
+    AskLease(bytes);
+    Do(Leased{kContent, D(bytes), {true, absl::Seconds(20), "", {}}});
+    ASSERT_NE(FindEffect<Activate>(last_), nullptr);
+    Do(Flipped{kContent, D(bytes), false, ""});
+    Wake();
+  }
+  const CheckIn& Sent() {
+    const SendCheckIn* sent = FindEffect<SendCheckIn>(last_);
+    EXPECT_NE(sent, nullptr);
+    static const CheckIn kNone;
+    return sent == nullptr ? kNone : sent->request;
+  }
+  Phase phase() const { return machine_->Find(kContent)->phase; }
+
+  absl::Time now_ = kStart;
+  std::unique_ptr<Machine> machine_;
+  Effects last_;
+};
+
+TEST_F(MachineTest, ChecksInAtOnceAfterStartWithItsLabelHashOnly) {
+  EXPECT_FALSE(Sent().has_labels);
+  EXPECT_EQ(Sent().labels_hash, policy::Labels().Hash16());
+  ASSERT_EQ(Sent().running.size(), 1u);
+  EXPECT_EQ(Sent().running[0].digest, D("v1"));
+  EXPECT_TRUE(Sent().last_shutdown_clean);
+}
+
+TEST_F(MachineTest, SendsLabelsWhenAskedAndNotAgain) {
+  last_ = machine_->Step(CheckedIn{{absl::Seconds(60), /*send_labels=*/true, {}}}, now_);
+  Wake();
+  EXPECT_TRUE(Sent().has_labels);
+  Answer({});
+  Wake();
+  EXPECT_FALSE(Sent().has_labels);
+}
+
+TEST_F(MachineTest, SendsChangedLabelsSoonAfterTheChange) {
+  Answer({});
+  now_ += absl::Seconds(10);
+  Do(LabelsChanged{policy::Labels::Make({{"os", "win11"}}).value()});
+  EXPECT_EQ(machine_->NextWakeup(), now_);
+  Wake();
+  EXPECT_TRUE(Sent().has_labels);
+}
+
+TEST_F(MachineTest, NeverAsksTheServerMoreThanOnceASecond) {
+  Answer({}, absl::ZeroDuration());
+  EXPECT_EQ(machine_->NextWakeup(), now_ + absl::Seconds(1));
+}
+
+TEST_F(MachineTest, WaitsAtMostAnHourHoweverLongTheServerSays) {
+  Answer({}, absl::InfiniteDuration());
+  EXPECT_EQ(machine_->NextWakeup(), now_ + absl::Hours(1));
+}
+
+TEST_F(MachineTest, BacksOffWithJitterWhileTheServerIsAwayAndKeepsWhatRuns) {
+  for (int i = 0; i < 50; ++i) {
+    Do(CheckInFailed{absl::ZeroDuration(), "connection refused"});
+    EXPECT_GE(machine_->NextWakeup(), now_ + absl::Seconds(1));
+    EXPECT_LE(machine_->NextWakeup(), now_ + absl::Minutes(5));
+    EXPECT_EQ(FindEffect<Revert>(last_), nullptr);
+    Wake();
+    EXPECT_EQ(Sent().running[0].digest, D("v1"));
+  }
+}
+
+TEST_F(MachineTest, TravelsFromPrefetchToProof) {
+  Activate_("v2");
+  EXPECT_EQ(Sent().running[0].digest, D("v2"));
+  EXPECT_EQ(machine_->Find(kContent)->previous, D("v1"));
+  EXPECT_EQ(phase(), Phase::kIdle);
+}
+
+TEST_F(MachineTest, SpreadsTheStartOfADownload) {
+  Directive prefetch = Of(DirectiveKind::kPrefetch, "v2");
+  prefetch.within = absl::Seconds(30);
+  Answer({prefetch});
+  EXPECT_EQ(phase(), Phase::kFetchLater);
+  EXPECT_LE(machine_->NextWakeup(), now_ + absl::Seconds(30));
+  Wake();
+  EXPECT_NE(FindEffect<StartFetch>(last_), nullptr);
+}
+
+TEST_F(MachineTest, DoesNotStageBytesWithAnotherDigest) {
+  Answer({Of(DirectiveKind::kPrefetch, "v2")});
+  Do(Fetched{kContent, D("v2"), D("tampered")});
+  EXPECT_EQ(phase(), Phase::kFetchLater);
+  Wake();
+  if (FindEffect<SendCheckIn>(last_) == nullptr) Wake();
+  ASSERT_EQ(Sent().events.size(), 1u);
+  EXPECT_EQ(Sent().events[0].kind, EventKind::kStagingFailed);
+  EXPECT_TRUE(Sent().staged.empty());
+}
+
+TEST_F(MachineTest, CountsTheLeaseFromTheMomentItWasAskedFor) {
+  AskLease("v2");
+  const absl::Time asked = now_;
+  now_ += absl::Seconds(12);
+  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  ASSERT_NE(FindEffect<Activate>(last_), nullptr);
+  EXPECT_EQ(FindEffect<Activate>(last_)->deadline, asked + absl::Seconds(20));
+}
+
+TEST_F(MachineTest, DoesNotUseALeaseThatComesAfterItsEnd) {
+  AskLease("v2");
+  now_ += absl::Seconds(20);
+  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  EXPECT_EQ(FindEffect<Activate>(last_), nullptr);
+  EXPECT_EQ(phase(), Phase::kStaged);
+}
+
+TEST_F(MachineTest, AsksAgainOnlyAfterTheTimeTheServerNamed) {
+  AskLease("v2");
+  Do(Leased{kContent, D("v2"), {false, {}, "budget", absl::Minutes(2)}});
+  Wake();
+  Answer({Of(DirectiveKind::kRequestLease, "v2")});
+  EXPECT_EQ(FindEffect<SendLease>(last_), nullptr);
+  now_ += absl::Minutes(2);
+  Wake();
+  Answer({Of(DirectiveKind::kRequestLease, "v2")});
+  EXPECT_NE(FindEffect<SendLease>(last_), nullptr);
+}
+
+TEST_F(MachineTest, KeepsTheBytesAndTheOldVersionWhenTheLeaseHadEndedBeforeTheFlip) {
+  AskLease("v2");
+  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Do(Flipped{kContent, D("v1"), /*too_late=*/true, ""});
+  EXPECT_EQ(phase(), Phase::kStaged);
+  EXPECT_EQ(machine_->Find(kContent)->running, D("v1"));
+  Wake();
+  EXPECT_TRUE(Sent().events.empty());
+}
+
+TEST_F(MachineTest, ReportsAFlipThatFailed) {
+  AskLease("v2");
+  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Do(Flipped{kContent, D("v1"), false, "no space left on device"});
+  Wake();
+  ASSERT_EQ(Sent().events.size(), 1u);
+  EXPECT_EQ(Sent().events[0].kind, EventKind::kActivationFailed);
+  EXPECT_EQ(Sent().running[0].digest, D("v1"));
+}
+
+TEST_F(MachineTest, GoesBackWhenOrderedAndNeverTakesTheSameDigestAgain) {
+  Activate_("v2");
+  Answer({Of(DirectiveKind::kRevert, "v2")});
+  ASSERT_NE(FindEffect<Revert>(last_), nullptr);
+  EXPECT_EQ(FindEffect<Revert>(last_)->to, D("v1"));
+  Do(Flipped{kContent, D("v1"), false, ""});
+  Wake();
+  EXPECT_EQ(Sent().running[0].digest, D("v1"));
+  ASSERT_EQ(Sent().events.size(), 1u);
+  EXPECT_EQ(Sent().events[0].kind, EventKind::kReverted);
+  EXPECT_EQ(Sent().events[0].digest, D("v2"));
+  Answer({Of(DirectiveKind::kPrefetch, "v2"), Of(DirectiveKind::kRequestLease, "v2")});
+  EXPECT_EQ(FindEffect<StartFetch>(last_), nullptr);
+  EXPECT_EQ(FindEffect<SendLease>(last_), nullptr);
+}
+
+TEST_F(MachineTest, ARevertThatComesDuringTheFlipIsCarriedOutAfterIt) {
+  AskLease("v2");
+  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Wake();
+  Answer({Of(DirectiveKind::kRevert, "v2")});
+  EXPECT_EQ(FindEffect<Revert>(last_), nullptr);
+  Do(Flipped{kContent, D("v2"), false, ""});
+  ASSERT_NE(FindEffect<Revert>(last_), nullptr);
+  EXPECT_EQ(FindEffect<Revert>(last_)->to, D("v1"));
+}
+
+TEST_F(MachineTest, StaysWhereItIsWhenThereIsNothingToGoBackTo) {
+  Answer({Of(DirectiveKind::kRevert, "v1")});
+  EXPECT_EQ(FindEffect<Revert>(last_), nullptr);
+  EXPECT_EQ(machine_->Find(kContent)->running, D("v1"));
+}
+
+TEST_F(MachineTest, DropsStagedBytesWhenToldTo) {
+  Stage("v2");
+  Answer({Of(DirectiveKind::kDrop, "v2")});
+  ASSERT_NE(FindEffect<Discard>(last_), nullptr);
+  EXPECT_EQ(phase(), Phase::kIdle);
+}
+
+TEST_F(MachineTest, ADropThatComesWhileALeaseIsAskedForMakesTheLeaseUseless) {
+  AskLease("v2");
+  Wake();
+  Answer({Of(DirectiveKind::kDrop, "v2")});
+  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  EXPECT_EQ(FindEffect<Activate>(last_), nullptr);
+}
+
+TEST_F(MachineTest, TakesTheNewestReleaseItIsToldAbout) {
+  Stage("v2");
+  Answer({Of(DirectiveKind::kPrefetch, "v3", 2)});
+  ASSERT_NE(FindEffect<Discard>(last_), nullptr);
+  EXPECT_EQ(FindEffect<Discard>(last_)->digest, D("v2"));
+  ASSERT_NE(FindEffect<StartFetch>(last_), nullptr);
+  EXPECT_EQ(FindEffect<StartFetch>(last_)->release.digest, D("v3"));
+}
+
+TEST_F(MachineTest, ReportsAFileTheLoaderRefusedAndNeverFetchesItAgain) {
+  Answer({Of(DirectiveKind::kPrefetch, "v2")});
+  Do(FetchFailed{kContent, D("v2"), FetchFault::kRefused, "header is all zero"});
+  Wake();
+  ASSERT_EQ(Sent().events.size(), 1u);
+  EXPECT_EQ(Sent().events[0].kind, EventKind::kRejected);
+  Answer({Of(DirectiveKind::kPrefetch, "v2")});
+  EXPECT_EQ(FindEffect<StartFetch>(last_), nullptr);
+}
+
+TEST_F(MachineTest, SendsAnEventAgainUntilACheckInWasAnswered) {
+  Answer({});
+  Do(Reported{EventKind::kCrash, kContent, D("v1"), "", "segfault"});
+  Wake();
+  ASSERT_EQ(Sent().events.size(), 1u);
+  const uint64_t seq = Sent().events[0].seq;
+  Do(CheckInFailed{{}, "deadline exceeded"});
+  Wake();
+  ASSERT_EQ(Sent().events.size(), 1u);
+  EXPECT_EQ(Sent().events[0].seq, seq);
+  Answer({});
+  Wake();
+  EXPECT_TRUE(Sent().events.empty());
+}
+
+TEST_F(MachineTest, WritesItsMemoryBeforeItActivates) {
+  AskLease("v2");
+  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  ASSERT_GE(last_.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<Persist>(last_.front()));
+  EXPECT_EQ(machine_->ToDurable().channels[kContent].activating, D("v2"));
+}
+
+TEST_F(MachineTest, ARestartAfterTheFlipKnowsWhatRunsAndWhereToGoBack) {
+  AskLease("v2");
+  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Boot(machine_->ToDurable(), "boot-2", /*attested=*/"v2");
+  EXPECT_EQ(Sent().running[0].digest, D("v2"));
+  EXPECT_FALSE(Sent().last_shutdown_clean);
+  EXPECT_EQ(machine_->Find(kContent)->previous, D("v1"));
+  EXPECT_EQ(phase(), Phase::kIdle);
+}
+
+TEST_F(MachineTest, ARestartBeforeTheFlipForgetsTheLease) {
+  AskLease("v2");
+  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Boot(machine_->ToDurable(), "boot-2", /*attested=*/"v1");
+  EXPECT_EQ(phase(), Phase::kStaged);
+  EXPECT_EQ(Sent().running[0].digest, D("v1"));
+}
+
+TEST_F(MachineTest, AFallBackOfTheLoaderWhileItWasDownIsReported) {
+  Activate_("v2");
+  Answer({});
+  Boot(machine_->ToDurable(), "boot-2", /*attested=*/"v1");
+  ASSERT_FALSE(Sent().events.empty());
+  EXPECT_EQ(Sent().events.back().kind, EventKind::kReverted);
+  EXPECT_TRUE(IsBurned(*machine_->Find(kContent), D("v2")));
+}
+
+TEST_F(MachineTest, ACrashOfTheAgentItselfIsReported) {
+  Answer({});
+  Boot(machine_->ToDurable(), "boot-1");
+  ASSERT_EQ(Sent().events.size(), 1u);
+  EXPECT_EQ(Sent().events[0].kind, EventKind::kCrash);
+}
+
+TEST_F(MachineTest, SaysGoodbyeAndIsKnownToHaveStoppedCleanly) {
+  Answer({});
+  Do(Stopping{});
+  EXPECT_TRUE(Sent().goodbye);
+  Boot(machine_->ToDurable(), "boot-2");
+  EXPECT_TRUE(Sent().last_shutdown_clean);
+  EXPECT_TRUE(Sent().events.empty());
+}
+
+TEST(MachineEnrolTest, EnrolsFirstAndTriesAgainWhenThatFails) {
+  Machine machine(MachineOptions{}, Durable{}, 1);
+  absl::Time now = kStart;
+  Effects effects = machine.Step(Started{"boot-1", policy::Labels(), {}}, now);
+  ASSERT_NE(FindEffect<SendEnrol>(effects), nullptr);
+  effects = machine.Step(EnrolFailed{"unavailable"}, now);
+  now = machine.NextWakeup();
+  effects = machine.Step(TimePassed{}, now);
+  ASSERT_NE(FindEffect<SendEnrol>(effects), nullptr);
+  effects = machine.Step(Enrolled{{std::string(32, 'x'), "acme", absl::Seconds(30)}}, now);
+  EXPECT_NE(FindEffect<Persist>(effects), nullptr);
+  EXPECT_EQ(machine.NextWakeup(), now + absl::Seconds(30));
+  effects = machine.Step(TimePassed{}, machine.NextWakeup());
+  EXPECT_NE(FindEffect<SendCheckIn>(effects), nullptr);
+}
+
+}  // namespace
+}  // namespace ringfence::agent
