@@ -48,6 +48,25 @@ void AboutLag(const Plan& plan, Sentences& out) {
   }
 }
 
+// A ring behind a lagging ring that is itself followed by one with a smaller lag waits for both, and in a
+// fast stream the two skip different releases.
+void AboutUnlikeLeaders(const Plan& plan, Sentences& out) {
+  for (size_t last = 2; last < plan.rings.size(); ++last) {
+    for (size_t first = 0; first + 1 < last; ++first) {
+      const int lag = plan.rings[first].lag;
+      const auto leads_it = [&](const Ring& ring) { return ring.lag < lag; };
+      const auto begin = plan.rings.begin() + static_cast<std::ptrdiff_t>(first) + 1;
+      const auto end = plan.rings.begin() + static_cast<std::ptrdiff_t>(last);
+      if (lag > plan.rings[last].lag || std::none_of(begin, end, leads_it)) continue;
+      out.push_back(absl::StrCat("Ring ", plan.rings[last].name, " takes only releases that both ring ",
+                                 plan.rings[first].name,
+                                 " and a later ring with a smaller lag passed; when releases ",
+                                 "come faster than they soak, these may be few."));
+      break;
+    }
+  }
+}
+
 void AboutRules(const Plan& plan, Sentences& out) {
   for (const ChannelRule& rule : plan.channels) {
     if (rule.mode != ChannelMode::kFollow && rule.lag > 0) {
@@ -98,6 +117,7 @@ std::vector<std::string> Warnings(const Plan& plan) {
   Sentences out;
   AboutMembership(plan, out);
   AboutLag(plan, out);
+  AboutUnlikeLeaders(plan, out);
   AboutRules(plan, out);
   AboutWaves(plan, out);
   AboutGates(plan, out);
