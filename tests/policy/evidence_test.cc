@@ -336,6 +336,7 @@ TEST(CombineTest, AFreshReleaseIsOneWithNoCellsAndWithAllSlotsTaken) {
   EXPECT_NEAR(std::accumulate(kChannelWeights.begin(), kChannelWeights.end(), 0.0), 1.0, 1e-12);
   for (const int64_t cells : {int64_t{0}, int64_t{1}, KMax(0), KMax(200)}) {
     std::vector<ChannelEvidence> channels;
+    channels.reserve(kHealthChannels);
     for (int i = 0; i < kHealthChannels; ++i) {
       channels.push_back({.channel = static_cast<HealthChannel>(i),
                           .log_e_release = RVector{}.LogE(),

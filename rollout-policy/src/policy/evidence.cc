@@ -21,7 +21,7 @@ constexpr double kSurest = 0.98;
 template <size_t N>
 double LogMean(const std::array<double, N>& l) {
   static const std::array<double, N> kEqual = [] {
-    std::array<double, N> weights;
+    std::array<double, N> weights{};
     weights.fill(1.0 / N);
     return weights;
   }();
@@ -171,7 +171,7 @@ int64_t KMax(int64_t cells_at_start) {
 }
 
 double Combine(absl::Span<const ChannelEvidence> channels, int64_t k_max) {
-  std::array<double, kHealthChannels> values;
+  std::array<double, kHealthChannels> values{};
   values.fill(1.0);
   for (const ChannelEvidence& evidence : channels) {
     values[static_cast<size_t>(evidence.channel)] = ScopeValue(evidence, k_max);
@@ -182,7 +182,7 @@ double Combine(absl::Span<const ChannelEvidence> channels, int64_t k_max) {
 }
 
 bool IsNamed(absl::Span<const std::pair<HealthChannel, double>> cell, int64_t k_max) {
-  std::array<double, kHealthChannels> values;
+  std::array<double, kHealthChannels> values{};
   values.fill(1.0);
   for (const auto& [channel, e] : cell) values[static_cast<size_t>(channel)] = e;
   double sum = 0.0;
