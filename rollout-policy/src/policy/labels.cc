@@ -11,7 +11,8 @@ namespace ringfence::policy {
 namespace {
 
 absl::Status CheckPair(const Labels::Pair& pair) {
-  const auto& [key, value] = pair;
+  const std::string& key = pair.first;  // not a structured binding: clang 14 cannot capture one
+  const std::string& value = pair.second;
   const auto refuse = [&](absl::string_view wanted) {
     return absl::InvalidArgumentError(
         absl::StrCat("labels: found ", Quoted(key), "=", Quoted(value), ", wanted ", wanted));
