@@ -85,7 +85,8 @@ void Machine::Follow(const Directive& directive, absl::Time now, Effects& out) {
       state.phase = Phase::kLeasing;
       state.lease_asked_at =
           now;  // before the request leaves, so that the lease ends here before it ends there
-      out.push_back(SendLease{directive.channel, directive.digest});
+      state.lease_ask = ++last_ask_;
+      out.push_back(SendLease{directive.channel, directive.digest, state.lease_ask});
       return;
     }
   }
@@ -138,7 +139,9 @@ void Machine::AbandonCandidate(const std::string& channel, ChannelState& state, 
     case Phase::kStaged:
     case Phase::kLeasing:  // its answer will find nobody waiting
       // The same bytes may be what the host would go back to: those stay.
-      if (state.candidate.digest != state.previous) out.push_back(Discard{channel, state.candidate.digest});
+      if (state.candidate.digest != state.previous && state.candidate.digest != state.running) {
+        out.push_back(Discard{channel, state.candidate.digest});
+      }
       dirty_ = true;
       break;
   }
@@ -205,8 +208,7 @@ void Machine::On(const FetchFailed& event, absl::Time now, Effects& out) {
 
 void Machine::On(const Leased& event, absl::Time now, Effects& out) {
   const auto it = channels_.find(event.channel);
-  if (it == channels_.end() || it->second.phase != Phase::kLeasing ||
-      it->second.candidate.digest != event.digest)
+  if (it == channels_.end() || it->second.phase != Phase::kLeasing || it->second.lease_ask != event.ask)
     return;
   ChannelState& state = it->second;
   state.phase = Phase::kStaged;
@@ -224,13 +226,12 @@ void Machine::On(const Leased& event, absl::Time now, Effects& out) {
   state.phase = Phase::kActivating;
   state.revert_wanted = false;
   dirty_ = true;
-  out.push_back(Activate{event.channel, event.digest, state.lease_ends_at});
+  out.push_back(Activate{event.channel, state.candidate.digest, state.lease_ends_at});
 }
 
 void Machine::On(const LeaseFailed& event, absl::Time, Effects& out) {
   const auto it = channels_.find(event.channel);
-  if (it == channels_.end() || it->second.phase != Phase::kLeasing ||
-      it->second.candidate.digest != event.digest)
+  if (it == channels_.end() || it->second.phase != Phase::kLeasing || it->second.lease_ask != event.ask)
     return;
   it->second.phase = Phase::kStaged;  // REQUEST_LEASE comes again with a check-in
   out.push_back(Note{absl::StrCat("no lease for ", Named(it->second.candidate), ": ", event.detail)});
@@ -291,8 +292,7 @@ void Machine::WentBack(const std::string& channel, ChannelState& state, Digest f
   Burn(state, from);
   state.running = to;
   state.previous = Digest{};  // what it came from is no place to go back to
-  if (IsFlipping(state) || (state.phase != Phase::kIdle && state.candidate.digest == from))
-    state.phase = Phase::kIdle;
+  if (IsFlipping(state) || IsCandidate(state, from) || IsCandidate(state, to)) state.phase = Phase::kIdle;
   Queue(EventKind::kReverted, channel, from, "", detail);
 }
 

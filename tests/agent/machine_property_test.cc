@@ -81,7 +81,8 @@ class World {
         if (Chance(20))
           return Step(LabelsChanged{policy::Labels::Make({{"os", std::to_string(Pick(9))}}).value()});
         // An answer to a question that nobody asked, or that was forgotten.
-        if (Chance(50)) return Step(Leased{AnyChannel(), AnyDigest(), {false, {}, "budget", {}}});
+        if (Chance(50))
+          return Step(Leased{AnyChannel(), static_cast<uint64_t>(Pick(5)), {false, {}, "budget", {}}});
         return Step(Fetched{AnyChannel(), AnyDigest(), Sha256("noise")});
       case 9:
         if (Chance(25)) return Boot();
@@ -121,15 +122,16 @@ class World {
 
   void AnswerLease() {
     if (leases_.empty()) return;
-    const auto [channel, digest] = leases_.front().first;
-    const absl::Time asked = leases_.front().second;
+    const auto [lease, asked] = leases_.front();
+    const std::string& channel = lease.channel;
+    const Digest& digest = lease.digest;
     leases_.erase(leases_.begin());
-    if (Chance(15)) return Step(LeaseFailed{channel, digest, "unavailable"});
+    if (Chance(15)) return Step(LeaseFailed{channel, lease.ask, "unavailable"});
     LeaseReply reply;
     reply.granted = Chance(75);
     reply.ttl = absl::Seconds(Pick(1500));
     if (reply.granted) granted_[{channel, digest}] = asked + std::min(reply.ttl, absl::Seconds(600));
-    Step(Leased{channel, digest, reply});
+    Step(Leased{channel, lease.ask, reply});
   }
 
   void AnswerFetch() {
@@ -216,7 +218,7 @@ class World {
   }
   void Carry(const StartFetch& fetch) { fetches_.push_back({fetch.release.channel, fetch.release.digest}); }
   void Carry(const CancelFetch& cancel) { std::erase(fetches_, std::pair(cancel.channel, cancel.digest)); }
-  void Carry(const SendLease& lease) { leases_.push_back({{lease.channel, lease.digest}, now_}); }
+  void Carry(const SendLease& lease) { leases_.push_back({lease, now_}); }
   void Carry(const Activate& activate) {
     const std::pair key(activate.channel, activate.digest);
     ASSERT_TRUE(granted_.count(key)) << "activates without a lease";
@@ -253,7 +255,7 @@ class World {
 
   bool call_open_ = false, enrol_open_ = false;
   absl::Time last_check_in_ = absl::InfinitePast();
-  std::vector<std::pair<Key, absl::Time>> leases_;
+  std::vector<std::pair<SendLease, absl::Time>> leases_;
   std::vector<Key> fetches_, flips_;
   std::map<Key, absl::Time> granted_;  // live until
   std::set<Key> staged_, burned_, written_burned_;

@@ -76,10 +76,11 @@ class MachineTest : public ::testing::Test {
     Stage(bytes);
     Answer({Of(DirectiveKind::kRequestLease, bytes)});
     ASSERT_NE(FindEffect<SendLease>(last_), nullptr);
+    ask_ = FindEffect<SendLease>(last_)->ask;
   }
   void Activate_(absl::string_view bytes) {
     AskLease(bytes);
-    Do(Leased{kContent, D(bytes), {true, absl::Seconds(20), "", {}}});
+    Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
     ASSERT_NE(FindEffect<Activate>(last_), nullptr);
     Do(Flipped{kContent, D(bytes), false, ""});
     Wake();
@@ -95,6 +96,7 @@ class MachineTest : public ::testing::Test {
   absl::Time now_ = kStart;
   std::unique_ptr<Machine> machine_;
   Effects last_;
+  uint64_t ask_ = 0;
 };
 
 TEST_F(MachineTest, ChecksInAtOnceAfterStartWithItsLabelHashOnly) {
@@ -176,7 +178,7 @@ TEST_F(MachineTest, CountsTheLeaseFromTheMomentItWasAskedFor) {
   AskLease("v2");
   const absl::Time asked = now_;
   now_ += absl::Seconds(12);
-  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
   ASSERT_NE(FindEffect<Activate>(last_), nullptr);
   EXPECT_EQ(FindEffect<Activate>(last_)->deadline, asked + absl::Seconds(20));
 }
@@ -184,14 +186,14 @@ TEST_F(MachineTest, CountsTheLeaseFromTheMomentItWasAskedFor) {
 TEST_F(MachineTest, DoesNotUseALeaseThatComesAfterItsEnd) {
   AskLease("v2");
   now_ += absl::Seconds(20);
-  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
   EXPECT_EQ(FindEffect<Activate>(last_), nullptr);
   EXPECT_EQ(phase(), Phase::kStaged);
 }
 
 TEST_F(MachineTest, AsksAgainOnlyAfterTheTimeTheServerNamed) {
   AskLease("v2");
-  Do(Leased{kContent, D("v2"), {false, {}, "budget", absl::Minutes(2)}});
+  Do(Leased{kContent, ask_, {false, {}, "budget", absl::Minutes(2)}});
   Wake();
   Answer({Of(DirectiveKind::kRequestLease, "v2")});
   EXPECT_EQ(FindEffect<SendLease>(last_), nullptr);
@@ -203,7 +205,7 @@ TEST_F(MachineTest, AsksAgainOnlyAfterTheTimeTheServerNamed) {
 
 TEST_F(MachineTest, KeepsTheBytesAndTheOldVersionWhenTheLeaseHadEndedBeforeTheFlip) {
   AskLease("v2");
-  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
   Do(Flipped{kContent, D("v1"), /*too_late=*/true, ""});
   EXPECT_EQ(phase(), Phase::kStaged);
   EXPECT_EQ(machine_->Find(kContent)->running, D("v1"));
@@ -213,7 +215,7 @@ TEST_F(MachineTest, KeepsTheBytesAndTheOldVersionWhenTheLeaseHadEndedBeforeTheFl
 
 TEST_F(MachineTest, ReportsAFlipThatFailed) {
   AskLease("v2");
-  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
   Do(Flipped{kContent, D("v1"), false, "no space left on device"});
   Wake();
   ASSERT_EQ(Sent().events.size(), 1u);
@@ -239,7 +241,7 @@ TEST_F(MachineTest, GoesBackWhenOrderedAndNeverTakesTheSameDigestAgain) {
 
 TEST_F(MachineTest, ARevertThatComesDuringTheFlipIsCarriedOutAfterIt) {
   AskLease("v2");
-  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
   Wake();
   Answer({Of(DirectiveKind::kRevert, "v2")});
   EXPECT_EQ(FindEffect<Revert>(last_), nullptr);
@@ -265,7 +267,20 @@ TEST_F(MachineTest, ADropThatComesWhileALeaseIsAskedForMakesTheLeaseUseless) {
   AskLease("v2");
   Wake();
   Answer({Of(DirectiveKind::kDrop, "v2")});
-  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
+  EXPECT_EQ(FindEffect<Activate>(last_), nullptr);
+}
+
+// Found by the property test: the late answer to the first question passed for the answer to the second.
+TEST_F(MachineTest, TheAnswerToAnOlderQuestionIsNotALease) {
+  AskLease("v2");
+  const uint64_t old = ask_;
+  Wake();
+  Answer({Of(DirectiveKind::kDrop, "v2")});
+  Wake();
+  AskLease("v2");
+  EXPECT_NE(ask_, old);
+  Do(Leased{kContent, old, {true, absl::Seconds(20), "", {}}});
   EXPECT_EQ(FindEffect<Activate>(last_), nullptr);
 }
 
@@ -305,7 +320,7 @@ TEST_F(MachineTest, SendsAnEventAgainUntilACheckInWasAnswered) {
 
 TEST_F(MachineTest, WritesItsMemoryBeforeItActivates) {
   AskLease("v2");
-  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
   ASSERT_GE(last_.size(), 2u);
   EXPECT_TRUE(std::holds_alternative<Persist>(last_.front()));
   EXPECT_EQ(machine_->ToDurable().channels[kContent].activating, D("v2"));
@@ -313,7 +328,7 @@ TEST_F(MachineTest, WritesItsMemoryBeforeItActivates) {
 
 TEST_F(MachineTest, ARestartAfterTheFlipKnowsWhatRunsAndWhereToGoBack) {
   AskLease("v2");
-  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
   Boot(machine_->ToDurable(), "boot-2", /*attested=*/"v2");
   EXPECT_EQ(Sent().running[0].digest, D("v2"));
   EXPECT_FALSE(Sent().last_shutdown_clean);
@@ -323,7 +338,7 @@ TEST_F(MachineTest, ARestartAfterTheFlipKnowsWhatRunsAndWhereToGoBack) {
 
 TEST_F(MachineTest, ARestartBeforeTheFlipForgetsTheLease) {
   AskLease("v2");
-  Do(Leased{kContent, D("v2"), {true, absl::Seconds(20), "", {}}});
+  Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
   Boot(machine_->ToDurable(), "boot-2", /*attested=*/"v1");
   EXPECT_EQ(phase(), Phase::kStaged);
   EXPECT_EQ(Sent().running[0].digest, D("v1"));

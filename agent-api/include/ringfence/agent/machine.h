@@ -58,6 +58,7 @@ struct ChannelState {
   // Passing details, meaningless after a restart:
   absl::Time fetch_at;  // kFetchLater
   int fetch_failures = 0;
+  uint64_t lease_ask = 0;                            // kLeasing: which question awaits its answer
   absl::Time lease_asked_at;                         // kLeasing, kActivating
   absl::Time lease_ends_at;                          // kActivating: activate before this or not at all
   absl::Time lease_again_at = absl::InfinitePast();  // do not ask before
@@ -121,14 +122,15 @@ struct FetchFailed {
   FetchFault fault = FetchFault::kDownload;  // kRefused: the loader's validator will not have these bytes
   std::string detail;
 };
+// `ask` is SendLease's: the answer to an older question must not pass for the answer to the newer one.
 struct Leased {
   std::string channel;
-  Digest digest;
+  uint64_t ask = 0;
   LeaseReply reply;
 };
 struct LeaseFailed {
   std::string channel;
-  Digest digest;
+  uint64_t ask = 0;
   std::string detail;
 };
 // The loader ended a flip asked for by Activate or Revert; `running` is what it attests now.
@@ -181,6 +183,7 @@ struct CancelFetch {
 struct SendLease {
   std::string channel;
   Digest digest;
+  uint64_t ask = 0;
 };
 // Flip to the staged digest, but only before `deadline` on the agent's clock; then report Flipped.
 struct Activate {
@@ -276,6 +279,7 @@ class Machine {
   std::string labels_hash_;
   std::map<std::string, ChannelState> channels_;
 
+  uint64_t last_ask_ = 0;
   bool dirty_ = false;  // Durable changed in this step
 
   // Check-in and enrolment schedule.
