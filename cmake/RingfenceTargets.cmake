@@ -3,6 +3,10 @@ function(ringfence_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(${name} STATIC ${arg_SOURCES})
   target_link_libraries(${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} ringfence_flags)
+  # A fuzzer finds its way by the coverage of the code under test, not of its own few lines.
+  if(RINGFENCE_FUZZERS)
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 endfunction()
 
 # ringfence_program(NAME SOURCES ... LIBS ...): a program in build/<preset>/bin.
