@@ -1,0 +1,114 @@
+// What agents call. CheckIn and Lease are answered on the gRPC thread, from memory (a lease finishes when its
+// exposure is committed); Enroll and GetArtifact touch the store and go to the agents' pool.
+#include <memory>
+#include <utility>
+
+#include "ringfence/base/status_macros.h"
+#include "ringfence/policy/reason.h"
+#include "ringfence/v1/agent.pb.h"
+#include "server/api/artifact_download.h"
+#include "server/api/decode.h"
+#include "server/api/encode.h"
+#include "server/api/rpc.h"
+#include "server/api/services.h"
+
+namespace ringfence::api {
+namespace {
+
+class AgentService final : public RpcService {
+ public:
+  explicit AgentService(Environment* env) : RpcService(env, "ringfence.v1.AgentService") {
+    AddUnary("Enroll", Enroll);
+    AddUnary("CheckIn", CheckIn);
+    AddUnary("Lease", Lease);
+    AddDownload("GetArtifact", StartArtifactDownload);
+  }
+
+ private:
+  static absl::Status DoEnroll(const Call& call, const grpc::ByteBuffer& in, grpc::ByteBuffer* out) {
+    v1::EnrollRequest message;
+    RETURN_IF_ERROR(ParseMessage(in, &message));
+    app::EnrolRequest request;
+    RETURN_IF_ERROR(Decode(message, &request));
+    ASSIGN_OR_RETURN(const app::EnrolReply reply, call.env->app->Enrol(request));
+    v1::EnrollResponse response;
+    Encode(reply, call.env->time_scale, &response);
+    return SerializeMessage(response, out);
+  }
+
+  static grpc::ServerUnaryReactor* Enroll(const Call& call, const grpc::ByteBuffer* in,
+                                          grpc::ByteBuffer* out) {
+    return FinishOn(call.env->agents, /*urgent=*/false, call, [call, in, out] {
+      absl::Status status = call.AdmitAnyone();
+      if (status.ok()) status = DoEnroll(call, *in, out);
+      call.env->metrics->Enrolled(status.ok());
+      return status;
+    });
+  }
+
+  // [hot] The messages keep their memory from call to call.
+  static absl::Status DoCheckIn(const Call& call, const grpc::ByteBuffer& in, grpc::ByteBuffer* out) {
+    static thread_local v1::CheckInRequest message;
+    static thread_local v1::CheckInResponse response;
+    ASSIGN_OR_RETURN(const Call::Agent agent, call.AdmitAgent());
+    RETURN_IF_ERROR(ParseMessage(in, &message));
+    CheckInInput input;
+    RETURN_IF_ERROR(Decode(message, agent.id, &input));
+    app::CheckInReply reply;
+    RETURN_IF_ERROR(call.env->app->CheckIn(input.request, &reply));
+    if (reply.send_labels) call.env->metrics->CheckInResult("labels_wanted");
+    response.Clear();
+    Encode(reply, call.env->time_scale, &response);
+    return SerializeMessage(response, out);
+  }
+
+  static grpc::ServerUnaryReactor* CheckIn(const Call& call, const grpc::ByteBuffer* in,
+                                           grpc::ByteBuffer* out) {
+    const absl::Time start = call.env->real_clock->Now();
+    const absl::Status status = DoCheckIn(call, *in, out);
+    if (!status.ok()) call.env->metrics->CheckInResult("refused");
+    call.env->metrics->CheckInTook(call.env->real_clock->Now() - start);
+    grpc::ServerUnaryReactor* reactor = call.context->DefaultReactor();
+    reactor->Finish(call.End(status));
+    return reactor;
+  }
+
+  // [hot] `done` runs once, now or after the group commit; the call lives until Finish, cancelled or not.
+  static absl::Status StartLease(const Call& call, const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
+                                 grpc::ServerUnaryReactor* reactor) {
+    ASSIGN_OR_RETURN(Call::Agent agent, call.AdmitAgent());
+    v1::LeaseRequest message;
+    RETURN_IF_ERROR(ParseMessage(in, &message));
+    app::LeaseRequest request;
+    RETURN_IF_ERROR(Decode(message, agent.id, &request));
+    auto done = [call, out, reactor, tenant = std::move(agent.tenant),
+                 channel = message.channel()](absl::StatusOr<app::LeaseReply> reply) {
+      absl::Status status = reply.status();
+      if (reply.ok()) {
+        call.env->metrics->Leased(tenant, channel, reply->granted ? "granted" : policy::Name(reply->reason));
+        v1::LeaseResponse response;
+        Encode(*reply, call.env->time_scale, &response);
+        status = SerializeMessage(response, out);
+      }
+      reactor->Finish(call.End(status));
+    };
+    call.env->app->Lease(request, std::move(done));
+    return absl::OkStatus();
+  }
+
+  static grpc::ServerUnaryReactor* Lease(const Call& call, const grpc::ByteBuffer* in,
+                                         grpc::ByteBuffer* out) {
+    grpc::ServerUnaryReactor* reactor = call.context->DefaultReactor();
+    const absl::Status status = StartLease(call, *in, out, reactor);
+    if (!status.ok()) reactor->Finish(call.End(status));
+    return reactor;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeAgentService(Environment* env) {
+  return std::make_unique<AgentService>(env);
+}
+
+}  // namespace ringfence::api

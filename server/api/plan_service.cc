@@ -1,0 +1,107 @@
+// Tenants' plans.
+#include "absl/strings/str_cat.h"
+#include "ringfence/base/status_macros.h"
+#include "ringfence/v1/plan.pb.h"
+#include "server/api/decode.h"
+#include "server/api/encode.h"
+#include "server/api/pages.h"
+#include "server/api/permissions.h"
+#include "server/api/rpc.h"
+#include "server/api/services.h"
+
+namespace ringfence::api {
+namespace {
+
+class PlanService final : public RpcService {
+ public:
+  explicit PlanService(Environment* env) : RpcService(env, "ringfence.v1.PlanService") {
+    AddOperatorCall<v1::ValidatePlanRequest, v1::ValidatePlanResponse>(
+        "ValidatePlan", [](const auto&, const auto& in, auto* out) { return Validate(in, out); });
+    AddOperatorCall<v1::ApplyPlanRequest, v1::ApplyPlanResponse>(
+        "ApplyPlan", [this](const auto& actor, const auto& in, auto* out) { return Apply(actor, in, out); });
+    AddOperatorCall<v1::GetPlanRequest, v1::GetPlanResponse>(
+        "GetPlan", [this](const auto& actor, const auto& in, auto* out) { return Get(actor, in, out); });
+    AddOperatorCall<v1::ListPlanRevisionsRequest, v1::ListPlanRevisionsResponse>(
+        "ListPlanRevisions",
+        [this](const auto& actor, const auto& in, auto* out) { return List(actor, in, out); });
+  }
+
+ private:
+  // Faults are the answer here, not an error.
+  static absl::Status Validate(const v1::ValidatePlanRequest& in, v1::ValidatePlanResponse* out) {
+    Faults faults;
+    const policy::Plan plan = DecodePlan(in.plan(), "", faults);
+    for (const policy::Fault& fault : faults.list()) {
+      v1::Fault* to = out->add_faults();
+      to->set_path(fault.path);
+      to->set_found(fault.found);
+      to->set_wanted(fault.wanted);
+    }
+    if (faults.empty()) AddWarnings(plan, out);
+    return absl::OkStatus();
+  }
+
+  template <typename Response>
+  static void AddWarnings(const policy::Plan& plan, Response* out) {
+    for (std::string& warning : policy::Warnings(plan)) out->add_warnings(std::move(warning));
+  }
+
+  absl::Status Apply(const app::Actor& actor, const v1::ApplyPlanRequest& in, v1::ApplyPlanResponse* out) {
+    // Whose plan it is comes before what is in it: a stranger learns nothing.
+    RETURN_IF_ERROR(CheckPlanOwner(actor, in.plan().tenant(), env()->internal_tenant));
+    Faults faults;
+    CheckRequestId(in.request_id(), "request_id", faults);
+    CheckReason(in.reason(), faults);
+    if (in.expected_revision() < 0) {
+      faults.Add("expected_revision", absl::StrCat(in.expected_revision()), "zero or more");
+    }
+    const policy::Plan plan = DecodePlan(in.plan(), "plan", faults);
+    RETURN_IF_ERROR(faults.ToStatus());
+    const app::Act act{.actor = actor, .request_id = in.request_id(), .reason = in.reason()};
+    ASSIGN_OR_RETURN(const storage::PlanRow row, env()->app->ApplyPlan(act, plan, in.expected_revision()));
+    Encode(row, out->mutable_applied());
+    AddWarnings(row.plan, out);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<storage::PlanRow>> History(const app::Actor& actor, const std::string& tenant) {
+    RETURN_IF_ERROR(CheckTenant(actor, tenant));
+    return env()->app->PlanHistory(tenant);
+  }
+
+  absl::Status Get(const app::Actor& actor, const v1::GetPlanRequest& in, v1::GetPlanResponse* out) {
+    Faults faults;
+    CheckSlug(in.tenant(), "tenant", faults);
+    if (in.revision() < 0) faults.Add("revision", absl::StrCat(in.revision()), "zero or more");
+    RETURN_IF_ERROR(faults.ToStatus());
+    ASSIGN_OR_RETURN(const std::vector<storage::PlanRow> rows, History(actor, in.tenant()));
+    for (const storage::PlanRow& row : rows) {
+      if (in.revision() != 0 && row.revision != in.revision()) continue;
+      Encode(row, out->mutable_current());
+      return absl::OkStatus();
+    }
+    return absl::NotFoundError(absl::StrCat("plan: \"", in.tenant(), "\" has no ",
+                                            in.revision() == 0 ? "plan" : "such revision of its plan"));
+  }
+
+  absl::Status List(const app::Actor& actor, const v1::ListPlanRevisionsRequest& in,
+                    v1::ListPlanRevisionsResponse* out) {
+    Faults faults;
+    CheckSlug(in.tenant(), "tenant", faults);
+    const Page page = DecodePage(in.page_size(), in.page_token(), faults);
+    RETURN_IF_ERROR(faults.ToStatus());
+    ASSIGN_OR_RETURN(const std::vector<storage::PlanRow> rows, History(actor, in.tenant()));
+    out->set_next_page_token(ShowPage(
+        rows, page, [](const storage::PlanRow& row) { return row.revision; },
+        [out](const storage::PlanRow& row) { Encode(row, out->add_revisions()); }));
+    return absl::OkStatus();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakePlanService(Environment* env) {
+  return std::make_unique<PlanService>(env);
+}
+
+}  // namespace ringfence::api
