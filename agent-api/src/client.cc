@@ -1,0 +1,246 @@
+#include "ringfence/agent/client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <unordered_set>
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "convert.h"
+#include "ringfence/base/mutex.h"
+#include "ringfence/v1/agent.grpc.pb.h"
+
+namespace ringfence::agent {
+namespace {
+
+constexpr char kRetryAfterUrl[] = "ringfence/retry-after-ms";
+constexpr char kRetryAfterKey[] = "ringfence-retry-after-ms";  // trailing metadata, milliseconds
+
+absl::Status ToStatus(const grpc::Status& status, const grpc::ClientContext& context) {
+  if (status.ok()) return absl::OkStatus();
+  absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  const auto& trailing = context.GetServerTrailingMetadata();
+  const auto found = trailing.find(kRetryAfterKey);
+  if (found != trailing.end()) {
+    result.SetPayload(kRetryAfterUrl,
+                      absl::Cord(absl::string_view(found->second.data(), found->second.size())));
+  }
+  return result;
+}
+
+std::string Bearer(const Credential& who) {
+  return absl::StrCat("Bearer ", who.agent.ToString(), ".", absl::BytesToHexString(who.secret));
+}
+
+}  // namespace
+
+// Outlives the Client only by nothing: the destructor waits until every call has ended.
+class Client::Impl {
+ public:
+  explicit Impl(ClientOptions options) : options_(std::move(options)) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);  // the machine's own back-off is the slow one
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
+    arguments.SetInt("ringfence.connection",
+                     options_.connection);  // a different argument, another connection
+    channel_ = grpc::CreateCustomChannel(options_.server, grpc::InsecureChannelCredentials(), arguments);
+    stub_ = v1::AgentService::NewStub(channel_);
+  }
+
+  v1::AgentService::Stub& stub() { return *stub_; }
+  const ClientOptions& options() const { return options_; }
+
+  // False once the client is closing: the call must not be started.
+  bool Open(grpc::ClientContext* context) {
+    MutexLock lock(&mutex_);
+    if (closing_) return false;
+    open_.insert(context);
+    return true;
+  }
+  void Close(grpc::ClientContext* context) {
+    MutexLock lock(&mutex_);
+    open_.erase(context);
+    if (open_.empty()) idle_.notify_all();
+  }
+  void CancelAndWait() {
+    MutexLock lock(&mutex_);
+    closing_ = true;
+    for (grpc::ClientContext* context : open_) context->TryCancel();
+    while (!open_.empty()) idle_.wait(lock.native());
+  }
+
+ private:
+  const ClientOptions options_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::AgentService::Stub> stub_;
+  Mutex mutex_;
+  std::condition_variable idle_;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::unordered_set<grpc::ClientContext*> open_ ABSL_GUARDED_BY(mutex_);
+};
+
+namespace {
+
+// A unary call in flight: context and messages live until its callback.
+template <typename Request, typename Response>
+struct Call {
+  grpc::ClientContext context;
+  Request request;
+  Response response;
+};
+
+void Prepare(grpc::ClientContext& context, absl::Duration deadline, const Credential* who) {
+  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(deadline));
+  if (who != nullptr) context.AddMetadata("authorization", Bearer(*who));
+}
+
+// Reads an artifact chunk by chunk. Deletes itself in OnDone.
+class Download final : public grpc::ClientReadReactor<v1::GetArtifactResponse> {
+ public:
+  Download(int64_t offset, Client::Sink sink,
+           std::function<void(absl::StatusOr<int64_t>, grpc::ClientContext*)> done)
+      : next_(offset), sink_(std::move(sink)), done_(std::move(done)) {}
+
+  grpc::ClientContext* context() { return &context_; }
+  void Start(v1::AgentService::Stub& stub, v1::GetArtifactRequest request) {
+    request_ = std::move(request);
+    stub.async()->GetArtifact(&context_, &request_, this);
+    StartRead(&chunk_);
+    StartCall();
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return;  // the end, good or bad: OnDone says which
+    size_ = chunk_.size_bytes();
+    if (chunk_.offset() != next_) {
+      refusal_ =
+          absl::DataLossError(absl::StrCat("asked for byte ", next_, ", was sent byte ", chunk_.offset()));
+    } else {
+      refusal_ = sink_(chunk_.offset(), chunk_.data());
+      next_ += static_cast<int64_t>(chunk_.data().size());
+    }
+    if (!refusal_.ok()) {
+      context_.TryCancel();
+      return;
+    }
+    StartRead(&chunk_);
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    if (!refusal_.ok()) {
+      done_(refusal_, &context_);
+    } else if (!status.ok()) {
+      done_(ToStatus(status, context_), &context_);
+    } else if (next_ != size_) {
+      done_(absl::DataLossError(absl::StrCat("the download ended at byte ", next_, " of ", size_)),
+            &context_);
+    } else {
+      done_(size_, &context_);
+    }
+    delete this;
+  }
+
+ private:
+  grpc::ClientContext context_;
+  v1::GetArtifactRequest request_;
+  v1::GetArtifactResponse chunk_;
+  int64_t next_;
+  int64_t size_ = -1;
+  absl::Status refusal_;
+  Client::Sink sink_;
+  std::function<void(absl::StatusOr<int64_t>, grpc::ClientContext*)> done_;
+};
+
+}  // namespace
+
+Client::Client(ClientOptions options) : impl_(std::make_shared<Impl>(std::move(options))) {}
+Client::~Client() {
+  impl_->CancelAndWait();
+}
+
+void Client::Enrol(absl::string_view token, const AgentId& agent, const policy::Labels& labels,
+                   absl::string_view boot_id, Done<EnrolReply> done) {
+  auto call = std::make_shared<Call<v1::EnrollRequest, v1::EnrollResponse>>();
+  if (!impl_->Open(&call->context)) return done(absl::CancelledError("the client is closing"));
+  Prepare(call->context, impl_->options().deadline, nullptr);
+  call->request.set_token(std::string(token));
+  call->request.set_agent_id(std::string(agent.raw()));
+  call->request.set_boot_id(std::string(boot_id));
+  ToProto(labels, call->request.mutable_labels());
+  impl_->stub().async()->Enroll(&call->context, &call->request, &call->response,
+                                [impl = impl_, call, done = std::move(done)](grpc::Status status) {
+                                  if (status.ok()) {
+                                    done(FromProto(call->response));
+                                  } else {
+                                    done(ToStatus(status, call->context));
+                                  }
+                                  impl->Close(&call->context);
+                                });
+}
+
+void Client::CheckIn(const Credential& who, const agent::CheckIn& request, Done<CheckInReply> done) {
+  auto call = std::make_shared<Call<v1::CheckInRequest, v1::CheckInResponse>>();
+  if (!impl_->Open(&call->context)) return done(absl::CancelledError("the client is closing"));
+  Prepare(call->context, impl_->options().deadline, &who);
+  ToProto(request, &call->request);
+  impl_->stub().async()->CheckIn(&call->context, &call->request, &call->response,
+                                 [impl = impl_, call, done = std::move(done)](grpc::Status status) {
+                                   if (status.ok()) {
+                                     done(FromProto(call->response));
+                                   } else {
+                                     done(ToStatus(status, call->context));
+                                   }
+                                   impl->Close(&call->context);
+                                 });
+}
+
+void Client::Lease(const Credential& who, absl::string_view channel, const Digest& digest,
+                   absl::string_view boot_id, Done<LeaseReply> done) {
+  auto call = std::make_shared<Call<v1::LeaseRequest, v1::LeaseResponse>>();
+  if (!impl_->Open(&call->context)) return done(absl::CancelledError("the client is closing"));
+  Prepare(call->context, impl_->options().deadline, &who);
+  call->request.set_channel(std::string(channel));
+  call->request.set_digest(std::string(digest.raw()));
+  call->request.set_boot_id(std::string(boot_id));
+  impl_->stub().async()->Lease(&call->context, &call->request, &call->response,
+                               [impl = impl_, call, done = std::move(done)](grpc::Status status) {
+                                 if (status.ok()) {
+                                   done(FromProto(call->response));
+                                 } else {
+                                   done(ToStatus(status, call->context));
+                                 }
+                                 impl->Close(&call->context);
+                               });
+}
+
+void Client::Fetch(const Credential& who, const Digest& digest, int64_t offset, Sink sink,
+                   Done<int64_t> done) {
+  auto* download =
+      new Download(offset, std::move(sink),
+                   [impl = impl_, done](absl::StatusOr<int64_t> size, grpc::ClientContext* context) {
+                     done(std::move(size));
+                     impl->Close(context);
+                   });
+  if (!impl_->Open(download->context())) {
+    delete download;
+    return done(absl::CancelledError("the client is closing"));
+  }
+  Prepare(*download->context(), impl_->options().fetch_deadline, &who);
+  v1::GetArtifactRequest request;
+  request.set_digest(std::string(digest.raw()));
+  request.set_offset(offset);
+  download->Start(impl_->stub(), std::move(request));
+}
+
+absl::Duration Client::RetryAfter(const absl::Status& status) {
+  const auto payload = status.GetPayload(kRetryAfterUrl);
+  int64_t millis = 0;
+  if (!payload || !absl::SimpleAtoi(std::string(*payload), &millis) || millis < 0)
+    return absl::ZeroDuration();
+  return absl::Milliseconds(millis);
+}
+
+}  // namespace ringfence::agent
