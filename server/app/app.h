@@ -1,5 +1,5 @@
-// The application: everything the server does, without a socket in sight. Thin handlers above, Store below, judgement in
-// rollout-policy. One process may hold several Apps (the replayer does, one per seed).
+// The application: everything the server does, without a socket in sight. Thin handlers above, Store below,
+// judgement in rollout-policy. One process may hold several Apps (the replayer does, one per seed).
 #pragma once
 
 #include <functional>
@@ -18,13 +18,14 @@
 namespace ringfence::app {
 
 struct AppOptions {
-  // The vendor's own fleet, whose stages pass before any customer's; empty: none. Stored at the first start; a later
-  // start with another value is refused by Start.
+  // The vendor's own fleet, whose stages pass before any customer's; empty: none. Stored at the first start;
+  // a later start with another value is refused by Start.
   std::string internal_tenant;
   absl::Duration checkin_interval = absl::Seconds(60);  // h
   double checkin_jitter = 0.2;                          // next_checkin = h × (1 ± this)
   absl::Duration lease_ttl = absl::Seconds(20);
-  absl::Duration sensor_downtime = absl::Minutes(10);   // a sensor release may be away this long during its update
+  absl::Duration sensor_downtime =
+      absl::Minutes(10);  // a sensor release may be away this long during its update
   std::string replica_name = "ringfenced";
   uint64_t seed = 0;  // of jitter and rollout secrets; 0: from the operating system. Replays give one.
 };
@@ -42,7 +43,8 @@ class App {
   virtual absl::Status Start() = 0;
 
   // ---- the engine's steps; a server's threads call them in a loop, a replay by hand
-  // Matures spells, watches silence, judges, moves stages, flushes what changed. About every h/4, at least once per h.
+  // Matures spells, watches silence, judges, moves stages, flushes what changed. About every h/4, at least
+  // once per h.
   virtual absl::Status RunOnce() = 0;
   // Commits all queued exposures in one transaction and answers their leases. Returns how many it committed.
   virtual absl::StatusOr<int> CommitOnce() = 0;
@@ -65,33 +67,41 @@ class App {
   // ---- releases. Refusals carry their word ("malformed", "stale_version", ...) as the payload kRefusalUrl.
   static constexpr char kRefusalUrl[] = "ringfence/refusal";
   virtual absl::StatusOr<PublishReply> Publish(const Act& act, const PublishRequest& request) = 0;
-  virtual absl::StatusOr<storage::ReleaseRow> Recall(const Act& act, const std::string& channel, uint64_t serial) = 0;
-  virtual absl::StatusOr<std::vector<storage::ReleaseRow>> ListReleases(const std::string& channel) = 0;  // newest first
+  virtual absl::StatusOr<storage::ReleaseRow> Recall(const Act& act, const std::string& channel,
+                                                     uint64_t serial) = 0;
+  virtual absl::StatusOr<std::vector<storage::ReleaseRow>> ListReleases(
+      const std::string& channel) = 0;  // newest first
 
   // ---- plans. InvalidArgument carries the faults as lines; ValidatePlan returns them as values.
   virtual absl::StatusOr<storage::PlanRow> ApplyPlan(const Act& act, const policy::Plan& plan,
                                                      int64_t expected_revision) = 0;
-  virtual absl::StatusOr<std::vector<storage::PlanRow>> PlanHistory(const std::string& tenant) = 0;  // newest first
+  virtual absl::StatusOr<std::vector<storage::PlanRow>> PlanHistory(
+      const std::string& tenant) = 0;  // newest first
 
   // ---- rollouts and brakes. Who may do what to which scope is checked here too (deny by default).
   virtual absl::StatusOr<storage::BrakeRow> Pause(const Act& act, const storage::Scope& scope) = 0;
-  virtual absl::StatusOr<ResumeReply> Resume(const Act& act, const storage::Scope& scope, BrakeKind brake) = 0;
+  virtual absl::StatusOr<ResumeReply> Resume(const Act& act, const storage::Scope& scope,
+                                             BrakeKind brake) = 0;
   virtual absl::StatusOr<storage::BrakeRow> Halt(const Act& act, const storage::Scope& scope) = 0;
   virtual absl::StatusOr<RollBackReply> RollBack(const Act& act, const storage::Scope& scope) = 0;
-  // `tenant` empty: every stage; otherwise that tenant's stages and the pooled figures only. serial 0: the newest.
+  // `tenant` empty: every stage; otherwise that tenant's stages and the pooled figures only. serial 0: the
+  // newest.
   virtual absl::StatusOr<RolloutInfo> GetRollout(const std::string& channel, uint64_t serial,
                                                  const std::string& tenant) = 0;
-  virtual std::vector<RolloutInfo> ListRollouts(const std::string& channel, const std::string& tenant) = 0;  // newest first
+  virtual std::vector<RolloutInfo> ListRollouts(const std::string& channel,
+                                                const std::string& tenant) = 0;  // newest first
   // Called (from any thread, quickly) after any rollout changed. Returns a token for RemoveWatcher.
   virtual int AddWatcher(std::function<void()> changed) = 0;
   virtual void RemoveWatcher(int token) = 0;
-  virtual absl::StatusOr<std::vector<storage::DecisionRow>> Decisions(const storage::DecisionFilter& filter) = 0;
+  virtual absl::StatusOr<std::vector<storage::DecisionRow>> Decisions(
+      const storage::DecisionFilter& filter) = 0;
   virtual absl::StatusOr<std::vector<storage::AuditRow>> Audit(const storage::AuditFilter& filter) = 0;
 
   // ---- fleet
   virtual std::vector<AgentInfo> ListAgents(const ListAgentsRequest& request) = 0;
   virtual absl::StatusOr<AgentInfo> GetAgent(const AgentId& agent) = 0;
-  virtual absl::StatusOr<ExplainReply> Explain(const AgentId& agent, const std::string& channel, uint64_t serial) = 0;
+  virtual absl::StatusOr<ExplainReply> Explain(const AgentId& agent, const std::string& channel,
+                                               uint64_t serial) = 0;
   virtual absl::Status DeleteAgent(const Act& act, const AgentId& agent) = 0;
   // The token, to be shown once.
   virtual absl::StatusOr<std::string> CreateEnrolToken(const Act& act, const std::string& tenant,

@@ -1,5 +1,6 @@
-// What goes into the application and comes out of it, as plain values: the gRPC handlers convert to and from these, and
-// the replayer speaks them directly. Durations and times are the product's (a scaled clock scales them all).
+// What goes into the application and comes out of it, as plain values: the gRPC handlers convert to and from
+// these, and the replayer speaks them directly. Durations and times are the product's (a scaled clock scales
+// them all).
 #pragma once
 
 #include <cstdint>
@@ -53,8 +54,8 @@ struct RunningView {
 struct CheckInRequest {
   AgentId agent;  // authenticated by the caller
   absl::string_view boot_id;
-  bool last_shutdown_clean = false;  // of the boot before this one
-  absl::string_view labels_hash;     // 16 raw bytes
+  bool last_shutdown_clean = false;        // of the boot before this one
+  absl::string_view labels_hash;           // 16 raw bytes
   const policy::Labels* labels = nullptr;  // null: not sent
   absl::Span<const RunningView> running;   // sorted by channel
   absl::Span<const Digest> staged;
@@ -92,9 +93,9 @@ struct LeaseRequest {
 
 struct LeaseReply {
   bool granted = false;
-  absl::Duration ttl;                           // with granted
+  absl::Duration ttl;                             // with granted
   policy::Reason reason = policy::Reason::kNone;  // with not granted
-  absl::Duration retry_after;                   // with not granted; zero: at the next check-in
+  absl::Duration retry_after;                     // with not granted; zero: at the next check-in
 };
 
 struct EnrolRequest {
@@ -155,7 +156,8 @@ struct RollBackReply {
 
 struct OutcomeCounts {
   int64_t exposed = 0;
-  int64_t pending = 0, confirmed = 0, crashed = 0, failed = 0, silent = 0, reverted = 0, refused = 0, unused = 0;
+  int64_t pending = 0, confirmed = 0, crashed = 0, failed = 0, silent = 0, reverted = 0, refused = 0,
+          unused = 0;
 };
 
 struct StageInfo {

@@ -1,5 +1,5 @@
-// What the application counts. One class, passed in; the Prometheus implementation lives in server/api, so that the
-// application links no metrics library. Names and labels: docs/metrics.md.
+// What the application counts. One class, passed in; the Prometheus implementation lives in server/api, so
+// that the application links no metrics library. Names and labels: docs/metrics.md.
 #pragma once
 
 #include <cstdint>

@@ -12,6 +12,8 @@ class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
   void Unlock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
+  // For lambdas, into which the analysis does not follow.
+  void AssertHeld() ABSL_ASSERT_EXCLUSIVE_LOCK() {}
   std::mutex& native() ABSL_LOCK_RETURNED(this) { return mutex_; }
 
  private:

@@ -1,0 +1,81 @@
+// Distinct hosts with a bad event within a rolling window, for a release and for each of its cells, kept
+// incrementally: O(cells of the host) per event.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "server/app/cells.h"
+#include "server/app/fleet_index.h"
+
+namespace ringfence::app {
+
+// Not thread-safe.
+class BadWindow {
+ public:
+  explicit BadWindow(FleetNanos length) : length_(length) {}
+
+  // A bad event of a host that is now in `cells`. A later event of the same host only renews it.
+  void Add(HostRef host, const CellList& cells, FleetNanos now) {
+    const auto [it, added] = hosts_.try_emplace(host);
+    if (!added) Count(it->second.cells, -1);
+    it->second = {now, cells};
+    Count(cells, +1);
+    queue_.push_back({now, host});
+  }
+
+  // The host's labels changed: it counts where it is now.
+  void Move(HostRef host, const CellList& cells) {
+    const auto it = hosts_.find(host);
+    if (it == hosts_.end()) return;
+    Count(it->second.cells, -1);
+    it->second.cells = cells;
+    Count(cells, +1);
+  }
+
+  // Lets go of events older than the window.
+  void Expire(FleetNanos now) {
+    while (!queue_.empty() && queue_.front().first <= now - length_) {
+      const auto it = hosts_.find(queue_.front().second);
+      if (it != hosts_.end() && it->second.at == queue_.front().first) {
+        Count(it->second.cells, -1);
+        hosts_.erase(it);
+      }
+      queue_.pop_front();
+    }
+  }
+
+  // The window restarts: at an operator's resume.
+  void Clear() {
+    hosts_.clear();
+    queue_.clear();
+    by_cell_.assign(by_cell_.size(), 0);
+  }
+
+  int64_t all() const { return static_cast<int64_t>(hosts_.size()); }
+  int64_t in(CellId cell) const { return cell < by_cell_.size() ? by_cell_[cell] : 0; }
+  FleetNanos length() const { return length_; }
+
+ private:
+  struct Entry {
+    FleetNanos at = 0;
+    CellList cells;
+  };
+
+  void Count(const CellList& cells, int64_t by) {
+    for (const CellId cell : cells) {
+      if (cell >= by_cell_.size()) by_cell_.resize(cell + 1, 0);
+      by_cell_[cell] += by;
+    }
+  }
+
+  FleetNanos length_;
+  absl::flat_hash_map<HostRef, Entry> hosts_;
+  std::deque<std::pair<FleetNanos, HostRef>> queue_;
+  std::vector<int64_t> by_cell_;
+};
+
+}  // namespace ringfence::app

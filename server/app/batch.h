@@ -1,0 +1,38 @@
+// What one step of the engine wants to write, in one transaction.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "server/app/engine.h"
+
+namespace ringfence::app {
+
+struct Engine::Batch {
+  std::vector<Move> moves;
+  std::vector<storage::StageRow> new_stages;
+  std::vector<storage::DecisionRow> decisions;
+  std::vector<storage::AgentRow> agents;
+  std::vector<HostRef> hosts;  // whose rows `agents` holds
+  std::vector<storage::OutcomeUpdate> outcomes;
+  std::vector<std::pair<Exposure*, ReleaseState*>> exposures;  // whose outcomes `outcomes` holds
+  std::vector<storage::QuarantineRow> quarantines;
+  std::vector<storage::EventKey> events;
+  std::vector<storage::EvidenceRow> evidence;
+  struct Age {
+    std::string channel;
+    uint64_t serial = 0;
+    absl::Duration age;
+  };
+  std::vector<Age> ages;
+  absl::Time now;
+  bool forget_events = false;
+  bool told = false;  // watchers hear of it
+
+  bool empty() const {
+    return moves.empty() && new_stages.empty() && decisions.empty() && agents.empty() && outcomes.empty() &&
+           quarantines.empty() && events.empty() && evidence.empty() && ages.empty() && !forget_events;
+  }
+};
+
+}  // namespace ringfence::app

@@ -1,0 +1,359 @@
+// The application's implementation: memory that answers, and the steps that make it durable.
+//
+// Locks: mu_ guards everything but the fleet index, whose shards have their own; mu_ is taken before a shard.
+// No lock is held across a store call. RunOnce is the only writer of stage rows; brakes are written by
+// whoever puts them on.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/container/node_hash_map.h"
+#include "ringfence/base/mutex.h"
+#include "ringfence/policy/choice.h"
+#include "ringfence/policy/decide.h"
+#include "server/app/app.h"
+#include "server/app/cells.h"
+#include "server/app/fleet_index.h"
+#include "server/app/onset_series.h"
+#include "server/app/release_state.h"
+#include "server/app/timing_wheel.h"
+
+namespace ringfence::app {
+
+// A set of labels that hosts of one tenant share, and what follows from it.
+struct LabelSet {
+  uint32_t tenant = 0;
+  policy::Labels labels;
+  std::string hash16;
+  int64_t hosts = 0;  // not deleted
+  int ring = -1;      // under the tenant's plan as it is now
+  CellList cells;
+  std::vector<uint8_t> lasting;  // by release index: policy::Reason + 1; 0: not known yet
+};
+
+struct Tenant {
+  std::string name;
+  std::optional<storage::PlanRow> plan;
+};
+
+// A plan's gates, and the tenants that share them.
+struct GateConfig {
+  policy::SloGates gates;
+  std::vector<uint32_t> tenants;
+};
+
+// A change to a brake row, applied to memory at once and to the store as soon as it can be.
+struct BrakeChange {
+  storage::Scope scope;
+  std::optional<bool> tenant_paused, vendor_paused, held, halted, reverting, recalled;
+  std::optional<std::string> first_approver;
+  std::optional<absl::Time> hold_revert_at;
+  bool mark_resume = false;
+  double m_r_mark = 0, m_a_mark = 0;
+  std::string rule, reason, actor;
+  absl::Time at;
+
+  // Sets what the change names; the epoch rises by one.
+  void ApplyTo(storage::BrakeRow& row) const;
+};
+
+// Everything that is on one exposure's five scopes.
+struct BrakeView {
+  bool tenant_paused = false, vendor_paused = false, held = false, halted = false, reverting = false,
+       recalled = false;
+  bool any() const { return tenant_paused || vendor_paused || held || halted || recalled; }
+  policy::Reason reason() const;
+  void Add(const storage::BrakeRow& row);
+};
+
+class Engine final : public App {
+ public:
+  Engine(AppOptions options, storage::Store* store, Clock* clock, Metrics* metrics);
+
+  absl::Status Start() override;
+  absl::Status RunOnce() override;
+  absl::StatusOr<int> CommitOnce() override;
+  void OnLeaseQueued(std::function<void()> wake) override { wake_ = std::move(wake); }
+
+  absl::StatusOr<EnrolReply> Enrol(const EnrolRequest& request) override;
+  absl::StatusOr<std::string> Authenticate(const AgentId& agent, absl::string_view secret) override;
+  absl::Status CheckIn(const CheckInRequest& request, CheckInReply* reply) override;
+  void Lease(const LeaseRequest& request, LeaseDone done) override;
+  absl::StatusOr<int64_t> MayFetch(const AgentId& agent, const Digest& digest) override;
+  absl::StatusOr<std::string> ArtifactChunk(const Digest& digest, int64_t chunk) override;
+
+  absl::StatusOr<PublishReply> Publish(const Act& act, const PublishRequest& request) override;
+  absl::StatusOr<storage::ReleaseRow> Recall(const Act& act, const std::string& channel,
+                                             uint64_t serial) override;
+  absl::StatusOr<std::vector<storage::ReleaseRow>> ListReleases(const std::string& channel) override;
+  absl::StatusOr<storage::PlanRow> ApplyPlan(const Act& act, const policy::Plan& plan,
+                                             int64_t expected_revision) override;
+  absl::StatusOr<std::vector<storage::PlanRow>> PlanHistory(const std::string& tenant) override;
+
+  absl::StatusOr<storage::BrakeRow> Pause(const Act& act, const storage::Scope& scope) override;
+  absl::StatusOr<ResumeReply> Resume(const Act& act, const storage::Scope& scope, BrakeKind brake) override;
+  absl::StatusOr<storage::BrakeRow> Halt(const Act& act, const storage::Scope& scope) override;
+  absl::StatusOr<RollBackReply> RollBack(const Act& act, const storage::Scope& scope) override;
+  absl::StatusOr<RolloutInfo> GetRollout(const std::string& channel, uint64_t serial,
+                                         const std::string& tenant) override;
+  std::vector<RolloutInfo> ListRollouts(const std::string& channel, const std::string& tenant) override;
+  int AddWatcher(std::function<void()> changed) override;
+  void RemoveWatcher(int token) override;
+  absl::StatusOr<std::vector<storage::DecisionRow>> Decisions(const storage::DecisionFilter& filter) override;
+  absl::StatusOr<std::vector<storage::AuditRow>> Audit(const storage::AuditFilter& filter) override;
+
+  std::vector<AgentInfo> ListAgents(const ListAgentsRequest& request) override;
+  absl::StatusOr<AgentInfo> GetAgent(const AgentId& agent) override;
+  absl::StatusOr<ExplainReply> Explain(const AgentId& agent, const std::string& channel,
+                                       uint64_t serial) override;
+  absl::Status DeleteAgent(const Act& act, const AgentId& agent) override;
+  absl::StatusOr<std::string> CreateEnrolToken(const Act& act, const std::string& tenant,
+                                               absl::Duration valid_for) override;
+  ServerStatus Status() override;
+
+ private:
+  // A lease that waits for its exposure's commit.
+  struct PendingLease {
+    storage::ExposureRow row;
+    Exposure* exposure = nullptr;
+    ReleaseState* release = nullptr;
+    LeaseDone done;
+  };
+  // An automatic brake that waits for its commit, with the decision that explains it.
+  struct PendingBrake {
+    BrakeChange change;
+    storage::DecisionRow decision;
+  };
+  // What RunOnce wants to write.
+  struct Batch;
+  // One stage's step.
+  struct Move {
+    Stage* stage = nullptr;
+    storage::StageRow next;
+    bool opens_wave = false;
+  };
+
+  // ---- fleet clock (engine_clock.cc)
+  FleetNanos FleetNow() const;
+  // Moves the fleet clock on by what passed, unless blind. Returns the wall time that passed, at most one
+  // step.
+  absl::Duration AdvanceClock(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void JudgeBlindness(absl::Duration passed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  FleetNanos SilenceAfter(uint32_t tenant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The wheel asks: when to look again, or kNever when the host fell silent.
+  FleetNanos WatchHost(HostRef host, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Nothing of the open spells is evidence: both arms together.
+  void VoidSpells() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Gone while the server was blind: silent, without evidence.
+  void WentAway(HostRef host) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void FellSilent(HostRef host, uint32_t label_set, bool goodbye, FleetNanos now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // ---- hosts (engine_hosts.cc)
+  uint32_t TenantIndex(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint32_t InternLabels(uint32_t tenant, const policy::Labels& labels) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint32_t InternRunning(std::vector<storage::Running> running) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  const DirectiveList* InternDirectives(std::vector<Directive> directives) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Recomputes what depends on plans: rings, cells, gates; forgets lasting reasons.
+  void PlansChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  policy::Reason Lasting(LabelSet& set, size_t release_index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  HostRef AddHost(const storage::AgentRow& row, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  storage::AgentRow RowOf(HostRef host) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // ---- check-in (engine_checkin.cc)
+  absl::Status SlowCheckIn(const CheckInRequest& request, uint64_t state_hash, CheckInReply* reply);
+  void HeardAgain(HostRef host, const LabelSet& set, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void UnexpectedBoot(HostRef host, const LabelSet& set, uint32_t spell, FleetNanos now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void RunningChanged(HostRef host, const LabelSet& set, uint32_t running_set, FleetNanos now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Quarantine(HostRef host, const LabelSet& set, const Digest& digest, std::string reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnRejected(ReleaseState& release, HostRef host, const LabelSet& set, const std::string& detail,
+                  FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::string_view boot_id,
+               const AgentEvent& event, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Everything the server wants of this host now, and until when that holds.
+  std::vector<Directive> DirectivesFor(HostRef host, Row& row, LabelSet& set, absl::Span<const Digest> staged,
+                                       FleetNanos now, FleetNanos* recheck_at)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Duration NextCheckIn(const Row& row) const;
+
+  // ---- leases (engine_lease.cc)
+  void LeaseLocked(const LeaseRequest& request, LeaseDone& done,
+                   std::optional<absl::StatusOr<LeaseReply>>& answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  LeaseReply NotNow(policy::Reason reason, absl::Duration retry_after = absl::ZeroDuration());
+  // Opens the current bucket for all stages of the release: shares its tokens by forecast.
+  void OpenBuckets(ReleaseState& release, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int64_t Forecast(Stage& stage, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int64_t AskersLeft(const Stage& stage, FleetNanos now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<int64_t> WaveRoom(const Stage& stage) const;
+  int64_t TokensNow(const Stage& stage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // An exposure that was refused at commit.
+  void Forget(ReleaseState& release, Exposure& exposure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint32_t OpenSpell(ReleaseState& release, Stage& stage, HostRef host, policy::Arm arm, double pi,
+                     FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // ---- judgement (engine_judge.cc)
+  void MatureSpells(ReleaseState& release, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndProbations(ReleaseState& release, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SetOutcome(ReleaseState& release, Exposure& exposure, storage::Outcome outcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Harmed(ReleaseState& release, Exposure& exposure, storage::Outcome outcome, FleetNanos now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A lease that led to nothing: what the host runs is again the doing of the release before.
+  void StaysOnOlder(const ReleaseState& release, const Exposure& exposure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void JudgeMethod(ReleaseState& release, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Evaluates the gates of every plan for the release and these cells (null: all cells).
+  void JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::vector<GateReading> ReadGates(const ReleaseState& release, const policy::SloGates& gates, int64_t cell,
+                                     FleetNanos now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnBreach(ReleaseState& release, const GateConfig& config, const GateReading& reading, FleetNanos now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void HoldsRevert(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // ---- brakes (engine_brakes.cc)
+  BrakeView BrakesOn(const std::string& tenant, const std::string& channel, uint64_t serial,
+                     const std::string& ring) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  BrakeView BrakesOn(const Stage& stage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Stops here at once and queues the durable write.
+  void Brake(BrakeChange change, storage::DecisionRow decision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Writes the queued brakes; those that could not be written stay queued.
+  absl::Status FlushBrakes();
+  // One operator's act on a brake, durable before it returns; `stops` ones act in memory first.
+  absl::StatusOr<storage::BrakeRow> Operate(
+      const Act& act, const char* what, const storage::Scope& scope, bool stops,
+      absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> fill);
+  absl::Status MayBrake(const Act& act, const storage::Scope& scope, bool needs_release);
+  void Installed(const storage::BrakeRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static std::vector<storage::Scope> ScopesOf(const std::string& tenant, const std::string& channel,
+                                              uint64_t serial, const std::string& ring);
+
+  // ---- stages (engine_stages.cc)
+  void ChooseStages(absl::Time now, Batch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void StepStage(Stage& stage, absl::Time now, absl::Duration passed, Batch& batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Fills `move` with what an opened wave starts from.
+  void OpenWave(Stage& stage, int wave, absl::Time now, Move& move) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  policy::Choice ChooseFor(uint32_t tenant, int ring, const std::string& channel, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int64_t MembersOf(uint32_t tenant, int ring, size_t release_index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  policy::StageView ViewOf(Stage& stage, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool InternalPassed(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Stage* CurrentStage(uint32_t tenant, const std::string& channel, const std::string& ring)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The stage whose release the ring's hosts may get now: the current one, or, while that is stopped for
+  // good, the newest that passed.
+  Stage* OfferingStage(uint32_t tenant, const std::string& channel, const std::string& ring)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Stage* AddStage(storage::StageRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status WriteBatch(Batch& batch);
+  void CollectDirty(Batch& batch, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // ---- loading and views (engine_load.cc, engine_views.cc)
+  absl::Status Load(storage::Transaction& tx);
+  ReleaseState* AddRelease(storage::ReleaseRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void RestoreExposure(ReleaseState& release, const storage::ExposureRow& row)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  RolloutInfo InfoOf(ReleaseState& release, const std::string& tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  AgentInfo InfoOf(HostRef host) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  ReleaseState* FindRelease(const std::string& channel, uint64_t serial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  size_t IndexOf(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Changed()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);  // every host's directives are recomputed, watchers are told
+  void TellWatchers();
+  storage::DecisionRow DecisionFor(const ReleaseState& release, std::string action, std::string rule,
+                                   std::string why, absl::Time now) const;
+  std::string RandomBytes(size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const AppOptions options_;
+  storage::Store* const store_;
+  Clock* const clock_;
+  Metrics* const metrics_;
+  const FleetNanos h_;
+  std::function<void()> wake_;
+
+  FleetIndex fleet_;
+  std::atomic<uint32_t> generation_{1};
+  std::atomic<int64_t> blind_nanos_{0};  // wall time that the fleet clock stood still
+  std::atomic<int64_t> frozen_at_{0};    // fleet time while blind; 0: running
+
+  Mutex mu_;
+  std::mt19937_64 random_ ABSL_GUARDED_BY(mu_);
+  uint32_t replica_epoch_ ABSL_GUARDED_BY(mu_) = 0;
+  bool database_down_ ABSL_GUARDED_BY(mu_) = false;
+
+  std::vector<Tenant> tenants_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<std::string, uint32_t> tenant_index_ ABSL_GUARDED_BY(mu_);
+  std::deque<LabelSet> label_sets_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<std::pair<uint32_t, std::string>, uint32_t> label_set_index_ ABSL_GUARDED_BY(mu_);
+  std::deque<std::vector<storage::Running>> running_sets_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<std::string, uint32_t> running_set_index_ ABSL_GUARDED_BY(mu_);
+  absl::node_hash_map<std::string, DirectiveList> directive_lists_ ABSL_GUARDED_BY(mu_);
+  CellTable cells_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> cohort_keys_ ABSL_GUARDED_BY(mu_);
+  std::vector<GateConfig> gate_configs_ ABSL_GUARDED_BY(mu_);
+  std::set<std::pair<policy::GateKind, FleetNanos>> window_keys_ ABSL_GUARDED_BY(mu_);
+
+  std::vector<std::unique_ptr<ReleaseState>> releases_
+      ABSL_GUARDED_BY(mu_);  // by channel is by filter: they are few
+  absl::flat_hash_map<Digest, size_t> release_by_digest_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<Stage>> stages_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<std::string, Stage*> current_stage_
+      ABSL_GUARDED_BY(mu_);  // tenant/channel/ring -> newest
+  std::map<storage::Scope, storage::BrakeRow> brakes_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_set<std::pair<HostRef, Digest>> quarantined_ ABSL_GUARDED_BY(mu_);
+
+  TimingWheel wheel_ ABSL_GUARDED_BY(mu_);
+  OnsetSeries fleet_series_ ABSL_GUARDED_BY(mu_);
+  FleetNanos series_keep_ ABSL_GUARDED_BY(mu_);
+  int64_t silent_hosts_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t online_unexposed_ ABSL_GUARDED_BY(mu_) = 0;
+  std::deque<std::pair<FleetNanos, HostRef>> exposed_until_
+      ABSL_GUARDED_BY(mu_);  // then they are witnesses again
+  absl::Time last_run_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+  double heard_expected_ ABSL_GUARDED_BY(mu_) = 0;  // since the last judgement of blindness
+  int64_t heard_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Duration heard_over_ ABSL_GUARDED_BY(mu_);
+  bool blind_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Duration blind_for_ ABSL_GUARDED_BY(mu_);
+  absl::Time promotion_paused_until_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+
+  std::vector<Spell> spells_ ABSL_GUARDED_BY(mu_);
+  std::vector<uint32_t> free_spells_ ABSL_GUARDED_BY(mu_);
+  // Learned from control spells: bad and all, shrunk towards 2 %.
+  std::array<policy::ControlCounts, kWiredChannels> background_ ABSL_GUARDED_BY(mu_);
+
+  std::vector<PendingLease> lease_queue_ ABSL_GUARDED_BY(mu_);
+  std::vector<PendingBrake> brake_queue_ ABSL_GUARDED_BY(mu_);
+  std::set<HostRef> dirty_hosts_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<Exposure*, ReleaseState*> dirty_exposures_ ABSL_GUARDED_BY(mu_);
+  std::vector<storage::QuarantineRow> new_quarantines_ ABSL_GUARDED_BY(mu_);
+  std::vector<storage::EventKey> new_events_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_set<uint64_t> seen_events_ ABSL_GUARDED_BY(mu_);
+  std::vector<storage::DecisionRow> new_decisions_ ABSL_GUARDED_BY(mu_);
+  uint64_t version_ ABSL_GUARDED_BY(mu_) = 1;
+  uint64_t told_version_ ABSL_GUARDED_BY(mu_) = 0;
+  bool choose_needed_ ABSL_GUARDED_BY(mu_) = true;
+  absl::Time choose_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+  absl::Duration healthy_age_unsaved_ ABSL_GUARDED_BY(mu_);
+  absl::Time events_forgotten_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+
+  Mutex watchers_mu_;
+  std::map<int, std::function<void()>> watchers_ ABSL_GUARDED_BY(watchers_mu_);
+  int next_watcher_ ABSL_GUARDED_BY(watchers_mu_) = 1;
+
+  Mutex commit_mu_;  // one committer at a time; taken before mu_
+};
+
+}  // namespace ringfence::app

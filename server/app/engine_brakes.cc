@@ -1,0 +1,356 @@
+// Brakes: memory first, the store as soon as it answers, and the rules of who may release what (invariants 2
+// and 9).
+#include "absl/strings/str_cat.h"
+#include "ringfence/base/hash.h"
+#include "ringfence/base/status_macros.h"
+#include "server/app/engine.h"
+
+namespace ringfence::app {
+
+void BrakeChange::ApplyTo(storage::BrakeRow& row) const {
+  ++row.epoch;
+  row.scope = scope;
+  if (tenant_paused.has_value()) row.tenant_paused = *tenant_paused;
+  if (vendor_paused.has_value()) row.vendor_paused = *vendor_paused;
+  if (held.has_value()) row.held = *held;
+  if (halted.has_value()) row.halted = *halted;
+  if (reverting.has_value()) row.reverting = *reverting;
+  if (recalled.has_value()) row.recalled = *recalled;
+  if (first_approver.has_value()) row.first_approver = *first_approver;
+  if (hold_revert_at.has_value()) row.hold_revert_at = *hold_revert_at;
+  if (mark_resume) {
+    row.m_r_mark = m_r_mark;
+    row.m_a_mark = m_a_mark;
+    row.resumed_at = at;
+    row.hold_revert_at = absl::InfiniteFuture();
+  }
+  row.rule = rule;
+  row.reason = reason;
+  row.actor = actor;
+  row.at = at;
+}
+
+void BrakeView::Add(const storage::BrakeRow& row) {
+  tenant_paused |= row.tenant_paused;
+  vendor_paused |= row.vendor_paused;
+  held |= row.held;
+  halted |= row.halted;
+  reverting |= row.reverting;
+  recalled |= row.recalled;
+}
+
+policy::Reason BrakeView::reason() const {
+  if (recalled) return policy::Reason::kRecalled;
+  if (halted) return policy::Reason::kHalted;
+  if (held) return policy::Reason::kHeld;
+  if (vendor_paused) return policy::Reason::kVendorPaused;
+  if (tenant_paused) return policy::Reason::kTenantPaused;
+  return policy::Reason::kNone;
+}
+
+std::vector<storage::Scope> Engine::ScopesOf(const std::string& tenant, const std::string& channel,
+                                             uint64_t serial, const std::string& ring) {
+  std::vector<storage::Scope> scopes = {{"", channel, serial, ""}};
+  if (!tenant.empty()) {
+    scopes.push_back({tenant, "", 0, ""});
+    scopes.push_back({tenant, channel, 0, ""});
+    scopes.push_back({tenant, channel, serial, ""});
+    if (!ring.empty()) scopes.push_back({tenant, channel, serial, ring});
+  }
+  return scopes;
+}
+
+BrakeView Engine::BrakesOn(const std::string& tenant, const std::string& channel, uint64_t serial,
+                           const std::string& ring) const {
+  BrakeView view;
+  if (brakes_.empty()) return view;
+  for (const storage::Scope& scope : ScopesOf(tenant, channel, serial, ring)) {
+    const auto it = brakes_.find(scope);
+    if (it != brakes_.end()) view.Add(it->second);
+  }
+  return view;
+}
+
+BrakeView Engine::BrakesOn(const Stage& stage) const {
+  return BrakesOn(stage.row.tenant, stage.row.channel, stage.row.serial, stage.row.ring);
+}
+
+void Engine::Brake(BrakeChange change, storage::DecisionRow decision) {
+  change.ApplyTo(brakes_[change.scope]);
+  if (metrics_ != nullptr) metrics_->Decision(decision.action, decision.rule);
+  brake_queue_.push_back({std::move(change), std::move(decision)});
+  Changed();
+}
+
+absl::Status Engine::FlushBrakes() {
+  std::vector<PendingBrake> queue;
+  {
+    MutexLock lock(&mu_);
+    if (brake_queue_.empty()) return absl::OkStatus();
+    queue.swap(brake_queue_);
+  }
+  std::vector<storage::BrakeRow> rows(queue.size());
+  const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    for (size_t i = 0; i < queue.size(); ++i) {
+      ASSIGN_OR_RETURN(rows[i], tx.LockBrake(queue[i].change.scope));
+      queue[i].change.ApplyTo(rows[i]);
+      RETURN_IF_ERROR(tx.PutBrake(rows[i]));
+      RETURN_IF_ERROR(tx.AppendDecision(queue[i].decision).status());
+    }
+    return absl::OkStatus();
+  });
+  MutexLock lock(&mu_);
+  if (status.ok()) {
+    for (const storage::BrakeRow& row : rows) Installed(row);
+  } else {
+    // What stopped stays stopped here, and is written again at the next step. Applying a change twice is
+    // harmless.
+    brake_queue_.insert(brake_queue_.begin(), std::make_move_iterator(queue.begin()),
+                        std::make_move_iterator(queue.end()));
+  }
+  return status;
+}
+
+void Engine::Installed(const storage::BrakeRow& row) {
+  storage::BrakeRow& here = brakes_[row.scope];
+  if (row.epoch >= here.epoch || here.epoch == 0) here = row;
+  here.epoch = row.epoch;
+  Changed();
+}
+
+absl::Status Engine::MayBrake(const Act& act, const storage::Scope& scope, bool needs_release) {
+  if (act.request_id.empty() || act.request_id.size() > 64) {
+    return absl::InvalidArgumentError("request_id: wanted 1 to 64 bytes");
+  }
+  if (act.reason.empty() || act.reason.size() > 512) {
+    return absl::InvalidArgumentError("reason: wanted 1 to 512 bytes");
+  }
+  if (act.actor.role == Role::kTenantViewer)
+    return absl::PermissionDeniedError("a tenant-viewer may not do this");
+  if (!act.actor.IsVendor() && (scope.tenant.empty() || scope.tenant != act.actor.tenant)) {
+    return absl::PermissionDeniedError("scope.tenant: a tenant's people act on their own tenant only");
+  }
+  if (scope.serial != 0 && scope.channel.empty())
+    return absl::InvalidArgumentError("scope.channel: needed with serial");
+  if (needs_release && (scope.channel.empty() || scope.serial == 0)) {
+    return absl::InvalidArgumentError("scope: channel and serial are needed");
+  }
+  if (scope.tenant.empty() && scope.serial == 0) {
+    return absl::InvalidArgumentError("scope: name a tenant, or a channel and serial");
+  }
+  if (!scope.ring.empty() && (scope.tenant.empty() || scope.serial == 0)) {
+    return absl::InvalidArgumentError("scope.ring: needs tenant, channel and serial");
+  }
+  MutexLock lock(&mu_);
+  if (!scope.tenant.empty() && !tenant_index_.contains(scope.tenant)) {
+    return absl::NotFoundError(absl::StrCat("scope.tenant: \"", scope.tenant, "\" is not known"));
+  }
+  if (scope.serial != 0 && FindRelease(scope.channel, scope.serial) == nullptr) {
+    return absl::NotFoundError(absl::StrCat("scope: no release ", scope.channel, " ", scope.serial));
+  }
+  if (!scope.ring.empty() &&
+      CurrentStage(tenant_index_[scope.tenant], scope.channel, scope.ring) == nullptr) {
+    return absl::NotFoundError(absl::StrCat("scope.ring: \"", scope.ring, "\" works on nothing"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<storage::BrakeRow> Engine::Operate(
+    const Act& act, const char* what, const storage::Scope& scope, bool stops,
+    absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> fill) {
+  BrakeChange blank;
+  blank.scope = scope;
+  blank.rule = "operator";
+  blank.reason = act.reason;
+  blank.actor = act.actor.person;
+  blank.at = clock_->Now();
+  const Digest fingerprint = Sha256(
+      absl::StrCat(what, "\n", scope.tenant, "\n", scope.channel, "\n", scope.serial, "\n", scope.ring));
+
+  const auto decision_of = [&](const storage::BrakeRow& row) {
+    storage::DecisionRow decision;
+    decision.at = blank.at;
+    decision.tenant = scope.tenant;
+    decision.channel = scope.channel;
+    decision.serial = scope.serial;
+    decision.ring = scope.ring;
+    decision.action = what;
+    decision.rule = "operator";
+    decision.actor = act.actor.person;
+    decision.why = act.reason;
+    decision.evidence = absl::StrCat("{\"epoch\":", row.epoch, "}");
+    return decision;
+  };
+  const auto describe = [](const storage::BrakeRow& row) {
+    return absl::StrCat(row.tenant_paused ? "tenant_paused " : "", row.vendor_paused ? "vendor_paused " : "",
+                        row.held ? "held " : "", row.halted ? "halted " : "",
+                        row.reverting ? "reverting " : "", row.recalled ? "recalled" : "");
+  };
+  storage::BrakeRow row;
+  bool repeated = false;
+  const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    repeated = false;
+    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, tx.FindRequest(act.request_id));
+    ASSIGN_OR_RETURN(row, tx.LockBrake(scope));
+    if (known.has_value()) {
+      if (known->fingerprint != fingerprint || known->person != act.actor.person) {
+        return absl::InvalidArgumentError("request_id: was used for another request");
+      }
+      repeated = true;
+      return absl::OkStatus();
+    }
+    BrakeChange change = blank;
+    RETURN_IF_ERROR(fill(row, change));
+    const std::string before = describe(row);
+    change.ApplyTo(row);
+    RETURN_IF_ERROR(tx.PutBrake(row));
+    RETURN_IF_ERROR(tx.AppendDecision(decision_of(row)).status());
+    storage::AuditRow audit;
+    audit.at = blank.at;
+    audit.person = act.actor.person;
+    audit.role = Name(act.actor.role);
+    audit.tenant = scope.tenant;
+    audit.act = absl::StrCat("rollout.", what);
+    audit.target = absl::StrCat(scope.channel, "/", scope.serial, "/", scope.ring);
+    audit.reason = act.reason;
+    audit.before = before;
+    audit.after = describe(row);
+    audit.request_id = act.request_id;
+    RETURN_IF_ERROR(tx.AppendAudit(audit));
+    return tx.PutRequest({act.request_id, act.actor.person, what, fingerprint, "", blank.at});
+  });
+  if (status.ok()) {
+    {
+      MutexLock lock(&mu_);
+      if (!repeated) Installed(row);
+      row = brakes_[scope];
+    }
+    if (!repeated && metrics_ != nullptr) metrics_->Decision(what, "operator");
+    TellWatchers();
+    return row;
+  }
+  if (stops && (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status))) {
+    MutexLock lock(&mu_);
+    BrakeChange change = blank;
+    const absl::Status filled = fill(brakes_[scope], change);
+    if (filled.ok()) Brake(change, decision_of(brakes_[scope]));
+    return absl::UnavailableError("stopped here only: the database cannot be reached; repeat the call");
+  }
+  return status;
+}
+
+absl::StatusOr<storage::BrakeRow> Engine::Pause(const Act& act, const storage::Scope& scope) {
+  RETURN_IF_ERROR(MayBrake(act, scope, false));
+  return Operate(act, "pause", scope, true, [&](const storage::BrakeRow&, BrakeChange& change) {
+    (act.actor.IsVendor() ? change.vendor_paused : change.tenant_paused) = true;
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<storage::BrakeRow> Engine::Halt(const Act& act, const storage::Scope& scope) {
+  RETURN_IF_ERROR(MayBrake(act, scope, true));
+  return Operate(act, "halt", scope, true, [&](const storage::BrakeRow&, BrakeChange& change) {
+    change.halted = true;
+    change.first_approver = "";
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<RollBackReply> Engine::RollBack(const Act& act, const storage::Scope& scope) {
+  RETURN_IF_ERROR(MayBrake(act, scope, true));
+  RollBackReply reply;
+  ASSIGN_OR_RETURN(reply.brake,
+                   Operate(act, "rollback", scope, true, [&](const storage::BrakeRow&, BrakeChange& change) {
+                     change.halted = true;
+                     change.reverting = true;
+                     change.first_approver = "";
+                     return absl::OkStatus();
+                   }));
+  MutexLock lock(&mu_);
+  if (ReleaseState* release = FindRelease(scope.channel, scope.serial)) {
+    for (const Exposure& exposure : release->exposures) {
+      const bool in_scope = (scope.tenant.empty() || exposure.stage->row.tenant == scope.tenant) &&
+                            (scope.ring.empty() || exposure.stage->row.ring == scope.ring);
+      if (in_scope && exposure.committed && exposure.standing != Standing::kFree && !exposure.left)
+        ++reply.hosts;
+    }
+  }
+  return reply;
+}
+
+absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope& scope, BrakeKind brake) {
+  RETURN_IF_ERROR(MayBrake(act, scope, brake != BrakeKind::kPause));
+  double m_r = 0, m_a = 0;
+  {
+    MutexLock lock(&mu_);
+    if (const ReleaseState* release = FindRelease(scope.channel, scope.serial); scope.serial != 0) {
+      m_r = release->m_r;
+      m_a = release->m_a;
+    }
+  }
+  ResumeReply reply;
+  bool released = false;
+  const auto fill = [&](const storage::BrakeRow& row, BrakeChange& change) -> absl::Status {
+    released = false;
+    reply.needs_second_person = false;
+    const bool vendor = act.actor.IsVendor();
+    if (row.recalled) return absl::FailedPreconditionError("the release was recalled: it never runs again");
+    switch (brake) {
+      case BrakeKind::kPause:
+        if (!(vendor ? row.vendor_paused : row.tenant_paused)) {
+          return absl::FailedPreconditionError(
+              absl::StrCat("no pause of ", vendor ? "the vendor" : "the tenant", " is on this scope"));
+        }
+        (vendor ? change.vendor_paused : change.tenant_paused) = false;
+        return absl::OkStatus();
+      case BrakeKind::kHold:
+        if (!vendor) return absl::PermissionDeniedError("a hold is decided by the vendor's people");
+        if (!row.held) return absl::FailedPreconditionError("nothing is held on this scope");
+        change.held = false;
+        change.reverting = row.halted && row.reverting;
+        break;
+      case BrakeKind::kHalt:
+        if (!vendor) return absl::PermissionDeniedError("a halt is decided by two of the vendor's people");
+        if (!row.halted) return absl::FailedPreconditionError("nothing is halted on this scope");
+        if (row.first_approver.empty()) {
+          change.first_approver = act.actor.person;
+          reply.needs_second_person = true;
+          return absl::OkStatus();
+        }
+        if (row.first_approver == act.actor.person) {
+          return absl::FailedPreconditionError(
+              absl::StrCat(act.actor.person, " approved already; a second person is needed"));
+        }
+        change.halted = false;
+        change.held = false;
+        change.reverting = false;
+        change.first_approver = "";
+        break;
+    }
+    released = true;
+    change.mark_resume = true;
+    change.m_r_mark = brake == BrakeKind::kHalt ? 0 : m_r;
+    change.m_a_mark = brake == BrakeKind::kHalt ? 0 : m_a;
+    return absl::OkStatus();
+  };
+  ASSIGN_OR_RETURN(reply.brake, Operate(act, "resume", scope, false, fill));
+  MutexLock lock(&mu_);
+  ReleaseState* release = FindRelease(scope.channel, scope.serial);
+  if (released && scope.serial != 0 && release != nullptr) {
+    // Windows restart at the mark: old evidence stays on record and does not trip again by itself.
+    for (auto& [key, window] : release->windows) window.Clear();
+    release->windows_from = FleetNow();
+    release->failures_mark = release->activation_failed.size();
+    for (Exposure& exposure : release->exposures) exposure.revert_ordered = false;
+    if (brake == BrakeKind::kHalt && scope.tenant.empty()) {
+      release->ResetEvidence();
+    } else if (scope.tenant.empty()) {
+      release->m_r_mark = m_r;
+      release->m_a_mark = m_a;
+    }
+    Changed();
+  }
+  return reply;
+}
+
+}  // namespace ringfence::app

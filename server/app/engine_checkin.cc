@@ -1,0 +1,379 @@
+// Check-ins: the fast path that touches one row, and the slow one that finds out what changed.
+#include <algorithm>
+
+#include "absl/hash/hash.h"
+#include "absl/strings/str_cat.h"
+#include "ringfence/base/hash.h"
+#include "server/app/engine.h"
+
+namespace ringfence::app {
+namespace {
+
+uint64_t Scramble(uint64_t x) {  // splitmix64
+  x += 0x9e3779b97f4a7c15;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+// Of everything in a check-in that can change a decision. In memory only; never stored, never sent.
+uint64_t StateHash(const CheckInRequest& request) {
+  uint64_t hash = absl::HashOf(request.boot_id, request.labels_hash);
+  for (const RunningView& running : request.running)
+    hash = absl::HashOf(hash, running.channel, running.digest);
+  for (const Digest& digest : request.staged) hash = absl::HashOf(hash, digest);
+  return hash;
+}
+
+uint64_t BootHash(absl::string_view boot_id) {
+  return HeadBigEndian(Sha256(boot_id)) | 1;
+}
+
+}  // namespace
+
+absl::Duration Engine::NextCheckIn(const Row& row) const {
+  uint64_t seed = 0;
+  for (int i = 8; i < 16; ++i) seed = seed << 8 | row.agent.bytes[static_cast<size_t>(i)];
+  const double unit =
+      static_cast<double>(Scramble(seed ^ static_cast<uint64_t>(row.last_seen)) >> 11) * 0x1p-53;
+  return options_.checkin_interval * (1.0 - options_.checkin_jitter + 2.0 * options_.checkin_jitter * unit);
+}
+
+absl::Status Engine::CheckIn(const CheckInRequest& request, CheckInReply* reply) {
+  const uint64_t state_hash = StateHash(request);
+  const bool plain = request.labels == nullptr && request.events.empty() && !request.goodbye;
+  const FleetNanos now = FleetNow();
+  {
+    FleetIndex::Shard& shard = fleet_.ShardOf(request.agent);
+    MutexLock lock(&shard.mutex);
+    const auto it = shard.by_id.find(request.agent);
+    if (it == shard.by_id.end()) return absl::UnauthenticatedError("agent_id: not enrolled");
+    Row& row = shard.rows[it->second];
+    if (plain && row.state_hash == state_hash &&
+        row.generation == generation_.load(std::memory_order_relaxed) && now < row.recheck_at &&
+        !row.silent && !row.deleted && !row.goodbye) {
+      row.last_seen = now;
+      if (!row.ever_exposed) ++shard.heard_unexposed;
+      reply->next_checkin = NextCheckIn(row);
+      reply->send_labels = false;
+      reply->directives = *row.directives;
+      if (metrics_ != nullptr) metrics_->CheckIn(true);
+      return absl::OkStatus();
+    }
+  }
+  if (metrics_ != nullptr) metrics_->CheckIn(false);
+  return SlowCheckIn(request, state_hash, reply);
+}
+
+absl::Status Engine::SlowCheckIn(const CheckInRequest& request, uint64_t state_hash, CheckInReply* reply) {
+  bool tell = false;
+  {
+    MutexLock lock(&mu_);
+    const FleetNanos now = FleetNow();
+    const uint64_t version_before = version_;
+    const HostRef host = fleet_.Find(request.agent);
+    if (host == kNoHost) return absl::UnauthenticatedError("agent_id: not enrolled");
+    const Row before = fleet_.With(host, [](Row& row) { return row; });
+    if (before.deleted) return absl::UnauthenticatedError("agent_id: deleted");
+
+    // What is due is judged on what was heard before this check-in.
+    if (before.spell != 0) {
+      ReleaseState& release = *spells_[before.spell - 1].release;
+      if (spells_[before.spell - 1].t0 + release.d <= now) MatureSpells(release, now);
+    }
+    for (const auto& release : releases_) {
+      const Exposure* exposure = release->live ? release->Find(host) : nullptr;
+      if (exposure != nullptr && exposure->in_probation && exposure->deadline <= now)
+        EndProbations(*release, now);
+    }
+
+    // Labels: what the host is now.
+    uint32_t label_set = before.label_set;
+    const uint32_t tenant = label_sets_[label_set].tenant;
+    if (request.labels != nullptr) label_set = InternLabels(tenant, *request.labels);
+    const std::string& known_hash = label_sets_[label_set].hash16;
+    reply->send_labels =
+        request.labels == nullptr && !request.labels_hash.empty() && request.labels_hash != known_hash;
+
+    std::vector<storage::Running> running;
+    running.reserve(request.running.size());
+    for (const RunningView& one : request.running) running.push_back({std::string(one.channel), one.digest});
+    std::sort(running.begin(), running.end(),
+              [](const storage::Running& a, const storage::Running& b) { return a.channel < b.channel; });
+    const uint32_t running_set = InternRunning(std::move(running));
+    const uint64_t boot = request.boot_id.empty() ? before.boot_hash : BootHash(request.boot_id);
+
+    fleet_.With(host, [&](Row& row) {
+      row.last_seen = now;
+      row.silent = false;
+      row.goodbye = request.goodbye;
+      row.label_set = label_set;
+      row.running_set = running_set;
+      row.boot_hash = boot;
+      row.recheck_at = 0;
+    });
+    if (!before.ever_exposed) ++heard_;
+
+    if (label_set != before.label_set) {
+      LabelSet& old_set = label_sets_[before.label_set];
+      LabelSet& new_set = label_sets_[label_set];
+      --old_set.hosts;
+      ++new_set.hosts;
+      if (!before.silent) {
+        fleet_series_.Online(old_set.cells, -1);
+        fleet_series_.Online(new_set.cells, +1);
+      }
+      for (const auto& release : releases_) {
+        Exposure* exposure = release->live ? release->Find(host) : nullptr;
+        if (exposure == nullptr) continue;
+        release->Relabel(*exposure, new_set.cells);
+        JudgeGates(*release, &new_set.cells, now);
+      }
+      dirty_hosts_.insert(host);
+    }
+    const LabelSet& set = label_sets_[label_set];
+    if (before.silent) HeardAgain(host, set, now);
+    if (boot != before.boot_hash) {
+      if (before.boot_hash != 0 && !request.last_shutdown_clean) UnexpectedBoot(host, set, before.spell, now);
+      dirty_hosts_.insert(host);
+    }
+    if (running_set != before.running_set) {
+      RunningChanged(host, set, running_set, now);
+      dirty_hosts_.insert(host);
+    }
+    for (const AgentEvent& event : request.events)
+      OnEvent(host, set, before.spell, request.boot_id, event, now);
+
+    FleetNanos recheck_at = kNever;
+    Row row = fleet_.With(host, [](Row& r) { return r; });
+    std::vector<Directive> directives =
+        DirectivesFor(host, row, label_sets_[label_set], request.staged, now, &recheck_at);
+    const DirectiveList* list = InternDirectives(std::move(directives));
+    if (reply->send_labels) recheck_at = 0;
+    fleet_.With(host, [&](Row& r) {
+      r.directives = list;
+      r.generation = generation_.load();
+      r.recheck_at = recheck_at;
+      r.state_hash = state_hash;
+    });
+    reply->directives = *list;
+    reply->next_checkin = NextCheckIn(row);
+    tell = version_ != version_before;
+  }
+  if (tell) {
+    TellWatchers();
+    if (wake_) wake_();  // a brake may wait for its commit
+  }
+  return absl::OkStatus();
+}
+
+void Engine::HeardAgain(HostRef host, const LabelSet& set, FleetNanos now) {
+  --silent_hosts_;
+  fleet_series_.Online(set.cells, +1);
+  if (!fleet_.With(host, [](Row& row) { return row.ever_exposed; })) ++online_unexposed_;
+  wheel_.Arm(host, now + SilenceAfter(set.tenant));
+  for (const auto& release : releases_) {
+    Exposure* exposure = release->live ? release->Find(host) : nullptr;
+    if (exposure == nullptr || !exposure->silent) continue;
+    exposure->silent = false;
+    release->UpdateSeries(*exposure);
+    // It must prove itself anew before it counts as healthy again.
+    if (exposure->standing == Standing::kUnproven && exposure->committed && !exposure->in_probation) {
+      release->StartProbation(*exposure, now);
+    }
+  }
+}
+
+void Engine::UnexpectedBoot(HostRef host, const LabelSet& set, uint32_t spell, FleetNanos now) {
+  if (spell != 0) spells_[spell - 1].crashed = true;
+  for (const auto& release : releases_) {
+    Exposure* exposure = release->live ? release->Find(host) : nullptr;
+    if (exposure == nullptr || exposure->left || !exposure->committed ||
+        exposure->standing == Standing::kFree)
+      continue;
+    release->AddBad(policy::GateKind::kCrash, host, set.cells, now);
+    Harmed(*release, *exposure, storage::Outcome::kCrashed, now);
+    JudgeGates(*release, &set.cells, now);
+  }
+}
+
+void Engine::RunningChanged(HostRef host, const LabelSet& set, uint32_t running_set, FleetNanos now) {
+  for (const storage::Running& one : running_sets_[running_set]) {
+    const auto it = release_by_digest_.find(one.digest);
+    const ReleaseState* runs = it == release_by_digest_.end() ? nullptr : releases_[it->second].get();
+    for (const auto& release : releases_) {
+      if (!release->live || release->release().channel != one.channel) continue;
+      Exposure* exposure = release->Find(host);
+      if (exposure == nullptr) continue;
+      if (runs == release.get()) {
+        exposure->left = false;
+        if (!exposure->activated) {
+          exposure->activated = true;
+          dirty_exposures_[exposure] = release.get();
+        }
+        release->UpdateSeries(*exposure);
+        continue;
+      }
+      const bool newer = runs != nullptr && runs->release().serial > release->release().serial;
+      if (newer) {
+        exposure->left = true;
+        release->UpdateSeries(*exposure);
+        continue;
+      }
+      if (!exposure->activated || exposure->standing == Standing::kFree) continue;
+      // It went back, ordered or by itself: once burned, never again (invariant 12).
+      if (!exposure->harmed) ++release->saved;
+      SetOutcome(*release, *exposure, storage::Outcome::kReverted);
+      release->SetStanding(*exposure, Standing::kFree);
+      release->UpdateSeries(*exposure);
+      Quarantine(host, set, release->release().digest, "reverted");
+      ++version_;
+    }
+  }
+  (void)now;
+}
+
+void Engine::Quarantine(HostRef host, const LabelSet& set, const Digest& digest, std::string reason) {
+  if (!quarantined_.insert({host, digest}).second) return;
+  const AgentId agent = fleet_.With(host, [](Row& row) { return row.agent; });
+  new_quarantines_.push_back({tenants_[set.tenant].name, agent, digest, clock_->Now(), std::move(reason)});
+}
+
+void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::string_view boot_id,
+                     const AgentEvent& event, FleetNanos now) {
+  const absl::string_view boot = event.boot_id.empty() ? boot_id : absl::string_view(event.boot_id);
+  const AgentId agent = fleet_.With(host, [](Row& row) { return row.agent; });
+  if (!seen_events_.insert(absl::HashOf(agent, boot, event.seq)).second) return;  // a repeat
+  new_events_.push_back({agent, std::string(boot), event.seq});
+
+  if (event.kind == EventKind::kCrash || event.kind == EventKind::kSafeMode) {
+    UnexpectedBoot(host, set, spell, now);
+    return;
+  }
+  for (const auto& release : releases_) {
+    if (!release->live) continue;
+    const bool named = event.digest == release->release().digest;
+    Exposure* exposure = release->Find(host);
+    const bool exposed = exposure != nullptr && exposure->committed && !exposure->left &&
+                         exposure->standing != Standing::kFree && exposure->activated;
+    switch (event.kind) {
+      case EventKind::kDegraded:
+        if (exposed && (named || event.digest.IsZero())) {
+          release->AddBad(policy::GateKind::kDegraded, host, set.cells, now);
+          Harmed(*release, *exposure, storage::Outcome::kFailed, now);
+          JudgeGates(*release, &set.cells, now);
+        }
+        break;
+      case EventKind::kActivationFailed:
+        if (named && exposure != nullptr) {
+          release->activation_failed.insert(host);
+          Quarantine(host, set, event.digest, "activation failed");
+          if (exposure->committed && exposure->outcome == storage::Outcome::kPending) {
+            SetOutcome(*release, *exposure, storage::Outcome::kFailed);
+          }
+        }
+        break;
+      case EventKind::kRejected:
+        if (named) {
+          if (exposure != nullptr && exposure->outcome == storage::Outcome::kPending) {
+            SetOutcome(*release, *exposure, storage::Outcome::kRefused);
+          }
+          Quarantine(host, set, event.digest, "rejected");
+          OnRejected(*release, host, set, event.detail, now);
+        }
+        break;
+      case EventKind::kCrash:
+      case EventKind::kSafeMode:
+      case EventKind::kStagingFailed:
+      case EventKind::kReverted:
+        break;
+    }
+  }
+}
+
+std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& set,
+                                             absl::Span<const Digest> staged, FleetNanos now,
+                                             FleetNanos* recheck_at) {
+  std::vector<Directive> directives;
+  const auto recheck = [&](FleetNanos at) { *recheck_at = std::min(*recheck_at, at); };
+  const auto add = [&](DirectiveKind kind, const policy::Release& release) {
+    directives.push_back(
+        {kind, release.channel, release.serial, release.version, release.digest, release.size_bytes,
+         kind == DirectiveKind::kPrefetch ? options_.checkin_interval : absl::ZeroDuration()});
+  };
+  if (row.spell != 0) recheck(spells_[row.spell - 1].t0 + spells_[row.spell - 1].release->d);
+
+  const Tenant& tenant = tenants_[set.tenant];
+  const std::vector<storage::Running>& running = running_sets_[row.running_set];
+  const std::string ring = tenant.plan.has_value() && set.ring >= 0
+                               ? tenant.plan->plan.rings[static_cast<size_t>(set.ring)].name
+                               : "";
+
+  // Orders back come first, whatever the plan says now.
+  absl::flat_hash_set<std::string> ordered;
+  for (const storage::Running& one : running) {
+    const auto it = release_by_digest_.find(one.digest);
+    if (it == release_by_digest_.end()) continue;
+    ReleaseState& release = *releases_[it->second];
+    Exposure* exposure = release.Find(host);
+    if (exposure == nullptr || release.release().channel != one.channel) continue;
+    const BrakeView brakes =
+        BrakesOn(tenant.name, one.channel, release.release().serial, exposure->stage->row.ring);
+    if (!brakes.reverting && !brakes.recalled) continue;
+    ordered.insert(one.channel);
+    if (!exposure->revert_ordered) {
+      const FleetNanos minute = now / absl::ToInt64Nanoseconds(absl::Minutes(1));
+      if (release.revert_minute != minute) {
+        release.revert_minute = minute;
+        release.revert_ordered_in_minute = 0;
+      }
+      if (release.revert_ordered_in_minute >= policy::RollbackPerMinute(release.unproven + release.healthy)) {
+        recheck(0);  // its turn comes
+        continue;
+      }
+      ++release.revert_ordered_in_minute;
+      exposure->revert_ordered = true;
+    }
+    add(DirectiveKind::kRevert, release.release());
+    recheck(0);
+  }
+
+  for (const Digest& digest : staged) {
+    const auto it = release_by_digest_.find(digest);
+    if (it == release_by_digest_.end()) continue;
+    const policy::Release& release = releases_[it->second]->release();
+    const BrakeView brakes = BrakesOn(tenant.name, release.channel, release.serial, ring);
+    if (brakes.halted || brakes.recalled) add(DirectiveKind::kDrop, release);
+  }
+
+  if (!tenant.plan.has_value() || set.ring < 0) return directives;
+  for (const policy::ChannelRule& rule : tenant.plan->plan.channels) {
+    if (ordered.contains(rule.channel)) continue;
+    Stage* stage = OfferingStage(set.tenant, rule.channel, ring);
+    if (stage == nullptr || BrakesOn(*stage).any()) continue;
+    ReleaseState& state = *stage->release;
+    const policy::Release& release = state.release();
+    const bool runs = std::any_of(running.begin(), running.end(), [&](const storage::Running& one) {
+      return one.channel == rule.channel && one.digest == release.digest;
+    });
+    if (runs) continue;
+    if (Lasting(set, IndexOf(state)) != policy::Reason::kNone) continue;
+    if (quarantined_.contains({host, release.digest})) continue;
+    const Exposure* exposure = state.Find(host);
+    if (exposure != nullptr && exposure->outcome != storage::Outcome::kUnused) {
+      if (exposure->in_probation) recheck(exposure->deadline);
+      continue;
+    }
+    const std::optional<int64_t> room = WaveRoom(*stage);
+    const bool full = room.has_value() && *room <= 0;
+    if (full) continue;
+    if (std::find(staged.begin(), staged.end(), release.digest) == staged.end()) {
+      add(DirectiveKind::kPrefetch, release);
+    } else if (row.spell == 0) {
+      add(DirectiveKind::kRequestLease, release);
+    }
+  }
+  return directives;
+}
+
+}  // namespace ringfence::app

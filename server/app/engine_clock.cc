@@ -1,0 +1,160 @@
+// The fleet's clock, silence, and the server's own blindness (invariants 7 and 13).
+#include "server/app/engine.h"
+
+namespace ringfence::app {
+namespace {
+
+// The watermark: below this share of the check-ins that never-exposed hosts should make, the server is blind.
+constexpr double kHeardShare = 0.5;
+// Fewer expected check-ins than this say nothing.
+constexpr double kLeastExpected = 20;
+// Blind for longer than this many intervals: the fleet really left. It is taken as gone, without evidence.
+constexpr int kBlindIntervals = 20;
+
+}  // namespace
+
+FleetNanos Engine::FleetNow() const {
+  const FleetNanos frozen = frozen_at_.load(std::memory_order_relaxed);
+  if (frozen != 0) return frozen;
+  return absl::ToUnixNanos(clock_->Now()) - blind_nanos_.load(std::memory_order_relaxed);
+}
+
+absl::Duration Engine::AdvanceClock(absl::Time now) {
+  if (last_run_ == absl::InfinitePast()) last_run_ = now;
+  const absl::Duration passed = now - last_run_;
+  last_run_ = now;
+  const absl::Duration step = std::max(absl::Seconds(30), options_.checkin_interval);
+  if (passed <= step) return passed;
+  // The server itself stood still, or its clock jumped: hosts get that time back, and nothing is promoted for
+  // a while.
+  if (frozen_at_.load() == 0) blind_nanos_.fetch_add(absl::ToInt64Nanoseconds(passed - step));
+  promotion_paused_until_ = now + options_.checkin_interval;
+  return step;
+}
+
+void Engine::JudgeBlindness(absl::Duration passed) {
+  heard_ += fleet_.TakeHeardUnexposed();
+  heard_expected_ +=
+      static_cast<double>(online_unexposed_) * absl::FDivDuration(passed, options_.checkin_interval);
+  heard_over_ += passed;
+  if (blind_) blind_for_ += passed;
+  if (heard_over_ < options_.checkin_interval) return;
+  const bool deaf =
+      heard_expected_ >= kLeastExpected && static_cast<double>(heard_) < kHeardShare * heard_expected_;
+  heard_ = 0;
+  heard_expected_ = 0;
+  heard_over_ = absl::ZeroDuration();
+
+  if (deaf && !blind_) {
+    frozen_at_.store(FleetNow());
+    blind_ = true;
+    blind_for_ = absl::ZeroDuration();
+    Changed();
+    return;
+  }
+  if (!blind_) return;
+  const bool gone = blind_for_ >= kBlindIntervals * options_.checkin_interval;
+  if (deaf && !gone) return;
+  // Hosts that were heard while the clock stood still have the frozen time as last_seen.
+  const FleetNanos frozen = frozen_at_.load();
+  if (gone) {
+    VoidSpells();
+    std::vector<HostRef> lost;
+    fleet_.ForEach([&](HostRef host, Row& row) {
+      if (!row.silent && !row.deleted && row.last_seen < frozen) lost.push_back(host);
+    });
+    for (const HostRef host : lost) WentAway(host);
+  }
+  blind_nanos_.store(absl::ToUnixNanos(clock_->Now()) - frozen);
+  frozen_at_.store(0);
+  blind_ = false;
+  promotion_paused_until_ = clock_->Now() + options_.checkin_interval;
+  Changed();
+}
+
+void Engine::VoidSpells() {
+  for (const auto& release : releases_) {
+    for (const uint32_t index : release->spells) {
+      fleet_.With(spells_[index].host, [](Row& row) { row.spell = 0; });
+      free_spells_.push_back(index);
+    }
+    release->spells.clear();
+    release->strata.clear();
+  }
+  for (const auto& stage : stages_) stage->bucket_stratum = 0;
+}
+
+FleetNanos Engine::SilenceAfter(uint32_t tenant) const {
+  int missed = 3;
+  const auto& plan = tenants_[tenant].plan;
+  if (plan.has_value() && plan->plan.gates.silence.has_value())
+    missed = plan->plan.gates.silence->missed_checkins;
+  // Intervals carry jitter; half an interval more makes `missed` of them certain.
+  return static_cast<FleetNanos>((missed + 0.5) * static_cast<double>(h_));
+}
+
+FleetNanos Engine::WatchHost(HostRef host, FleetNanos now) {
+  const Row row = fleet_.With(host, [](Row& r) { return r; });
+  if (row.deleted || row.silent) return kNever;
+  const LabelSet& set = label_sets_[row.label_set];
+  FleetNanos due = row.last_seen + SilenceAfter(set.tenant);
+  if (row.goodbye && row.ever_exposed && due <= now) {
+    // A goodbye said before activation exempts for 30 minutes; one said after exempts nobody: a bad update
+    // says it too.
+    for (const auto& release : releases_) {
+      const Exposure* exposure = release->live ? release->Find(host) : nullptr;
+      if (exposure != nullptr && exposure->outcome == storage::Outcome::kPending && !exposure->activated) {
+        due = std::max(due, row.last_seen + absl::ToInt64Nanoseconds(absl::Minutes(30)));
+      }
+    }
+  }
+  if (due > now) return due;
+  const bool went = fleet_.With(host, [&](Row& r) {
+    if (r.last_seen != row.last_seen) return false;  // heard this very moment
+    r.silent = true;
+    return true;
+  });
+  if (!went) return now + SilenceAfter(set.tenant);
+  FellSilent(host, row.label_set, row.goodbye, now);
+  if (!row.ever_exposed) --online_unexposed_;
+  return kNever;
+}
+
+void Engine::FellSilent(HostRef host, uint32_t label_set, bool goodbye, FleetNanos now) {
+  const LabelSet& set = label_sets_[label_set];
+  ++silent_hosts_;
+  fleet_series_.Online(set.cells, -1);
+  fleet_series_.Onset(set.cells);
+  for (const auto& release : releases_) {
+    Exposure* exposure = release->live ? release->Find(host) : nullptr;
+    if (exposure == nullptr || exposure->silent) continue;
+    exposure->silent = true;
+    const bool watched = exposure->counted;
+    release->UpdateSeries(*exposure);
+    if (!watched) continue;
+    release->exposed_series.Onset(set.cells);
+    release->AddBad(policy::GateKind::kSilence, host, set.cells, now);
+    // Laptops that said goodbye after they were proven sleep; all others that fall silent are taken back.
+    const bool proven = exposure->standing == Standing::kHealthy;
+    if (!proven || !goodbye) Harmed(*release, *exposure, storage::Outcome::kSilent, now);
+    JudgeGates(*release, &set.cells, now);
+  }
+}
+
+void Engine::WentAway(HostRef host) {
+  const auto [label_set, unexposed] = fleet_.With(host, [](Row& row) {
+    row.silent = true;
+    return std::make_pair(row.label_set, !row.ever_exposed);
+  });
+  ++silent_hosts_;
+  if (unexposed) --online_unexposed_;
+  fleet_series_.Online(label_sets_[label_set].cells, -1);
+  for (const auto& release : releases_) {
+    Exposure* exposure = release->live ? release->Find(host) : nullptr;
+    if (exposure == nullptr || exposure->silent) continue;
+    exposure->silent = true;
+    release->UpdateSeries(*exposure);
+  }
+}
+
+}  // namespace ringfence::app

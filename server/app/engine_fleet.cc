@@ -1,0 +1,194 @@
+// Enrolment, credentials, deletion, downloads.
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "ringfence/base/hash.h"
+#include "ringfence/base/status_macros.h"
+#include "server/app/engine.h"
+
+namespace ringfence::app {
+namespace {
+
+// Takes as long whatever the bytes are.
+bool SameBytes(absl::string_view a, absl::string_view b) {
+  if (a.size() != b.size()) return false;
+  unsigned char difference = 0;
+  for (size_t i = 0; i < a.size(); ++i) difference |= static_cast<unsigned char>(a[i] ^ b[i]);
+  return difference == 0;
+}
+
+}  // namespace
+
+absl::StatusOr<EnrolReply> Engine::Enrol(const EnrolRequest& request) {
+  const absl::Time now = clock_->Now();
+  EnrolReply reply;
+  {
+    MutexLock lock(&mu_);
+    reply.secret = RandomBytes(32);
+  }
+  storage::AgentRow row;
+  row.agent = request.agent;
+  row.labels = request.labels;
+  row.secret_hash = Sha256(reply.secret);
+  row.boot_id = absl::StrCat(absl::Hex(HeadBigEndian(Sha256(request.boot_id)) | 1, absl::kZeroPad16));
+  row.enrolled_at = now;
+  row.last_seen = now;
+  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    const absl::StatusOr<storage::EnrolTokenRow> token = tx.TakeEnrolToken(Sha256(request.token), now);
+    if (absl::IsNotFound(token.status())) {
+      return absl::UnauthenticatedError("token: unknown, used or expired; ask an operator for a new one");
+    }
+    RETURN_IF_ERROR(token.status());
+    row.tenant = token->tenant;
+    const absl::StatusOr<storage::AgentRow> known = tx.Agent(request.agent);
+    if (known.ok() && known->tenant != row.tenant) {
+      return absl::AlreadyExistsError("agent_id: enrolled in another tenant; make a new id");
+    }
+    if (known.ok()) row.running = known->running;
+    return tx.PutAgents({&row, 1});
+  }));
+  reply.tenant = row.tenant;
+  MutexLock lock(&mu_);
+  const HostRef known = fleet_.Find(request.agent);
+  if (known != kNoHost && !fleet_.With(known, [](Row& r) { return r.deleted; })) {
+    // Re-imaged: the same id with a new secret and labels. A boot nobody announced; check-ins will say so.
+    fleet_.With(known, [&](Row& r) {
+      r.secret_hash = row.secret_hash;
+      r.recheck_at = 0;
+    });
+  } else {
+    AddHost(row, FleetNow());
+  }
+  reply.next_checkin = NextCheckIn(fleet_.With(fleet_.Find(request.agent), [](Row& r) { return r; }));
+  return reply;
+}
+
+absl::StatusOr<std::string> Engine::Authenticate(const AgentId& agent, absl::string_view secret) {
+  const Digest hash = Sha256(secret);
+  const HostRef host = fleet_.Find(agent);
+  if (host == kNoHost) return absl::UnauthenticatedError("the credential is not known");
+  const auto [good, label_set] = fleet_.With(host, [&](Row& row) {
+    return std::make_pair(!row.deleted && SameBytes(row.secret_hash.raw(), hash.raw()), row.label_set);
+  });
+  if (!good) return absl::UnauthenticatedError("the credential is not known");
+  MutexLock lock(&mu_);
+  return tenants_[label_sets_[label_set].tenant].name;
+}
+
+absl::Status Engine::DeleteAgent(const Act& act, const AgentId& agent) {
+  const HostRef host = fleet_.Find(agent);
+  if (host == kNoHost) return absl::NotFoundError("id: no such agent");
+  storage::AgentRow row;
+  {
+    MutexLock lock(&mu_);
+    row = RowOf(host);
+  }
+  if (act.actor.role != Role::kSre &&
+      (act.actor.role != Role::kTenantAdmin || act.actor.tenant != row.tenant)) {
+    return absl::PermissionDeniedError("only the tenant's admin or an SRE may delete an agent");
+  }
+  row.deleted = true;
+  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    RETURN_IF_ERROR(tx.PutAgents({&row, 1}));
+    storage::AuditRow audit;
+    audit.at = clock_->Now();
+    audit.person = act.actor.person;
+    audit.role = Name(act.actor.role);
+    audit.tenant = row.tenant;
+    audit.act = "agent.delete";
+    audit.target = agent.ToString();
+    audit.reason = act.reason;
+    audit.request_id = act.request_id;
+    return tx.AppendAudit(audit);
+  }));
+  // Its exposures stay in every figure: a deleted host that never spoke again is still silent (invariant 8).
+  MutexLock lock(&mu_);
+  const auto [was, silent, exposed, label_set] = fleet_.With(host, [](Row& r) {
+    const auto before = std::make_tuple(r.deleted, r.silent, r.ever_exposed, r.label_set);
+    r.deleted = true;
+    return before;
+  });
+  if (was) return absl::OkStatus();
+  --label_sets_[label_set].hosts;
+  if (silent) {
+    --silent_hosts_;
+  } else {
+    fleet_series_.Online(label_sets_[label_set].cells, -1);
+    if (!exposed) --online_unexposed_;
+  }
+  for (const auto& release : releases_) {
+    if (Exposure* exposure = release->Find(host)) {
+      exposure->silent = true;
+      release->UpdateSeries(*exposure);
+    }
+  }
+  Changed();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Engine::CreateEnrolToken(const Act& act, const std::string& tenant,
+                                                     absl::Duration valid_for) {
+  if (!IsSlug(tenant)) return absl::InvalidArgumentError("tenant: wanted 1 to 63 of a-z, 0-9 and -");
+  if (valid_for < absl::Minutes(1) || valid_for > absl::Hours(30 * 24)) {
+    return absl::InvalidArgumentError("valid_for: wanted 1 minute to 30 days");
+  }
+  const bool may =
+      act.actor.role == Role::kSre || (act.actor.role == Role::kTenantAdmin && act.actor.tenant == tenant);
+  if (!may) return absl::PermissionDeniedError("only the tenant's admin or an SRE may make enrolment tokens");
+  std::string token;
+  {
+    MutexLock lock(&mu_);
+    token = absl::BytesToHexString(RandomBytes(32));
+  }
+  const absl::Time now = clock_->Now();
+  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    RETURN_IF_ERROR(tx.PutEnrolToken({Sha256(token), tenant, act.actor.person, now, now + valid_for}));
+    storage::AuditRow audit;
+    audit.at = now;
+    audit.person = act.actor.person;
+    audit.role = Name(act.actor.role);
+    audit.tenant = tenant;
+    audit.act = "token.create";
+    audit.target = tenant;
+    audit.request_id = act.request_id;
+    return tx.AppendAudit(audit);
+  }));
+  MutexLock lock(&mu_);
+  TenantIndex(tenant);
+  return token;
+}
+
+absl::StatusOr<int64_t> Engine::MayFetch(const AgentId& agent, const Digest& digest) {
+  MutexLock lock(&mu_);
+  const HostRef host = fleet_.Find(agent);
+  const auto it = release_by_digest_.find(digest);
+  if (host == kNoHost || it == release_by_digest_.end())
+    return absl::PermissionDeniedError("digest: not for this agent");
+  ReleaseState& release = *releases_[it->second];
+  const Row row = fleet_.With(host, [](Row& r) { return r; });
+  LabelSet& set = label_sets_[row.label_set];
+  const Tenant& tenant = tenants_[set.tenant];
+  const Exposure* exposure = release.Find(host);
+  const bool had_it = exposure != nullptr && exposure->committed;  // its last-known-good may be fetched again
+  bool offered = false;
+  if (tenant.plan.has_value() && set.ring >= 0 && Lasting(set, it->second) == policy::Reason::kNone) {
+    const Stage* stage = OfferingStage(set.tenant, release.release().channel,
+                                       tenant.plan->plan.rings[static_cast<size_t>(set.ring)].name);
+    offered = stage != nullptr && stage->release == &release && !BrakesOn(*stage).any();
+  }
+  const BrakeView brakes = BrakesOn(tenant.name, release.release().channel, release.release().serial, "");
+  if ((!had_it && !offered) || brakes.recalled || (brakes.halted && !had_it)) {
+    return absl::PermissionDeniedError("digest: this agent was not told to fetch it");
+  }
+  return release.release().size_bytes;
+}
+
+absl::StatusOr<std::string> Engine::ArtifactChunk(const Digest& digest, int64_t chunk) {
+  std::string bytes;
+  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(bytes, tx.ArtifactChunk(digest, chunk));
+    return absl::OkStatus();
+  }));
+  return bytes;
+}
+
+}  // namespace ringfence::app

@@ -1,0 +1,394 @@
+// Both judges: the method (test R, guard A) over matured spells, and the plans' SLO gates over all exposed
+// hosts.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "server/app/engine.h"
+
+namespace ringfence::app {
+namespace {
+
+using policy::GateKind;
+using storage::Outcome;
+
+constexpr double kBackgroundPrior = 0.02;  // health-analysis.md 4: no history
+constexpr double kBackgroundSpells = 50;
+constexpr double kBackgroundMemory = 100'000;  // control spells after which older ones fade
+constexpr size_t kActivationFailuresHold = 3;
+constexpr size_t kRejectionsHalt = 3;
+constexpr int64_t kOwnControl =
+    20;  // a cell with fewer hosts without the release is compared with all of them
+
+}  // namespace
+
+void Engine::MatureSpells(ReleaseState& release, FleetNanos now) {
+  bool bad = false;
+  while (!release.spells.empty()) {
+    const uint32_t index = release.spells.front();
+    const Spell spell = spells_[index];
+    if (spell.t0 + release.d > now) break;
+    release.spells.pop_front();
+    free_spells_.push_back(index);
+    const FleetNanos last_seen = fleet_.With(spell.host, [&](Row& row) {
+      if (row.spell == index + 1) row.spell = 0;
+      row.recheck_at = 0;
+      return row.last_seen;
+    });
+    // One function of the check-ins, whatever the arm: not heard in (t0 + a, t0 + D].
+    const std::array<bool, kWiredChannels> flags = {last_seen <= spell.t0 + release.a, spell.crashed};
+    const bool treated = spell.arm == policy::Arm::kTreatment;
+    Stratum& stratum = release.strata[spell.stratum];
+    --stratum.open_spells;
+    for (size_t c = 0; c < flags.size(); ++c) {
+      if (flags[c]) {
+        release.r[c].AddBad(treated, spell.pi, release.rho0());
+        bad = true;
+      }
+      Stratum::Channel& channel = stratum.channels[c];
+      storage::EvidenceRow& tally = release.tally[c];
+      if (treated) {
+        ++(flags[c] ? channel.treated_bad : channel.treated_good);
+        ++tally.all_treated;
+        tally.bad_treated += flags[c] ? 1 : 0;
+      } else {
+        channel.control.all += 1;
+        channel.control.bad += flags[c] ? 1 : 0;
+        ++tally.all_control;
+        tally.bad_control += flags[c] ? 1 : 0;
+        policy::ControlCounts& background = background_[c];
+        background.all += 1;
+        background.bad += flags[c] ? 1 : 0;
+        if (background.all > kBackgroundMemory) {
+          background.all /= 2;
+          background.bad /= 2;
+        }
+      }
+    }
+  }
+  std::array<double, kWiredChannels> p_hist{};
+  for (size_t c = 0; c < p_hist.size(); ++c) {
+    p_hist[c] = (background_[c].bad + kBackgroundSpells * kBackgroundPrior) /
+                (background_[c].all + kBackgroundSpells);
+  }
+  release.AbsorbStrata(now, p_hist);
+  if (bad) release.evidence_dirty = true;
+  if (release.evidence_dirty) {
+    release.Combine();
+    JudgeMethod(release, clock_->Now());
+  }
+}
+
+void Engine::SetOutcome(ReleaseState& release, Exposure& exposure, Outcome outcome) {
+  if (exposure.outcome == outcome) return;
+  --exposure.stage->by_outcome[static_cast<size_t>(exposure.outcome)];
+  exposure.outcome = outcome;
+  ++exposure.stage->by_outcome[static_cast<size_t>(outcome)];
+  exposure.outcome_at = clock_->Now();
+  dirty_exposures_[&exposure] = &release;
+  ++version_;
+}
+
+void Engine::Harmed(ReleaseState& release, Exposure& exposure, Outcome outcome, FleetNanos now) {
+  if (exposure.standing == Standing::kFree) return;
+  if (!exposure.harmed) {
+    exposure.harmed = true;
+    ++release.harmed;
+    if (!release.first_harm_at.has_value()) release.first_harm_at = clock_->Now();
+  }
+  SetOutcome(release, exposure, outcome);
+  // Taken back from the proven, once: it counts as unproven until it is reverted or proves itself anew.
+  release.SetStanding(exposure, Standing::kUnproven);
+  if (!exposure.silent) release.StartProbation(exposure, now);
+}
+
+void Engine::EndProbations(ReleaseState& release, FleetNanos now) {
+  while (!release.probations.empty() && release.probations.front().deadline <= now) {
+    const auto [deadline, exposure_at] = release.probations.front();
+    release.probations.pop_front();
+    Exposure& exposure = *exposure_at;
+    if (!exposure.in_probation || exposure.deadline != deadline) continue;  // a later one took its place
+    exposure.in_probation = false;
+    if (exposure.standing != Standing::kUnproven) continue;
+    if (!exposure.committed) {
+      release.StartProbation(exposure, now);
+      continue;
+    }
+    const Row row = fleet_.With(exposure.host, [](Row& r) {
+      r.recheck_at = 0;
+      return r;
+    });
+    const bool heard = row.last_seen > deadline - release.d + release.a;
+    const std::vector<storage::Running>& running = running_sets_[row.running_set];
+    const bool runs = std::any_of(running.begin(), running.end(), [&](const storage::Running& one) {
+      return one.channel == release.release().channel && one.digest == release.release().digest;
+    });
+    if (!heard) {
+      SetOutcome(release, exposure, Outcome::kSilent);
+      if (!row.goodbye) Harmed(release, exposure, Outcome::kSilent, now);
+      exposure.in_probation = false;  // it starts again when the host is heard
+    } else if (runs || exposure.left) {
+      if (exposure.harmed) {
+        exposure.harmed = false;  // repaired
+        --release.harmed;
+      }
+      SetOutcome(release, exposure, Outcome::kConfirmed);
+      release.SetStanding(exposure, Standing::kHealthy);
+    } else if (!exposure.activated && exposure.outcome == Outcome::kPending) {
+      release.Uncount(exposure);
+      SetOutcome(release, exposure, Outcome::kUnused);
+      StaysOnOlder(release, exposure);
+    } else if (!exposure.activated) {
+      release.SetStanding(exposure, Standing::kFree);  // failed or refused, and runs what it ran
+      release.UpdateSeries(exposure);
+      StaysOnOlder(release, exposure);
+    }
+  }
+}
+
+void Engine::StaysOnOlder(const ReleaseState& release, const Exposure& exposure) {
+  const auto it = release_by_digest_.find(exposure.previous);
+  if (it == release_by_digest_.end() || releases_[it->second].get() == &release) return;
+  if (Exposure* earlier = releases_[it->second]->Find(exposure.host)) {
+    earlier->left = false;
+    releases_[it->second]->UpdateSeries(*earlier);
+  }
+}
+
+void Engine::JudgeMethod(ReleaseState& release, absl::Time now) {
+  const storage::Scope scope{"", release.release().channel, release.release().serial, ""};
+  const auto it = brakes_.find(scope);
+  const bool halted = it != brakes_.end() && (it->second.halted || it->second.recalled);
+  const bool held = it != brakes_.end() && it->second.held;
+  if (halted) return;
+  const bool failures = release.activation_failed.size() >= kActivationFailuresHold;
+  const policy::HealthAction action = policy::ActionFor(release.m_r, release.m_a, failures);
+
+  BrakeChange change;
+  change.scope = scope;
+  change.actor = "server";
+  change.at = now;
+  const std::string treated =
+      absl::StrCat(release.tally[0].bad_treated, " of ", release.tally[0].all_treated,
+                   " updated hosts fell silent and ", release.tally[1].bad_treated,
+                   " crashed; of the controls of the same minutes ", release.tally[0].bad_control, " and ",
+                   release.tally[1].bad_control, " of ", release.tally[0].all_control);
+  if (action == policy::HealthAction::kHalt) {
+    change.halted = true;
+    change.reverting = true;
+    change.rule = "test_r";
+    change.reason = absl::StrFormat("M_R = %.4g reached %g: %s", release.m_r, policy::kHaltAt, treated);
+    Brake(change, DecisionFor(release, "halt", change.rule, change.reason, now));
+    return;
+  }
+  if (action != policy::HealthAction::kHold || held) return;
+  // After a resume only a tenfold rise holds again.
+  const bool by_r = release.m_r >= std::max(policy::kHoldAt, 10 * release.m_r_mark);
+  const bool by_a = release.m_a >= std::max(policy::kHoldAt, 10 * release.m_a_mark);
+  const bool by_failures = failures && release.activation_failed.size() > release.failures_mark;
+  if (!by_r && !by_a && !by_failures) return;
+  change.held = true;
+  change.rule = by_r ? "test_r" : by_a ? "guard_a" : "activation_failures";
+  change.reason = by_r   ? absl::StrFormat("M_R = %.4g reached %g: %s", release.m_r, policy::kHoldAt, treated)
+                  : by_a ? absl::StrFormat("M_A = %.4g reached %g: %s", release.m_a, policy::kHoldAt, treated)
+                         : absl::StrCat(release.activation_failed.size(), " hosts could not activate it");
+  absl::Duration undecided = absl::InfiniteDuration();
+  for (const Tenant& tenant : tenants_) {
+    if (tenant.plan.has_value()) undecided = std::min(undecided, tenant.plan->plan.hold_revert_after);
+  }
+  change.hold_revert_at = now + undecided;
+  Brake(change, DecisionFor(release, "hold", change.rule, change.reason, now));
+}
+
+std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const policy::SloGates& gates,
+                                           int64_t cell, FleetNanos now) const {
+  std::vector<GateReading> readings;
+  const int64_t exposed = cell < 0 ? release.exposed
+                          : static_cast<size_t>(cell) < release.cells.size()
+                              ? release.cells[static_cast<size_t>(cell)].exposed_now
+                              : 0;
+  const auto bad_in = [&](GateKind kind, absl::Duration window) -> int64_t {
+    const auto it = release.windows.find({kind, absl::ToInt64Nanoseconds(window)});
+    if (it == release.windows.end()) return 0;
+    return cell < 0 ? it->second.all() : it->second.in(static_cast<CellId>(cell));
+  };
+  const std::string cohort = cell < 0 ? "" : cells_.NameOf(static_cast<CellId>(cell));
+  const auto rate = [&](GateKind kind, const policy::RateGate& gate) {
+    const int64_t bad = bad_in(kind, gate.window);
+    readings.push_back({kind, cohort, bad, exposed, 0, policy::IsBreached(gate, {bad, exposed})});
+  };
+  if (gates.crash.has_value()) rate(GateKind::kCrash, *gates.crash);
+  if (gates.degraded.has_value()) rate(GateKind::kDegraded, *gates.degraded);
+  if (gates.silence.has_value()) {
+    const policy::SilenceGate& gate = *gates.silence;
+    const FleetNanos from = std::max(now - absl::ToInt64Nanoseconds(gate.window), release.windows_from);
+    const OnsetSeries::Reading with = release.exposed_series.Since(from, cell);
+    OnsetSeries::Reading all = fleet_series_.Since(from, cell);
+    OnsetSeries::Reading without = with;
+    if (cell >= 0 && all.online - with.online < kOwnControl) {
+      all = fleet_series_.Since(from, -1);
+      without = release.exposed_series.Since(from, -1);
+    }
+    policy::SilenceCounts counts;
+    counts.silent = bad_in(GateKind::kSilence, gate.window);
+    counts.exposed = exposed;
+    counts.exposed_host_hours = with.host_hours;
+    counts.control_silent = std::max<int64_t>(0, all.onsets - without.onsets);
+    counts.control_host_hours = std::max(0.0, all.host_hours - without.host_hours);
+    readings.push_back({GateKind::kSilence, cohort, counts.silent, exposed, policy::ExpectedSilent(counts),
+                        policy::IsBreached(gate, counts)});
+  }
+  return readings;
+}
+
+void Engine::JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos now) {
+  if (release.exposed == 0) return;
+  const bool any_bad = std::any_of(release.windows.begin(), release.windows.end(),
+                                   [](const auto& entry) { return entry.second.all() > 0; });
+  if (!any_bad) return;
+  for (const GateConfig& config : gate_configs_) {
+    std::vector<int64_t> scopes = {-1};
+    const auto wanted = [&](CellId cell) {
+      const absl::string_view key = cells_.KeyOf(cell);
+      return std::find(config.gates.cohort_keys.begin(), config.gates.cohort_keys.end(), key) !=
+             config.gates.cohort_keys.end();
+    };
+    if (cells != nullptr) {
+      for (const CellId cell : *cells) {
+        if (wanted(cell)) scopes.push_back(cell);
+      }
+    } else {
+      for (CellId cell = 0; cell < cells_.size(); ++cell) {
+        if (wanted(cell)) scopes.push_back(cell);
+      }
+    }
+    for (const int64_t scope : scopes) {
+      for (const GateReading& reading : ReadGates(release, config.gates, scope, now)) {
+        if (reading.breached) OnBreach(release, config, reading, now);
+      }
+    }
+  }
+}
+
+void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const GateReading& reading,
+                      FleetNanos now) {
+  const std::string& channel = release.release().channel;
+  const uint64_t serial = release.release().serial;
+  // Whom it stops: everyone, when the vendor's own plan is breached or every plan of the channel is.
+  std::vector<storage::Scope> scopes;
+  bool everyone = true;
+  for (uint32_t t = 0; t < tenants_.size(); ++t) {
+    if (!tenants_[t].plan.has_value() || policy::FindRule(tenants_[t].plan->plan, channel) == nullptr)
+      continue;
+    const bool breached = std::find(config.tenants.begin(), config.tenants.end(), t) != config.tenants.end();
+    everyone = everyone && breached;
+    if (breached) scopes.push_back({tenants_[t].name, channel, serial, ""});
+    if (breached && tenants_[t].name == options_.internal_tenant) {
+      everyone = true;
+      break;
+    }
+  }
+  if (everyone) scopes = {{"", channel, serial, ""}};
+
+  const std::string name = policy::Name(reading.gate);
+  std::string why = absl::StrCat(reading.bad, " of ", reading.exposed, " exposed hosts",
+                                 reading.cohort.empty() ? "" : absl::StrCat(" with ", reading.cohort),
+                                 reading.gate == GateKind::kSilence ? " fell silent"
+                                 : reading.gate == GateKind::kCrash ? " crashed"
+                                                                    : " report a bad metric");
+  if (reading.gate == GateKind::kSilence) {
+    absl::StrAppendFormat(&why, "; hosts without the release predict %.1f", reading.expected);
+  }
+  for (const storage::Scope& scope : scopes) {
+    const auto on_release = brakes_.find({"", channel, serial, ""});
+    const auto it = brakes_.find(scope);
+    const auto stopped = [&](const auto& found) {
+      if (found == brakes_.end()) return false;
+      const storage::BrakeRow& row = found->second;
+      return row.halted || row.recalled || (config.gates.on_breach == policy::OnBreach::kHold && row.held);
+    };
+    if (stopped(on_release) || stopped(it)) continue;
+    BrakeChange change;
+    change.scope = scope;
+    change.actor = "server";
+    change.at = clock_->Now();
+    change.rule = absl::StrCat("gate_", name);
+    change.reason = why;
+    std::string action = "halt";
+    switch (config.gates.on_breach) {
+      case policy::OnBreach::kHold:
+        change.held = true;
+        change.hold_revert_at = change.at + tenants_[config.tenants[0]].plan->plan.hold_revert_after;
+        action = "hold";
+        break;
+      case policy::OnBreach::kHalt:
+        change.halted = true;
+        break;
+      case policy::OnBreach::kHaltAndRevert:
+        change.halted = true;
+        change.reverting = true;
+        break;
+    }
+    storage::DecisionRow decision = DecisionFor(release, action, change.rule, why, change.at);
+    decision.tenant = scope.tenant;
+    decision.cohort = reading.cohort;
+    decision.evidence = absl::StrFormat(
+        "{\"gate\":\"%s\",\"bad\":%d,\"exposed\":%d,\"expected\":%.6g,\"m_r\":%.6g,\"m_a\":%.6g}", name,
+        reading.bad, reading.exposed, std::min(reading.expected, 1e18), release.m_r, release.m_a);
+    Brake(change, std::move(decision));
+  }
+  (void)now;
+}
+
+void Engine::OnRejected(ReleaseState& release, HostRef host, const LabelSet& set, const std::string& detail,
+                        FleetNanos now) {
+  release.rejected.insert(host);
+  const std::string& tenant = tenants_[set.tenant].name;
+  const bool internal = tenant == options_.internal_tenant;
+  const bool halt =
+      internal || options_.internal_tenant.empty() || release.rejected.size() >= kRejectionsHalt;
+  BrakeChange change;
+  change.scope = {internal ? "" : tenant, release.release().channel, release.release().serial, ""};
+  const auto it = brakes_.find(change.scope);
+  if (it != brakes_.end() && (it->second.halted || (it->second.held && !halt))) return;
+  change.actor = "server";
+  change.at = clock_->Now();
+  change.rule = "rejected_file";
+  change.reason = absl::StrCat(release.rejected.size(), " agents refused the file: ", detail.substr(0, 200));
+  if (halt) {
+    change.halted = true;
+    change.reverting = true;
+  } else {
+    change.held = true;
+    change.hold_revert_at = change.at + tenants_[set.tenant].plan->plan.hold_revert_after;
+  }
+  storage::DecisionRow decision =
+      DecisionFor(release, halt ? "halt" : "hold", change.rule, change.reason, change.at);
+  decision.tenant = change.scope.tenant;
+  Brake(change, std::move(decision));
+  (void)now;
+}
+
+void Engine::HoldsRevert(absl::Time now) {
+  std::vector<std::pair<storage::Scope, absl::Time>> due;
+  for (const auto& [scope, brake] : brakes_) {
+    if (brake.held && !brake.reverting && brake.hold_revert_at <= now)
+      due.emplace_back(scope, brake.hold_revert_at);
+  }
+  for (const auto& [scope, at] : due) {
+    ReleaseState* release = FindRelease(scope.channel, scope.serial);
+    if (release == nullptr) continue;
+    BrakeChange change;
+    change.scope = scope;
+    change.reverting = true;
+    change.rule = "hold_undecided";
+    change.reason = "nobody decided about the hold: exposed hosts are ordered back, the release stays held";
+    change.actor = "server";
+    change.at = now;
+    storage::DecisionRow decision = DecisionFor(*release, "revert", change.rule, change.reason, now);
+    decision.tenant = scope.tenant;
+    Brake(change, std::move(decision));
+  }
+}
+
+}  // namespace ringfence::app

@@ -1,0 +1,420 @@
+// The draw, and the group commit of exposures (invariants 1, 2 and 6).
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "server/app/engine.h"
+
+namespace ringfence::app {
+namespace {
+
+// No draws in the first wave for this many intervals after it opened: hosts stage first, so that the first
+// coins fall among many askers.
+constexpr double kWarmUpIntervals = 2.5;
+
+}  // namespace
+
+LeaseReply Engine::NotNow(policy::Reason reason, absl::Duration retry_after) {
+  if (metrics_ != nullptr) metrics_->LeaseAnswer(policy::Name(reason));
+  LeaseReply reply;
+  reply.reason = reason;
+  reply.retry_after = retry_after;
+  return reply;
+}
+
+std::optional<int64_t> Engine::WaveRoom(const Stage& stage) const {
+  if (stage.row.state != policy::StageState::kOpen)
+    return std::nullopt;  // passed: late joiners are all let in
+  return stage.row.cap - stage.exposed;
+}
+
+int64_t Engine::TokensNow(const Stage& stage) const {
+  if (blind_ || database_down_) return 0;
+  const ReleaseState& release = *stage.release;
+  return policy::Tokens({release.b0, release.healthy, release.unproven},
+                        {stage.b0, stage.healthy, stage.unproven}, release.m_r, WaveRoom(stage),
+                        std::nullopt);
+}
+
+int64_t Engine::AskersLeft(const Stage& stage, FleetNanos now) const {
+  const FleetNanos since = now - stage.release->d - 3 * h_;
+  return std::count_if(stage.askers.begin(), stage.askers.end(),
+                       [&](const auto& entry) { return entry.second.last_asked >= since; });
+}
+
+int64_t Engine::Forecast(Stage& stage, FleetNanos now) {
+  // Askers of earlier buckets that are heard of and whose lock ends in this bucket at the latest.
+  const FleetNanos since = now - stage.release->d - 3 * h_;
+  int64_t ready = 0;
+  for (auto it = stage.askers.begin(); it != stage.askers.end();) {
+    const auto entry = it++;
+    if (entry->second.last_asked < since) {
+      stage.askers.erase(entry);
+    } else if (entry->second.locked_until <= now + h_) {
+      ++ready;
+    }
+  }
+  return ready;
+}
+
+void Engine::OpenBuckets(ReleaseState& release, FleetNanos now) {
+  const int64_t index = now / h_;
+  if (release.bucket_index == index) return;
+  release.bucket_index = index;
+
+  struct Share {
+    Stage* stage;
+    int64_t forecast;
+    int64_t limit;
+    int64_t tokens = 0;
+  };
+  std::vector<Share> shares;
+  int64_t all_askers = 0;
+  for (const auto& stage : stages_) {
+    if (stage->release != &release || !policy::GivesLeases(stage->row.state)) continue;
+    const int64_t forecast = Forecast(*stage, now);
+    const bool warm =
+        now - stage->opened >= static_cast<FleetNanos>(kWarmUpIntervals * static_cast<double>(h_));
+    const int64_t limit = warm && !BrakesOn(*stage).any() ? TokensNow(*stage) : 0;
+    shares.push_back({stage.get(), forecast, limit});
+    if (limit > 0) all_askers += forecast;
+  }
+  // The release's tokens are shared by forecast; what rounding leaves goes round, starting elsewhere each
+  // bucket.
+  int64_t left = 0;
+  for (const Share& share : shares) left = std::max(left, share.limit);
+  const policy::Budget whole{release.b0, release.healthy, release.unproven};
+  left = std::min(left, policy::Tokens(whole, whole, release.m_r, std::nullopt, std::nullopt));
+  const int64_t total = left;
+  for (Share& share : shares) {
+    if (all_askers == 0 || share.limit == 0) continue;
+    share.tokens = std::min({share.limit, share.forecast, total * share.forecast / all_askers});
+    left -= share.tokens;
+  }
+  bool gave = true;
+  while (left > 0 && gave) {
+    gave = false;
+    for (size_t i = 0; i < shares.size() && left > 0; ++i) {
+      Share& share = shares[(i + static_cast<size_t>(index)) % shares.size()];
+      if (share.tokens >= share.limit || share.tokens > share.forecast) continue;
+      ++share.tokens;
+      --left;
+      gave = true;
+    }
+  }
+  for (Share& share : shares) {
+    share.stage->bucket = policy::Bucket(share.tokens, static_cast<double>(share.forecast));
+    share.stage->bucket_stratum = 0;
+  }
+}
+
+uint32_t Engine::OpenSpell(ReleaseState& release, Stage& stage, HostRef host, policy::Arm arm, double pi,
+                           FleetNanos now) {
+  if (stage.bucket_stratum == 0) {
+    stage.bucket_stratum = release.next_stratum++;
+    release.strata[stage.bucket_stratum].closes = (now / h_ + 1) * h_;
+  }
+  ++release.strata[stage.bucket_stratum].open_spells;
+  uint32_t index = 0;
+  if (free_spells_.empty()) {
+    index = static_cast<uint32_t>(spells_.size());
+    spells_.emplace_back();
+  } else {
+    index = free_spells_.back();
+    free_spells_.pop_back();
+  }
+  spells_[index] = {host, arm, pi, now, stage.bucket_stratum, &release, false};
+  release.spells.push_back(index);
+  return index + 1;
+}
+
+void Engine::Lease(const LeaseRequest& request, LeaseDone done) {
+  std::optional<absl::StatusOr<LeaseReply>> answer;
+  {
+    MutexLock lock(&mu_);
+    LeaseLocked(request, done, answer);
+  }
+  if (answer.has_value()) {
+    done(*std::move(answer));
+  } else if (wake_) {
+    wake_();
+  }
+}
+
+void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
+                         std::optional<absl::StatusOr<LeaseReply>>& answer) {
+  using policy::Reason;
+  const FleetNanos now = FleetNow();
+  const HostRef host = fleet_.Find(request.agent);
+  if (host == kNoHost) {
+    answer = absl::UnauthenticatedError("agent_id: not enrolled");
+    return;
+  }
+  const Row row = fleet_.With(host, [](Row& r) { return r; });
+  if (row.deleted) {
+    answer = absl::UnauthenticatedError("agent_id: deleted");
+    return;
+  }
+  const auto found = release_by_digest_.find(request.digest);
+  if (found == release_by_digest_.end() || releases_[found->second]->release().channel != request.channel) {
+    answer = absl::NotFoundError("digest: no release of this channel has it");
+    return;
+  }
+  ReleaseState& release = *releases_[found->second];
+  LabelSet& set = label_sets_[row.label_set];
+  const Tenant& tenant = tenants_[set.tenant];
+  const auto refuse = [&](Reason reason, absl::Duration retry = absl::ZeroDuration()) {
+    answer = NotNow(reason, retry);
+  };
+
+  if (!tenant.plan.has_value() || set.ring < 0) return refuse(Reason::kNoRing);
+  const policy::Ring& ring = tenant.plan->plan.rings[static_cast<size_t>(set.ring)];
+  const Reason lasting = Lasting(set, found->second);
+  if (lasting != Reason::kNone) return refuse(lasting);
+  Stage* stage = OfferingStage(set.tenant, release.release().channel, ring.name);
+  const BrakeView brakes =
+      BrakesOn(tenant.name, release.release().channel, release.release().serial, ring.name);
+  if (brakes.any()) return refuse(brakes.reason());
+  if (stage == nullptr || stage->release != &release) return refuse(Reason::kFinishingOther);
+  if (quarantined_.contains({host, request.digest})) return refuse(Reason::kQuarantined);
+
+  // The same host again: the logged answer. Its lease may be renewed while it can still be used in time.
+  if (Exposure* exposure = release.Find(host);
+      exposure != nullptr && exposure->outcome != storage::Outcome::kUnused) {
+    const FleetNanos ttl = absl::ToInt64Nanoseconds(options_.lease_ttl);
+    if (exposure->activated || exposure->outcome != storage::Outcome::kPending)
+      return refuse(Reason::kAlreadyRunning);
+    if (!exposure->committed) {
+      for (PendingLease& pending : lease_queue_) {
+        if (pending.exposure != exposure) continue;
+        if (pending.done) pending.done(absl::AbortedError("the agent asked again"));
+        pending.done = std::move(done);
+        return;
+      }
+      return refuse(Reason::kBlind);  // being committed at this moment
+    }
+    if (now + 2 * ttl > exposure->t0 + release.a) return refuse(Reason::kNotDrawn);
+    LeaseReply renewed;
+    renewed.granted = true;
+    renewed.ttl = options_.lease_ttl;
+    answer = renewed;
+    return;
+  }
+  if (blind_ || database_down_) return refuse(Reason::kBlind);
+  if (row.spell != 0) {
+    const Spell& spell = spells_[row.spell - 1];
+    return refuse(Reason::kNotDrawn, absl::Nanoseconds(spell.t0 + spell.release->d - now));
+  }
+  const std::optional<int64_t> room = WaveRoom(*stage);
+  if (room.has_value() && *room <= 0) return refuse(Reason::kWaveFull);
+
+  OpenBuckets(release, now);
+  stage->askers[host].last_asked = now;
+  if (ring.hosts_per_minute.has_value()) {
+    const FleetNanos minute = now / absl::ToInt64Nanoseconds(absl::Minutes(1));
+    if (stage->minute != minute) {
+      stage->minute = minute;
+      stage->let_in_this_minute = 0;
+    }
+    if (stage->let_in_this_minute >= *ring.hosts_per_minute) return refuse(Reason::kRate, absl::Minutes(1));
+  }
+  // Eligibility and budgets are settled before the coin, alike for every arm.
+  for (const CellId cell : set.cells) {
+    const ReleaseState::CellBudget& budget = release.Cell(cell);
+    if (!policy::CellIsOpen(budget.unproven, stage->b0, budget.healthy)) return refuse(Reason::kCohortBudget);
+  }
+  stage->bucket.LimitTokens(TokensNow(*stage));
+  if (stage->bucket.IsClosed()) return refuse(Reason::kBudget);
+
+  const uint64_t bucket = policy::BucketNumber(replica_epoch_, static_cast<uint64_t>(release.bucket_index));
+  const double v = policy::DrawUniform(release.row.rollout_secret, row.agent, bucket, 1);
+  const double u = policy::DrawUniform(release.row.rollout_secret, row.agent, bucket, 2);
+  const policy::DrawRates rates = stage->bucket.rates();
+  const policy::Bucket::Answer drawn = stage->bucket.Ask(v, u);
+  if (drawn.arm == policy::Arm::kNone) return refuse(Reason::kNotDrawn);
+
+  const uint32_t spell = OpenSpell(release, *stage, host, drawn.arm, drawn.pi, now);
+  fleet_.With(host, [&](Row& r) {
+    r.spell = spell;
+    r.recheck_at = 0;
+  });
+  if (drawn.arm != policy::Arm::kTreatment) {
+    stage->askers[host].locked_until = now + release.d;
+    return refuse(Reason::kNotDrawn, absl::Nanoseconds(release.d));
+  }
+
+  // T: in every budget from this moment, told only when its row is committed.
+  stage->askers.erase(host);
+  ++stage->let_in_this_minute;
+  Exposure& exposure = release.exposures.emplace_back();
+  exposure.host = host;
+  exposure.stage = stage;
+  exposure.wave = stage->row.wave;
+  exposure.bucket = bucket;
+  exposure.exposed_at = clock_->Now();
+  exposure.t0 = now;
+  exposure.rho = rates.rho;
+  exposure.pi = drawn.pi;
+  exposure.phi = drawn.phi;
+  exposure.cells = set.cells;
+  exposure.now_cells = set.cells;
+  exposure.silent = row.silent;
+  for (const storage::Running& one : running_sets_[row.running_set]) {
+    if (one.channel == release.release().channel) exposure.previous = one.digest;
+  }
+  release.by_host[host] = &exposure;
+  release.Count(exposure);
+  release.StartProbation(exposure, now);
+  if (!row.ever_exposed) {
+    fleet_.With(host, [](Row& r) { r.ever_exposed = true; });
+    if (!row.silent) --online_unexposed_;
+  }
+  exposed_until_.push_back({now + absl::ToInt64Nanoseconds(absl::Hours(24)), host});
+  // From here on what happens to the host is this release's doing.
+  for (const auto& older : releases_) {
+    if (!older->live || older.get() == &release || older->release().channel != release.release().channel)
+      continue;
+    if (Exposure* earlier = older->Find(host)) {
+      earlier->left = true;
+      older->UpdateSeries(*earlier);
+    }
+  }
+
+  PendingLease pending;
+  pending.exposure = &exposure;
+  pending.release = &release;
+  pending.done = std::move(done);
+  storage::ExposureRow& out = pending.row;
+  out.tenant = tenant.name;
+  out.channel = release.release().channel;
+  out.serial = release.release().serial;
+  out.agent = row.agent;
+  out.bucket = bucket;
+  out.stage = stage->row.stage;
+  out.ring = ring.name;
+  out.wave = exposure.wave;
+  out.exposed_at = exposure.exposed_at;
+  out.deadline = exposure.exposed_at + absl::Nanoseconds(release.d);
+  out.previous = exposure.previous;
+  out.rho = exposure.rho;
+  out.pi = exposure.pi;
+  out.phi = exposure.phi;
+  for (const CellId cell : exposure.cells) out.cells.push_back(cells_.NameOf(cell));
+  lease_queue_.push_back(std::move(pending));
+}
+
+absl::StatusOr<int> Engine::CommitOnce() {
+  MutexLock commit(&commit_mu_);
+  const absl::Status braked = FlushBrakes();
+  std::vector<PendingLease> batch;
+  {
+    MutexLock lock(&mu_);
+    batch.swap(lease_queue_);
+  }
+  if (batch.empty()) return 0;
+
+  const absl::Time started = clock_->Now();
+  std::vector<bool> allowed(batch.size());
+  std::vector<storage::Scope> scopes;
+  for (const PendingLease& pending : batch) {
+    const auto& row = pending.row;
+    for (storage::Scope& scope : ScopesOf(row.tenant, row.channel, row.serial, row.ring)) {
+      scopes.push_back(std::move(scope));
+    }
+  }
+  std::sort(scopes.begin(), scopes.end());
+  scopes.erase(std::unique(scopes.begin(), scopes.end()), scopes.end());
+  // A brake that this process knows of stops the batch even while it cannot be written.
+  std::vector<bool> stopped_here(batch.size());
+  {
+    MutexLock lock(&mu_);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const auto& row = batch[i].row;
+      stopped_here[i] = BrakesOn(row.tenant, row.channel, row.serial, row.ring).any();
+    }
+  }
+  const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    std::map<storage::Scope, bool> stops;
+    absl::StatusOr<std::vector<storage::BrakeRow>> brakes = tx.LockBrakesShared(scopes);
+    if (!brakes.ok()) return brakes.status();
+    for (const storage::BrakeRow& brake : *brakes) stops[brake.scope] = brake.Stops();
+    std::vector<storage::ExposureRow> rows;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      allowed[i] = !stopped_here[i];
+      const auto& row = batch[i].row;
+      for (const storage::Scope& scope : ScopesOf(row.tenant, row.channel, row.serial, row.ring)) {
+        const auto it = stops.find(scope);
+        // A scope without a row cannot be locked, so a halt could slip by: refuse.
+        if (it == stops.end() || it->second) allowed[i] = false;
+      }
+      if (allowed[i]) rows.push_back(row);
+    }
+    return rows.empty() ? absl::OkStatus() : tx.InsertExposures(rows);
+  });
+
+  int committed = 0;
+  std::vector<std::pair<LeaseDone, absl::StatusOr<LeaseReply>>> answers;
+  {
+    MutexLock lock(&mu_);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      PendingLease& pending = batch[i];
+      Exposure& exposure = *pending.exposure;
+      ReleaseState& release = *pending.release;
+      if (!status.ok()) {
+        // Nobody is told to move. The row may exist: it stays in every count, and is written again until it
+        // is known.
+        exposure.in_doubt = exposure.in_doubt || absl::IsDeadlineExceeded(status);
+        if (pending.done)
+          answers.emplace_back(std::move(pending.done), absl::UnavailableError(status.message()));
+        pending.done = nullptr;
+        lease_queue_.push_back(std::move(pending));
+        continue;
+      }
+      if (!allowed[i] && !exposure.in_doubt) {
+        const policy::Reason reason =
+            BrakesOn(pending.row.tenant, pending.row.channel, pending.row.serial, pending.row.ring).reason();
+        Forget(release, exposure);
+        if (pending.done) {
+          answers.emplace_back(std::move(pending.done),
+                               NotNow(reason == policy::Reason::kNone ? policy::Reason::kHalted : reason));
+        }
+        continue;
+      }
+      exposure.committed = true;
+      release.UpdateSeries(exposure);
+      release.last_lease_at =
+          std::max(release.last_lease_at.value_or(absl::InfinitePast()), exposure.exposed_at);
+      ++committed;
+      ++version_;
+      if (!allowed[i]) {  // in doubt and now stopped: counted, but nobody was told
+        if (pending.done) answers.emplace_back(std::move(pending.done), NotNow(policy::Reason::kHalted));
+        continue;
+      }
+      if (pending.done) {
+        LeaseReply reply;
+        reply.granted = true;
+        reply.ttl = options_.lease_ttl;
+        answers.emplace_back(std::move(pending.done), reply);
+        if (metrics_ != nullptr) metrics_->LeaseAnswer("granted");
+      }
+    }
+    database_down_ = !status.ok() && (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status));
+  }
+  if (metrics_ != nullptr) metrics_->Committed(committed, clock_->Now() - started, status.ok());
+  for (auto& [done, answer] : answers) done(std::move(answer));
+  if (committed > 0) TellWatchers();
+  if (!status.ok()) return status;
+  if (!braked.ok()) return braked;
+  return committed;
+}
+
+void Engine::Forget(ReleaseState& release, Exposure& exposure) {
+  // Never committed, never told: it exposed nobody. Its spell stays (intention to treat).
+  release.Uncount(exposure);
+  --exposure.stage->by_outcome[static_cast<size_t>(exposure.outcome)];
+  exposure.outcome = storage::Outcome::kUnused;
+  exposure.in_probation = false;
+  release.by_host.erase(exposure.host);
+}
+
+}  // namespace ringfence::app

@@ -1,0 +1,193 @@
+// Start: everything durable becomes memory again, and every host gets a fresh deadline.
+#include "absl/strings/str_cat.h"
+#include "ringfence/base/status_macros.h"
+#include "server/app/engine.h"
+
+namespace ringfence::app {
+namespace {
+
+constexpr char kInternalTenant[] = "internal_tenant";
+constexpr int kLiveReleases = 8;  // the newest of each channel whose exposures are watched
+
+}  // namespace
+
+absl::Status Engine::Start() {
+  MutexLock commit(&commit_mu_);
+  return store_->ReadWrite([this](storage::Transaction& tx) {
+    MutexLock lock(&mu_);
+    return Load(tx);
+  });
+}
+
+ReleaseState* Engine::AddRelease(storage::ReleaseRow row) {
+  const FleetNanos a = h_ * 5 / 4;  // 75 s at h = 60 s
+  FleetNanos d = a + h_ * 5 / 2;
+  if (row.release.kind == policy::ChannelKind::kSensor)
+    d += absl::ToInt64Nanoseconds(options_.sensor_downtime);
+  const Digest digest = row.release.digest;
+  auto release = std::make_unique<ReleaseState>(std::move(row), a, d);
+  for (const auto& key : window_keys_) release->windows.try_emplace(key, key.second);
+  release->windows_from = FleetNow();
+  release_by_digest_[digest] = releases_.size();
+  releases_.push_back(std::move(release));
+  return releases_.back().get();
+}
+
+absl::Status Engine::Load(storage::Transaction& tx) {
+  const absl::Time now = clock_->Now();
+  ASSIGN_OR_RETURN(const std::optional<std::string> internal, tx.Setting(kInternalTenant));
+  if (internal.has_value() && *internal != options_.internal_tenant) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "internal tenant: this installation has \"", internal->empty() ? "none" : *internal, "\", not \"",
+        options_.internal_tenant.empty() ? "none" : options_.internal_tenant, "\""));
+  }
+  if (!internal.has_value()) RETURN_IF_ERROR(tx.PutSetting(kInternalTenant, options_.internal_tenant));
+  ASSIGN_OR_RETURN(replica_epoch_, tx.NextReplicaEpoch(options_.replica_name, now));
+
+  // Re-run after a serialization failure: start from nothing each time.
+  tenants_.clear();
+  tenant_index_.clear();
+  releases_.clear();
+  release_by_digest_.clear();
+  stages_.clear();
+  current_stage_.clear();
+  brakes_.clear();
+  if (!options_.internal_tenant.empty()) TenantIndex(options_.internal_tenant);
+
+  ASSIGN_OR_RETURN(std::vector<storage::PlanRow> plans, tx.NewestPlans());
+  for (storage::PlanRow& plan : plans) {
+    const uint32_t tenant = TenantIndex(plan.plan.tenant);
+    tenants_[tenant].plan = std::move(plan);
+  }
+  PlansChanged();
+  ASSIGN_OR_RETURN(std::vector<storage::ReleaseRow> releases, tx.Releases());
+  for (storage::ReleaseRow& row : releases) AddRelease(std::move(row));
+  ASSIGN_OR_RETURN(std::vector<storage::BrakeRow> brakes, tx.Brakes());
+  for (storage::BrakeRow& brake : brakes) brakes_[brake.scope] = std::move(brake);
+
+  const FleetNanos fleet_now = FleetNow();
+  RETURN_IF_ERROR(tx.ForEachAgent([&](const storage::AgentRow& row) {
+    mu_.AssertHeld();
+    AddHost(row, fleet_now);
+  }));
+  RETURN_IF_ERROR(tx.ForEachQuarantine([&](const storage::QuarantineRow& row) {
+    mu_.AssertHeld();
+    const HostRef host = fleet_.Find(row.agent);
+    if (host != kNoHost) quarantined_.insert({host, row.digest});
+  }));
+
+  ASSIGN_OR_RETURN(std::vector<storage::StageRow> stages, tx.Stages());
+  for (storage::StageRow& row : stages) {
+    Stage* stage = AddStage(std::move(row));
+    stage->opened = fleet_now - 10 * h_;
+  }
+  for (const auto& release : releases_) {
+    const policy::Release& r = release->release();
+    int newer = 0;
+    for (const auto& other : releases_) {
+      newer += other->release().channel == r.channel && other->release().serial > r.serial ? 1 : 0;
+    }
+    const BrakeView brakes_on = BrakesOn("", r.channel, r.serial, "");
+    release->live = newer < kLiveReleases || brakes_on.reverting || brakes_on.recalled;
+    if (!release->live) continue;
+    int64_t reach = 0;
+    for (LabelSet& set : label_sets_) {
+      if (Lasting(set, IndexOf(*release)) == policy::Reason::kNone) reach += set.hosts;
+    }
+    release->b0 = policy::StartBudget(reach);
+    RETURN_IF_ERROR(tx.ForEachExposure(r.channel, r.serial, [&](const storage::ExposureRow& row) {
+      mu_.AssertHeld();
+      RestoreExposure(*release, row);
+    }));
+    ASSIGN_OR_RETURN(release->earlier_rows, tx.Evidence(r.channel, r.serial));
+    for (const storage::EvidenceRow& row : release->earlier_rows) {
+      for (size_t c = 0; c < kWiredChannels; ++c) {
+        if (row.health_channel != kWired[c] || !row.cell.empty()) continue;
+        release->earlier_r[c].Merge({row.r});
+        release->earlier_guard[c].Merge({row.guard});
+      }
+    }
+    const auto brake = brakes_.find({"", r.channel, r.serial, ""});
+    if (brake != brakes_.end()) {
+      release->m_r_mark = brake->second.m_r_mark;
+      release->m_a_mark = brake->second.m_a_mark;
+    }
+    release->Combine();
+  }
+  Changed();
+  return absl::OkStatus();
+}
+
+void Engine::RestoreExposure(ReleaseState& release, const storage::ExposureRow& row) {
+  const auto tenant = tenant_index_.find(row.tenant);
+  Stage* stage = nullptr;
+  for (const auto& candidate : stages_) {
+    if (candidate->row.stage == row.stage) stage = candidate.get();
+  }
+  if (stage == nullptr || tenant == tenant_index_.end() || fleet_.Find(row.agent) == kNoHost) return;
+  const FleetNanos now = FleetNow();
+  Exposure& exposure = release.exposures.emplace_back();
+  exposure.host = fleet_.Find(row.agent);
+  exposure.stage = stage;
+  exposure.wave = row.wave;
+  exposure.bucket = row.bucket;
+  exposure.exposed_at = row.exposed_at;
+  exposure.t0 = now - absl::ToInt64Nanoseconds(clock_->Now() - row.exposed_at);
+  exposure.deadline = exposure.t0 + release.d;
+  exposure.previous = row.previous;
+  exposure.rho = row.rho;
+  exposure.pi = row.pi;
+  exposure.phi = row.phi;
+  exposure.outcome = row.outcome;
+  exposure.outcome_at = row.outcome_at;
+  exposure.activated = row.activated;
+  exposure.committed = true;
+  for (const std::string& cell : row.cells) exposure.cells.push_back(cells_.Intern(cell));
+  switch (row.outcome) {
+    case storage::Outcome::kConfirmed:
+      exposure.standing = Standing::kHealthy;
+      break;
+    case storage::Outcome::kReverted:
+    case storage::Outcome::kUnused:
+      exposure.standing = Standing::kFree;
+      break;
+    case storage::Outcome::kCrashed:
+    case storage::Outcome::kSilent:
+    case storage::Outcome::kFailed:
+    case storage::Outcome::kRefused:
+      exposure.harmed = row.outcome != storage::Outcome::kRefused;
+      release.harmed += exposure.harmed ? 1 : 0;
+      break;
+    case storage::Outcome::kPending:
+      break;
+  }
+  if (exposure.harmed && (!release.first_harm_at.has_value() || row.outcome_at < *release.first_harm_at)) {
+    release.first_harm_at = row.outcome_at;
+  }
+  if (row.outcome == storage::Outcome::kReverted) ++release.saved;
+  release.last_lease_at = std::max(release.last_lease_at.value_or(absl::InfinitePast()), row.exposed_at);
+  if (row.outcome == storage::Outcome::kUnused) {
+    ++stage->by_outcome[static_cast<size_t>(row.outcome)];
+    return;
+  }
+  release.by_host[exposure.host] = &exposure;
+  const Row host = fleet_.With(exposure.host, [](Row& r) {
+    const Row before = r;
+    r.ever_exposed = true;
+    return before;
+  });
+  if (!host.ever_exposed && !host.silent && !host.deleted) --online_unexposed_;
+  exposure.now_cells = label_sets_[host.label_set].cells;
+  exposure.silent = host.silent;
+  release.Count(exposure);
+  for (const storage::Running& one : running_sets_[host.running_set]) {
+    const auto it = release_by_digest_.find(one.digest);
+    if (one.channel != row.channel || it == release_by_digest_.end()) continue;
+    exposure.left = releases_[it->second]->release().serial > row.serial;
+  }
+  release.UpdateSeries(exposure);
+  if (exposure.standing == Standing::kUnproven) release.StartProbation(exposure, now);
+  exposed_until_.push_back({now + absl::ToInt64Nanoseconds(absl::Hours(24)), exposure.host});
+}
+
+}  // namespace ringfence::app

@@ -1,0 +1,466 @@
+// Stages: which release a ring works on, when its waves pass, and the one transaction that makes a step
+// durable.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "ringfence/base/check.h"
+#include "ringfence/base/status_macros.h"
+#include "ringfence/policy/choice.h"
+#include "ringfence/policy/decide.h"
+#include "server/app/batch.h"
+
+namespace ringfence::app {
+namespace {
+
+using policy::StageEvent;
+using policy::StageState;
+
+const absl::Duration kSoakSavedEvery = absl::Seconds(30);
+const absl::Duration kEventMemory = absl::Hours(7 * 24);  //
+const absl::Duration kEventsForgottenEvery = absl::Hours(1);
+
+constexpr size_t kSeenEvents = 1'000'000;
+
+std::string KeyOf(uint32_t tenant, absl::string_view channel, absl::string_view ring) {
+  return absl::StrCat(tenant, "/", channel, "/", ring);
+}
+
+}  // namespace
+
+Stage* Engine::CurrentStage(uint32_t tenant, const std::string& channel, const std::string& ring) {
+  const auto it = current_stage_.find(KeyOf(tenant, channel, ring));
+  return it == current_stage_.end() ? nullptr : it->second;
+}
+
+Stage* Engine::OfferingStage(uint32_t tenant, const std::string& channel, const std::string& ring) {
+  Stage* current = CurrentStage(tenant, channel, ring);
+  if (current == nullptr || policy::GivesLeases(current->row.state)) return current;
+  if (current->row.state != StageState::kHalted && current->row.state != StageState::kRecalled)
+    return nullptr;
+  Stage* best = nullptr;
+  for (const auto& stage : stages_) {
+    if (stage->tenant != tenant || stage->row.channel != channel || stage->row.ring != ring) continue;
+    if (!policy::CountsAsPassed(stage->row.state)) continue;
+    if (best == nullptr || stage->row.serial > best->row.serial) best = stage.get();
+  }
+  return best;
+}
+
+Stage* Engine::AddStage(storage::StageRow row) {
+  ReleaseState* release = FindRelease(row.channel, row.serial);
+  RF_CHECK(release != nullptr);
+  Stage& stage = *stages_.emplace_back(std::make_unique<Stage>());
+  stage.tenant = TenantIndex(row.tenant);
+  stage.release = release;
+  stage.ring = -1;
+  const auto& plan = tenants_[stage.tenant].plan;
+  if (plan.has_value()) {
+    for (size_t i = 0; i < plan->plan.rings.size(); ++i) {
+      if (plan->plan.rings[i].name == row.ring) stage.ring = static_cast<int>(i);
+    }
+  }
+  stage.b0 = policy::StartBudget(row.members);
+  stage.row = std::move(row);
+  Stage*& current = current_stage_[KeyOf(stage.tenant, stage.row.channel, stage.row.ring)];
+  if (current == nullptr || current->row.serial < stage.row.serial) current = &stage;
+  return &stage;
+}
+
+bool Engine::InternalPassed(const ReleaseState& release) const {
+  if (options_.internal_tenant.empty()) return true;
+  const auto tenant = tenant_index_.find(options_.internal_tenant);
+  if (tenant == tenant_index_.end()) return false;
+  const auto& plan = tenants_[tenant->second].plan;
+  if (!plan.has_value()) return false;
+  // Every ring of the vendor's plan, and at least one with hosts in it: an empty fleet proves nothing.
+  bool proven = false;
+  for (const policy::Ring& ring : plan->plan.rings) {
+    bool passed = false;
+    for (const auto& stage : stages_) {
+      if (stage->release != &release || stage->tenant != tenant->second || stage->row.ring != ring.name)
+        continue;
+      passed = policy::CountsAsPassed(stage->row.state);
+      proven = proven || stage->row.state == StageState::kPassed;
+    }
+    if (!passed) return false;
+  }
+  return proven;
+}
+
+policy::Choice Engine::ChooseFor(uint32_t tenant, int ring, const std::string& channel, absl::Time now) {
+  const policy::Plan& plan = tenants_[tenant].plan->plan;
+  const bool internal = tenants_[tenant].name == options_.internal_tenant;
+  std::vector<policy::ReleaseProgress> progress;
+  for (const auto& release : releases_) {
+    if (release->release().channel != channel) continue;
+    const policy::Release& r = release->release();
+    policy::ReleaseProgress p;
+    p.serial = r.serial;
+    p.version = r.version;
+    const BrakeView brakes = BrakesOn(tenants_[tenant].name, channel, r.serial, "");
+    p.stopped = brakes.halted || brakes.recalled || release->row.state == storage::ReleaseState::kRecalled;
+    p.internal_passed = internal || InternalPassed(*release);
+    p.healthy_age = release->row.healthy_age;
+    p.age = now - r.published_at;
+    p.ring_passed.assign(plan.rings.size(), false);
+    for (const auto& stage : stages_) {
+      if (stage->release != release.get() || stage->tenant != tenant || stage->ring < 0) continue;
+      p.ring_passed[static_cast<size_t>(stage->ring)] = policy::CountsAsPassed(stage->row.state);
+    }
+    progress.push_back(std::move(p));
+  }
+  std::sort(progress.begin(), progress.end(),
+            [](const auto& a, const auto& b) { return a.serial < b.serial; });
+  const bool first = internal || options_.internal_tenant.empty();
+  return policy::ChooseRelease(plan, ring, channel, progress, first, now);
+}
+
+int64_t Engine::MembersOf(uint32_t tenant, int ring, size_t release_index) {
+  int64_t members = 0;
+  for (LabelSet& set : label_sets_) {
+    if (set.tenant != tenant || set.ring != ring || set.hosts == 0) continue;
+    if (Lasting(set, release_index) == policy::Reason::kNone) members += set.hosts;
+  }
+  return members;
+}
+
+void Engine::ChooseStages(absl::Time now, Batch& batch) {
+  if (!choose_needed_ && now < choose_at_) return;
+  choose_needed_ = false;
+  choose_at_ = absl::InfiniteFuture();
+  for (uint32_t t = 0; t < tenants_.size(); ++t) {
+    if (!tenants_[t].plan.has_value()) continue;
+    const policy::Plan& plan = tenants_[t].plan->plan;
+    for (const policy::ChannelRule& rule : plan.channels) {
+      for (size_t i = 0; i < plan.rings.size(); ++i) {
+        Stage* current = CurrentStage(t, rule.channel, plan.rings[i].name);
+        const bool busy = current != nullptr && (current->row.state == StageState::kOpen ||
+                                                 current->row.state == StageState::kPaused ||
+                                                 current->row.state == StageState::kHeld);
+        if (busy) continue;
+        const policy::Choice choice = ChooseFor(t, static_cast<int>(i), rule.channel, now);
+        choose_at_ = std::min(choose_at_, choice.revisit_at);
+        if (!choice.serial.has_value()) continue;
+        if (current != nullptr && *choice.serial <= current->row.serial)
+          continue;  // older ones are not resurrected
+        const ReleaseState& release = *FindRelease(rule.channel, *choice.serial);
+        storage::StageRow row;
+        row.rollout = release.row.rollout;
+        row.tenant = tenants_[t].name;
+        row.channel = rule.channel;
+        row.serial = *choice.serial;
+        row.ring = plan.rings[i].name;
+        row.plan_revision = tenants_[t].plan->revision;
+        row.created_at = now;
+        row.rule = "chosen";
+        row.why = "the ring takes this release next";
+        batch.new_stages.push_back(std::move(row));
+        if (current != nullptr &&
+            (current->row.state == StageState::kWaiting || current->row.state == StageState::kHalted)) {
+          Move move;
+          move.stage = current;
+          move.next = current->row;
+          move.next.state = *policy::Next(current->row.state, StageEvent::kSupersede);
+          batch.moves.push_back(std::move(move));
+        }
+      }
+    }
+  }
+}
+
+policy::StageView Engine::ViewOf(Stage& stage, absl::Time now) {
+  const policy::Plan& plan = tenants_[stage.tenant].plan->plan;
+  const policy::Ring& ring = plan.rings[static_cast<size_t>(stage.ring)];
+  const ReleaseState& release = *stage.release;
+  policy::StageView view;
+  view.state = stage.row.state;
+  view.braked = BrakesOn(stage).any();
+  view.blind = blind_ || database_down_ || now < promotion_paused_until_;
+  view.wave = stage.row.wave;
+  view.waves = static_cast<int>(ring.waves.size());
+  view.members = stage.row.state == StageState::kWaiting
+                     ? MembersOf(stage.tenant, stage.ring, IndexOf(release))
+                     : stage.row.members;
+  view.cap = stage.row.cap;
+  view.exposed = stage.exposed;
+  view.wave_exposed = Stage::At(stage.wave_exposed, stage.row.wave);
+  view.wave_confirmed = Stage::At(stage.wave_confirmed, stage.row.wave);
+  view.confirmed = stage.healthy;
+  view.overdue =
+      0;  // EndProbations gives every exposure an outcome at its deadline; uncommitted ones count here
+  for (const PendingLease& pending : lease_queue_) view.overdue += pending.exposure->stage == &stage ? 1 : 0;
+  view.askers_left = AskersLeft(stage, FleetNow());
+  view.soaked = stage.row.soaked;
+  view.soak = policy::EffectiveSoak(plan, ring, release.release().urgent);
+  view.m_r = release.m_r;
+  view.gate_tripped = false;
+  const FleetNanos fleet_now = FleetNow();
+  for (const GateReading& reading : ReadGates(release, plan.gates, -1, fleet_now)) {
+    view.gate_tripped = view.gate_tripped || reading.breached;
+  }
+  return view;
+}
+
+void Engine::StepStage(Stage& stage, absl::Time now, absl::Duration passed, Batch& batch) {
+  const StageState state = stage.row.state;
+  if (policy::IsTerminal(state)) return;
+  for (const Move& move : batch.moves) {
+    if (move.stage == &stage) return;  // superseded in this step
+  }
+  const BrakeView brakes = BrakesOn(stage);
+  Move move;
+  move.stage = &stage;
+  move.next = stage.row;
+
+  // Brakes first: they were decided and explained where they were put on.
+  std::optional<StageEvent> event;
+  if (brakes.recalled) {
+    event = StageEvent::kRecall;
+  } else if (brakes.halted && state != StageState::kHalted) {
+    event = StageEvent::kHalt;
+  } else if (brakes.held && (state == StageState::kOpen || state == StageState::kPaused)) {
+    event = StageEvent::kHold;
+  } else if (!brakes.held && !brakes.halted && (brakes.tenant_paused || brakes.vendor_paused) &&
+             state == StageState::kOpen) {
+    event = StageEvent::kPause;
+  } else if (!brakes.any() &&
+             (state == StageState::kPaused || state == StageState::kHeld || state == StageState::kHalted)) {
+    event = StageEvent::kResume;
+  }
+  if (event.has_value()) {
+    const absl::StatusOr<StageState> next = policy::Next(state, *event);
+    RF_CHECK(next.ok());
+    move.next.state = *next;
+    move.next.rule = policy::Name(*event);
+    move.next.why = *event == StageEvent::kResume ? "the last brake was released" : "a brake is on";
+    if (*next == StageState::kOpen && stage.row.wave_opened_at == absl::InfinitePast()) {
+      move.opens_wave = true;  // halted before its first wave
+    }
+    if (move.opens_wave) OpenWave(stage, 0, now, move);
+    batch.moves.push_back(std::move(move));
+    return;
+  }
+  if (stage.ring < 0 || !tenants_[stage.tenant].plan.has_value()) return;  // the plan has this ring no more
+  if (state != StageState::kWaiting && state != StageState::kOpen) return;
+
+  const policy::StageView view = ViewOf(stage, now);
+  if (state == StageState::kOpen && !view.braked && !view.blind) {
+    stage.row.soaked += passed;
+    stage.soak_unsaved += passed;
+    move.next.soaked = stage.row.soaked;
+  }
+  policy::StageView soaked = view;
+  soaked.soaked = stage.row.soaked;
+  const policy::StageDecision decision = policy::Decide(soaked, now);
+  stage.revisit_at = decision.revisit_at;
+  if (stage.row.rule != decision.rule) ++version_;
+  stage.row.rule = move.next.rule = decision.rule;
+  stage.row.why = move.next.why = decision.why;
+
+  std::string action;
+  switch (decision.step) {
+    case policy::Step::kNone:
+      if (stage.soak_unsaved >= kSoakSavedEvery) {
+        stage.soak_unsaved = absl::ZeroDuration();
+        batch.moves.push_back(std::move(move));
+      }
+      return;
+    case policy::Step::kOpen:
+      action = "open_wave";
+      move.next.state = *policy::Next(state, StageEvent::kOpen);
+      OpenWave(stage, 0, now, move);
+      break;
+    case policy::Step::kFindVacant:
+      action = "vacant";
+      move.next.state = *policy::Next(state, StageEvent::kFindVacant);
+      break;
+    case policy::Step::kNextWave:
+      action = "open_wave";
+      OpenWave(stage, stage.row.wave + 1, now, move);
+      break;
+    case policy::Step::kPassRing:
+      action = "pass_ring";
+      move.next.state = *policy::Next(state, StageEvent::kPassRing);
+      break;
+  }
+  storage::DecisionRow row = DecisionFor(*stage.release, action, decision.rule, decision.why, now);
+  row.tenant = stage.row.tenant;
+  row.ring = stage.row.ring;
+  row.stage = stage.row.stage;
+  row.evidence =
+      absl::StrCat("{\"wave\":", view.wave, ",\"members\":", view.members, ",\"cap\":", view.cap,
+                   ",\"exposed\":", view.exposed, ",\"wave_exposed\":", view.wave_exposed,
+                   ",\"wave_confirmed\":", view.wave_confirmed, ",\"confirmed\":", view.confirmed,
+                   ",\"askers_left\":", view.askers_left,
+                   ",\"soaked_s\":", absl::ToInt64Seconds(soaked.soaked), ",\"m_r\":", view.m_r, "}");
+  if (metrics_ != nullptr) metrics_->Decision(row.action, row.rule);
+  batch.decisions.push_back(std::move(row));
+  batch.moves.push_back(std::move(move));
+}
+
+void Engine::OpenWave(Stage& stage, int wave, absl::Time now, Move& move) {
+  const policy::Plan& plan = tenants_[stage.tenant].plan->plan;
+  const policy::Ring& ring = plan.rings[static_cast<size_t>(stage.ring)];
+  move.opens_wave = true;
+  move.next.wave = wave;
+  move.next.members = MembersOf(stage.tenant, stage.ring, IndexOf(*stage.release));
+  move.next.cap =
+      policy::WaveCap(ring, std::min(wave, static_cast<int>(ring.waves.size()) - 1), move.next.members);
+  move.next.wave_opened_at = now;
+  move.next.soaked = absl::ZeroDuration();
+  move.next.plan_revision = tenants_[stage.tenant].plan->revision;
+}
+
+void Engine::CollectDirty(Batch& batch, absl::Time now) {
+  batch.now = now;
+  for (const HostRef host : dirty_hosts_) {
+    batch.hosts.push_back(host);
+    batch.agents.push_back(RowOf(host));
+  }
+  dirty_hosts_.clear();
+  for (auto it = dirty_exposures_.begin(); it != dirty_exposures_.end();) {
+    const auto entry = it++;
+    Exposure& exposure = *entry->first;
+    ReleaseState& release = *entry->second;
+    if (!exposure.committed) continue;  // its row does not exist yet
+    const AgentId agent = fleet_.With(exposure.host, [](Row& row) { return row.agent; });
+    batch.outcomes.push_back({exposure.stage->row.tenant, release.release().channel, release.release().serial,
+                              agent, exposure.bucket, exposure.activated, exposure.outcome,
+                              exposure.outcome_at,
+                              exposure.exposed_at + absl::Nanoseconds(exposure.deadline - exposure.t0)});
+    batch.exposures.emplace_back(&exposure, &release);
+    dirty_exposures_.erase(entry);
+  }
+  batch.quarantines.swap(new_quarantines_);
+  batch.events.swap(new_events_);
+  for (storage::DecisionRow& row : new_decisions_) batch.decisions.push_back(std::move(row));
+  new_decisions_.clear();
+  for (const auto& release : releases_) {
+    if (!release->evidence_dirty) continue;
+    release->evidence_dirty = false;
+    ++release->evidence_version;
+    for (size_t c = 0; c < kWiredChannels; ++c) {
+      storage::EvidenceRow row = release->tally[c];
+      row.channel = release->release().channel;
+      row.serial = release->release().serial;
+      row.replica = replica_epoch_;
+      row.health_channel = kWired[c];
+      row.version = release->evidence_version;
+      row.r = release->r[c].l;
+      row.guard = release->guard[c].l;
+      batch.evidence.push_back(std::move(row));
+    }
+    batch.evidence.insert(batch.evidence.end(), release->earlier_rows.begin(), release->earlier_rows.end());
+  }
+  if (healthy_age_unsaved_ >= absl::Minutes(1)) {
+    healthy_age_unsaved_ = absl::ZeroDuration();
+    for (const auto& release : releases_) {
+      if (release->healthy == 0) continue;
+      batch.ages.push_back({release->release().channel, release->release().serial, release->row.healthy_age});
+    }
+  }
+  while (!exposed_until_.empty() && exposed_until_.front().first <= FleetNow()) {
+    const HostRef host = exposed_until_.front().second;
+    exposed_until_.pop_front();
+    bool unproven = false;
+    for (const auto& release : releases_) {
+      const Exposure* exposure = release->live ? release->Find(host) : nullptr;
+      unproven =
+          unproven || (exposure != nullptr && exposure->standing == Standing::kUnproven) ||
+          (exposure != nullptr && FleetNow() - exposure->t0 < absl::ToInt64Nanoseconds(absl::Hours(24)));
+    }
+    if (unproven) continue;
+    const bool online = fleet_.With(host, [](Row& row) {
+      const bool was = row.ever_exposed && !row.silent && !row.deleted;
+      row.ever_exposed = false;
+      return was;
+    });
+    if (online) ++online_unexposed_;
+  }
+  if (now - events_forgotten_at_ >= kEventsForgottenEvery) {
+    batch.forget_events = events_forgotten_at_ != absl::InfinitePast();
+    events_forgotten_at_ = now;
+    if (seen_events_.size() > kSeenEvents) seen_events_.clear();  // exposures count a host once in any case
+  }
+  batch.told = version_ != told_version_ || !batch.moves.empty() || !batch.new_stages.empty();
+  told_version_ = version_;
+}
+
+absl::Status Engine::WriteBatch(Batch& batch) {
+  absl::Status status;
+  std::vector<StageId> ids;
+  std::vector<std::vector<storage::Scope>> scopes;
+  for (const storage::StageRow& row : batch.new_stages) {
+    scopes.push_back(ScopesOf(row.tenant, row.channel, row.serial, row.ring));
+  }
+  if (batch.empty()) {
+    status = store_->Ping();
+  } else {
+    status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+      ids.clear();
+      for (size_t i = 0; i < batch.new_stages.size(); ++i) {
+        ASSIGN_OR_RETURN(const StageId id, tx.InsertStage(batch.new_stages[i]));
+        ids.push_back(id);
+        RETURN_IF_ERROR(tx.EnsureBrakes(scopes[i]));
+      }
+      std::vector<storage::StageRow> stages;
+      for (const Move& move : batch.moves) stages.push_back(move.next);
+      if (!stages.empty()) RETURN_IF_ERROR(tx.UpdateStages(stages));
+      for (const storage::DecisionRow& row : batch.decisions)
+        RETURN_IF_ERROR(tx.AppendDecision(row).status());
+      if (!batch.agents.empty()) RETURN_IF_ERROR(tx.PutAgents(batch.agents));
+      if (!batch.outcomes.empty()) RETURN_IF_ERROR(tx.UpdateOutcomes(batch.outcomes));
+      if (!batch.quarantines.empty()) RETURN_IF_ERROR(tx.PutQuarantines(batch.quarantines));
+      if (batch.forget_events) RETURN_IF_ERROR(tx.ForgetEventsBefore(batch.now - kEventMemory));
+      if (!batch.events.empty()) RETURN_IF_ERROR(tx.RememberEvents(batch.events, batch.now).status());
+      if (!batch.evidence.empty()) RETURN_IF_ERROR(tx.PutEvidence(batch.evidence));
+      for (const Batch::Age& age : batch.ages)
+        RETURN_IF_ERROR(tx.SetHealthyAge(age.channel, age.serial, age.age));
+      return absl::OkStatus();
+    });
+  }
+
+  MutexLock lock(&mu_);
+  database_down_ = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+  if (!status.ok()) {
+    // Nothing of it happened, or it may have: every write is idempotent and is made again from memory.
+    for (const HostRef host : batch.hosts) dirty_hosts_.insert(host);
+    for (const auto& [exposure, release] : batch.exposures) dirty_exposures_[exposure] = release;
+    new_quarantines_.insert(new_quarantines_.end(), batch.quarantines.begin(), batch.quarantines.end());
+    new_events_.insert(new_events_.end(), batch.events.begin(), batch.events.end());
+    if (!batch.evidence.empty()) {
+      for (const auto& release : releases_) {
+        if (release->evidence_version > 0) release->evidence_dirty = true;
+      }
+    }
+    choose_needed_ = true;
+    return status;
+  }
+  bool changed = false;
+  for (size_t i = 0; i < batch.new_stages.size(); ++i) {
+    batch.new_stages[i].stage = ids[i];
+    for (const storage::Scope& scope : scopes[i]) brakes_[scope].scope = scope;
+    AddStage(std::move(batch.new_stages[i]));
+    changed = true;
+  }
+  for (Move& move : batch.moves) {
+    Stage& stage = *move.stage;
+    changed = changed || move.next.state != stage.row.state || move.opens_wave;
+    stage.row = std::move(move.next);
+    if (move.opens_wave) {
+      stage.b0 = policy::StartBudget(stage.row.members);
+      if (stage.row.wave == 0) stage.opened = FleetNow();
+      stage.soak_unsaved = absl::ZeroDuration();
+      int64_t reach = 0;
+      for (LabelSet& set : label_sets_) {
+        if (set.hosts > 0 && Lasting(set, IndexOf(*stage.release)) == policy::Reason::kNone)
+          reach += set.hosts;
+      }
+      stage.release->b0 = policy::StartBudget(reach);
+    }
+  }
+  if (changed) Changed();
+  return absl::OkStatus();
+}
+
+}  // namespace ringfence::app

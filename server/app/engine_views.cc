@@ -1,0 +1,333 @@
+// What people see: rollouts, hosts, explanations, status.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "ringfence/base/status_macros.h"
+#include "ringfence/policy/choice.h"
+#include "server/app/engine.h"
+
+namespace ringfence::app {
+namespace {
+
+// A brake shows at once, even before the stage's next step has noted it.
+policy::StageState Shown(policy::StageState state, const BrakeView& brakes) {
+  using policy::StageState;
+  if (state != StageState::kOpen && state != StageState::kPaused && state != StageState::kHeld) return state;
+  if (brakes.halted) return StageState::kHalted;
+  if (brakes.held) return StageState::kHeld;
+  if (brakes.tenant_paused || brakes.vendor_paused) return StageState::kPaused;
+  return state;
+}
+
+bool Concerns(const storage::Scope& scope, const policy::Release& release, const std::string& tenant) {
+  return (scope.channel.empty() || scope.channel == release.channel) &&
+         (scope.serial == 0 || scope.serial == release.serial) &&
+         (tenant.empty() || scope.tenant.empty() || scope.tenant == tenant);
+}
+
+}  // namespace
+
+RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
+  RolloutInfo info;
+  info.release = release.row;
+  info.version = version_;
+  for (const auto& stage : stages_) {
+    if (stage->release != &release || (!tenant.empty() && stage->row.tenant != tenant)) continue;
+    StageInfo& out = info.stages.emplace_back();
+    out.row = stage->row;
+    out.row.state = Shown(stage->row.state, BrakesOn(*stage));
+    const auto& counts = stage->by_outcome;
+    const auto of = [&](storage::Outcome outcome) { return counts[static_cast<size_t>(outcome)]; };
+    out.outcomes = {stage->exposed,
+                    of(storage::Outcome::kPending),
+                    of(storage::Outcome::kConfirmed),
+                    of(storage::Outcome::kCrashed),
+                    of(storage::Outcome::kFailed),
+                    of(storage::Outcome::kSilent),
+                    of(storage::Outcome::kReverted),
+                    of(storage::Outcome::kRefused),
+                    of(storage::Outcome::kUnused)};
+    out.revisit_at = stage->revisit_at;
+    const auto& plan = tenants_[stage->tenant].plan;
+    if (plan.has_value() && stage->ring >= 0) {
+      const policy::Ring& ring = plan->plan.rings[static_cast<size_t>(stage->ring)];
+      out.waves = static_cast<int>(ring.waves.size());
+      out.soak = policy::EffectiveSoak(plan->plan, ring, release.release().urgent);
+    }
+  }
+  const std::string& internal = options_.internal_tenant;
+  const auto order = [&](const StageInfo& s) {
+    const auto t = tenant_index_.find(s.row.tenant);
+    int ring = 1 << 20;
+    for (const auto& stage : stages_) {
+      if (stage->row.stage == s.row.stage && stage->ring >= 0) ring = stage->ring;
+    }
+    return std::make_tuple(s.row.tenant != internal, t == tenant_index_.end() ? "" : s.row.tenant, ring);
+  };
+  std::stable_sort(info.stages.begin(), info.stages.end(),
+                   [&](const StageInfo& a, const StageInfo& b) { return order(a) < order(b); });
+
+  for (const auto& [scope, brake] : brakes_) {
+    if (Concerns(scope, release.release(), tenant) && (brake.Stops() || brake.reverting))
+      info.brakes.push_back(brake);
+  }
+
+  info.health.m_r = release.m_r;
+  info.health.m_a = release.m_a;
+  info.health.action = policy::Name(policy::ActionFor(release.m_r, release.m_a, false));
+  info.health.unproven = release.unproven;
+  info.health.healthy = release.healthy;
+  info.health.budget = static_cast<int64_t>(policy::Cap(release.b0, release.healthy, release.m_r));
+  const FleetNanos now = FleetNow();
+  // The release as a whole, and of each gate the cell that stands worst: for the plan that is asked about, or
+  // the first.
+  for (const GateConfig& config : gate_configs_) {
+    const bool asked = tenant.empty() || std::any_of(config.tenants.begin(), config.tenants.end(),
+                                                     [&](uint32_t t) { return tenants_[t].name == tenant; });
+    if (!asked) continue;
+    for (GateReading& whole : ReadGates(release, config.gates, -1, now))
+      info.health.gates.push_back(std::move(whole));
+    std::map<policy::GateKind, GateReading> worst;
+    for (CellId cell = 0; cell < cells_.size(); ++cell) {
+      for (const GateReading& reading : ReadGates(release, config.gates, cell, now)) {
+        if (reading.bad == 0) continue;
+        const auto [it, added] = worst.try_emplace(reading.gate, reading);
+        const auto share = [](const GateReading& r) {
+          return (static_cast<double>(r.bad) - r.expected) /
+                 std::max<double>(1, static_cast<double>(r.exposed));
+        };
+        if (!added && (reading.breached > it->second.breached || share(reading) > share(it->second))) {
+          it->second = reading;
+        }
+      }
+    }
+    for (const auto& [kind, reading] : worst) info.health.gates.push_back(reading);
+    break;
+  }
+
+  info.ledger.exposed = release.exposed;
+  info.ledger.harmed = release.harmed;
+  info.ledger.saved = release.saved;
+  info.ledger.first_harm_at = release.first_harm_at;
+  info.ledger.last_lease_at = release.last_lease_at;
+  const size_t index = IndexOf(release);
+  for (LabelSet& set : label_sets_) {
+    if (set.hosts == 0) continue;
+    if (policy::IsTargeted(release.release(), set.labels) &&
+        policy::IsQualified(release.release(), set.labels)) {
+      info.ledger.reachable += set.hosts;
+    }
+  }
+  info.ledger.reachable =
+      std::max<int64_t>(0, std::min(info.ledger.reachable, fleet_.size() - silent_hosts_));
+  (void)index;
+  for (const Exposure& exposure : release.exposures) {
+    if (!exposure.committed || !exposure.activated || exposure.left || exposure.standing == Standing::kFree)
+      continue;
+    if (!tenant.empty() && exposure.stage->row.tenant != tenant) continue;
+    const BrakeView brakes = BrakesOn(*exposure.stage);
+    info.revert_outstanding += brakes.reverting || brakes.recalled ? 1 : 0;
+  }
+  return info;
+}
+
+absl::StatusOr<RolloutInfo> Engine::GetRollout(const std::string& channel, uint64_t serial,
+                                               const std::string& tenant) {
+  MutexLock lock(&mu_);
+  ReleaseState* release = FindRelease(channel, serial);
+  if (release == nullptr) {
+    return absl::NotFoundError(serial == 0
+                                   ? absl::StrCat("channel: nothing was published in \"", channel, "\"")
+                                   : absl::StrCat("no release ", channel, " ", serial));
+  }
+  return InfoOf(*release, tenant);
+}
+
+std::vector<RolloutInfo> Engine::ListRollouts(const std::string& channel, const std::string& tenant) {
+  MutexLock lock(&mu_);
+  std::vector<RolloutInfo> rollouts;
+  for (const auto& release : releases_) {
+    if (channel.empty() || release->release().channel == channel)
+      rollouts.push_back(InfoOf(*release, tenant));
+  }
+  std::sort(rollouts.begin(), rollouts.end(),
+            [](const auto& a, const auto& b) { return a.release.rollout > b.release.rollout; });
+  return rollouts;
+}
+
+absl::StatusOr<std::vector<storage::DecisionRow>> Engine::Decisions(const storage::DecisionFilter& filter) {
+  std::vector<storage::DecisionRow> rows;
+  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(rows, tx.Decisions(filter));
+    return absl::OkStatus();
+  }));
+  return rows;
+}
+
+absl::StatusOr<std::vector<storage::AuditRow>> Engine::Audit(const storage::AuditFilter& filter) {
+  std::vector<storage::AuditRow> rows;
+  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(rows, tx.Audit(filter));
+    return absl::OkStatus();
+  }));
+  return rows;
+}
+
+AgentInfo Engine::InfoOf(HostRef host) {
+  AgentInfo info;
+  info.row = RowOf(host);
+  const Row row = fleet_.With(host, [](Row& r) { return r; });
+  const LabelSet& set = label_sets_[row.label_set];
+  const auto& plan = tenants_[set.tenant].plan;
+  if (plan.has_value() && set.ring >= 0 && !row.deleted)
+    info.ring = plan->plan.rings[static_cast<size_t>(set.ring)].name;
+  info.silent = row.silent;
+  for (const storage::Running& one : running_sets_[row.running_set]) {
+    AgentInfo::RunningVersion& version = info.running.emplace_back();
+    version.channel = one.channel;
+    version.digest = one.digest;
+    const auto it = release_by_digest_.find(one.digest);
+    if (it == release_by_digest_.end()) continue;
+    version.version = releases_[it->second]->release().version;
+    version.serial = releases_[it->second]->release().serial;
+  }
+  return info;
+}
+
+std::vector<AgentInfo> Engine::ListAgents(const ListAgentsRequest& request) {
+  MutexLock lock(&mu_);
+  std::vector<std::pair<AgentId, HostRef>> found;
+  fleet_.ForEach([&](HostRef host, Row& row) {
+    mu_.AssertHeld();
+    if (row.deleted || (request.silent_only && !row.silent)) return;
+    if (request.after.has_value() && row.agent <= *request.after) return;
+    const LabelSet& set = label_sets_[row.label_set];
+    const Tenant& tenant = tenants_[set.tenant];
+    if (!request.tenant.empty() && tenant.name != request.tenant) return;
+    if (!request.ring.empty()) {
+      if (!tenant.plan.has_value() || set.ring < 0) return;
+      if (tenant.plan->plan.rings[static_cast<size_t>(set.ring)].name != request.ring) return;
+    }
+    found.emplace_back(row.agent, host);
+  });
+  const size_t limit = std::min(found.size(), static_cast<size_t>(std::max(0, request.limit)));
+  std::partial_sort(found.begin(), found.begin() + static_cast<int64_t>(limit), found.end());
+  std::vector<AgentInfo> agents;
+  for (size_t i = 0; i < limit; ++i) agents.push_back(InfoOf(found[i].second));
+  return agents;
+}
+
+absl::StatusOr<AgentInfo> Engine::GetAgent(const AgentId& agent) {
+  MutexLock lock(&mu_);
+  const HostRef host = fleet_.Find(agent);
+  if (host == kNoHost) return absl::NotFoundError("id: no such agent");
+  AgentInfo info = InfoOf(host);
+  for (const auto& release : releases_) {
+    for (const Exposure& exposure : release->exposures) {
+      if (exposure.host != host || !exposure.committed) continue;
+      storage::ExposureRow& row = info.exposures.emplace_back();
+      row.tenant = info.row.tenant;
+      row.channel = release->release().channel;
+      row.serial = release->release().serial;
+      row.agent = agent;
+      row.ring = exposure.stage->row.ring;
+      row.wave = exposure.wave;
+      row.exposed_at = exposure.exposed_at;
+      row.activated = exposure.activated;
+      row.outcome = exposure.outcome;
+      row.outcome_at = exposure.outcome_at;
+      row.previous = exposure.previous;
+    }
+  }
+  return info;
+}
+
+absl::StatusOr<ExplainReply> Engine::Explain(const AgentId& agent, const std::string& channel,
+                                             uint64_t serial) {
+  MutexLock lock(&mu_);
+  const HostRef host = fleet_.Find(agent);
+  if (host == kNoHost) return absl::NotFoundError("id: no such agent");
+  ReleaseState* release = FindRelease(channel, serial);
+  if (release == nullptr) {
+    return absl::NotFoundError(absl::StrCat("channel: nothing such was published in \"", channel, "\""));
+  }
+  const absl::Time now = clock_->Now();
+  ExplainReply reply;
+  reply.agent = InfoOf(host);
+  reply.channel = channel;
+  reply.serial = release->release().serial;
+  reply.version = release->release().version;
+  const Row row = fleet_.With(host, [](Row& r) { return r; });
+  const LabelSet& set = label_sets_[row.label_set];
+  const Tenant& tenant = tenants_[set.tenant];
+  static const policy::Plan kNoPlan;
+  const policy::Plan& plan = tenant.plan.has_value() ? tenant.plan->plan : kNoPlan;
+  const std::string& ring = reply.agent.ring;
+
+  policy::Moment moment;
+  const BrakeView brakes = BrakesOn(tenant.name, channel, reply.serial, ring);
+  const Exposure* exposure = release->Find(host);
+  for (const storage::Running& one : running_sets_[row.running_set]) {
+    moment.already_running |= one.channel == channel && one.digest == release->release().digest;
+  }
+  moment.quarantined = quarantined_.contains({host, release->release().digest});
+  moment.reverting = (brakes.reverting || brakes.recalled) && exposure != nullptr && moment.already_running;
+  moment.tenant_paused = brakes.tenant_paused;
+  moment.vendor_paused = brakes.vendor_paused;
+  moment.held = brakes.held;
+  moment.halted = brakes.halted;
+  moment.recalled = brakes.recalled;
+  moment.blind = blind_ || database_down_;
+  moment.internal_passed = tenant.name == options_.internal_tenant || InternalPassed(*release);
+  moment.ring_chose_it = false;
+  moment.choice_reason = policy::Reason::kFinishingOther;
+  moment.stage = policy::StageState::kWaiting;
+  if (!ring.empty()) {
+    Stage* current = CurrentStage(set.tenant, channel, ring);
+    const Stage* stage = nullptr;
+    for (const auto& candidate : stages_) {
+      if (candidate->tenant == set.tenant && candidate->row.ring == ring && candidate->release == release) {
+        stage = candidate.get();
+      }
+    }
+    if (stage != nullptr && (stage == current || stage == OfferingStage(set.tenant, channel, ring))) {
+      moment.ring_chose_it = true;
+      moment.choice_reason = policy::Reason::kNone;
+      moment.stage = stage->row.state;
+      moment.revisit_at = stage->revisit_at;
+    } else if (tenant.plan.has_value() && policy::FindRule(plan, channel) != nullptr) {
+      const policy::Choice choice = ChooseFor(set.tenant, set.ring, channel, now);
+      if (choice.reason != policy::Reason::kNone) {
+        moment.choice_reason = choice.reason;
+        moment.revisit_at = choice.revisit_at;
+      }
+    }
+  }
+  reply.eligibility = policy::Evaluate(plan, set.labels, release->release(), moment);
+  return reply;
+}
+
+ServerStatus Engine::Status() {
+  MutexLock lock(&mu_);
+  ServerStatus status;
+  status.internal_tenant = options_.internal_tenant;
+  status.database_up = !database_down_;
+  status.blind = blind_;
+  status.replica_epoch = replica_epoch_;
+  status.leader = true;
+  status.checkin_interval = options_.checkin_interval;
+  for (const LabelSet& set : label_sets_) status.agents += set.hosts;
+  status.agents_silent = silent_hosts_;
+  status.now = clock_->Now();
+  if (options_.internal_tenant.empty()) {
+    status.notices.push_back("no internal tenant: the first ring of each plan is its canary");
+  }
+  status.notices.push_back("releases are unsigned: a release is as trustworthy as its publisher's token");
+  if (blind_)
+    status.notices.push_back(
+        "blind: too few check-ins arrive to tell silence from deafness; nothing is promoted");
+  if (database_down_) status.notices.push_back("the database does not answer: nothing is offered");
+  return status;
+}
+
+}  // namespace ringfence::app

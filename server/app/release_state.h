@@ -1,0 +1,218 @@
+// One release on its journey, in memory: who was exposed, what became of them, the evidence of both judges,
+// the budgets. The engine owns these under its lock; nothing here locks or talks to the store.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "ringfence/policy/draw.h"
+#include "ringfence/policy/evidence.h"
+#include "ringfence/policy/governor.h"
+#include "ringfence/policy/slo_gate.h"
+#include "server/app/bad_window.h"
+#include "server/app/cells.h"
+#include "server/app/onset_series.h"
+#include "server/storage/rows.h"
+
+namespace ringfence::app {
+
+struct Stage;
+
+// Where an exposed host stands in the budgets.
+enum class Standing : uint8_t {
+  kUnproven,  // in U
+  kHealthy,   // in H
+  kFree,      // reverted, unused: in neither
+};
+
+// One exposed host. Denominators are frozen: an Exposure is never removed, whatever happens to the host.
+struct Exposure {
+  HostRef host = kNoHost;
+  Stage* stage = nullptr;
+  int wave = 0;
+  uint64_t bucket = 0;
+  absl::Time exposed_at;
+  FleetNanos t0 = 0;
+  FleetNanos deadline = 0;  // of the current probation
+  Digest previous;
+  double rho = 1, pi = 0, phi = 0;
+  storage::Outcome outcome = storage::Outcome::kPending;
+  absl::Time outcome_at = absl::InfinitePast();
+  Standing standing = Standing::kUnproven;
+  bool committed = false;
+  bool activated = false;
+  bool harmed = false;  // something bad was seen of it after exposure and it was not proven healthy since
+  bool silent = false;  // now
+  bool revert_ordered = false;
+  bool in_probation = false;
+  bool left = false;  // the host moved on to a newer release: what happens to it now is not this one's doing
+  bool counted = false;   // in the exposed series now
+  bool in_doubt = false;  // its commit may or may not have happened
+  CellList cells;         // at the draw: budgets
+  CellList now_cells;     // its labels now: SLO gates
+};
+
+// An enrolled host of one stratum, until it matures.
+struct Spell {
+  HostRef host = kNoHost;
+  policy::Arm arm = policy::Arm::kNone;
+  double pi = 0;
+  FleetNanos t0 = 0;
+  uint64_t stratum = 0;
+  struct ReleaseState* release = nullptr;
+  bool crashed = false;
+};
+
+// (release, stage, bucket): complete when its last spell has matured; then guard A takes it in, controls
+// first.
+struct Stratum {
+  FleetNanos closes = 0;  // no draw after
+  int64_t open_spells = 0;
+  struct Channel {
+    policy::ControlCounts control;
+    int64_t treated_bad = 0;
+    int64_t treated_good = 0;
+  };
+  std::array<Channel, 2> channels;  // silence, crash
+};
+
+inline constexpr int kWiredChannels = 2;  // silence, crash
+inline constexpr std::array<policy::HealthChannel, kWiredChannels> kWired = {policy::HealthChannel::kSilence,
+                                                                             policy::HealthChannel::kCrash};
+
+struct ReleaseState {
+  ReleaseState(storage::ReleaseRow release_row, FleetNanos activation_allowance, FleetNanos maturity)
+      : row(std::move(release_row)), a(activation_allowance), d(maturity) {}
+
+  const policy::Release& release() const { return row.release; }
+  double rho0() const { return release().kind == policy::ChannelKind::kSensor ? 1.25 : 1.0; }
+
+  storage::ReleaseRow row;
+  const FleetNanos a;  // check-ins before t0 + a prove nothing
+  const FleetNanos d;  // probation
+  bool live = true;    // its exposures are loaded and watched
+
+  // ---- exposures and budgets
+  std::deque<Exposure> exposures;                   // addresses are stable
+  absl::flat_hash_map<HostRef, Exposure*> by_host;  // the newest of a host
+  int64_t b0 = 1;
+  int64_t unproven = 0, healthy = 0;
+  struct CellBudget {
+    int64_t unproven = 0, healthy = 0;
+    int64_t exposed_now = 0;  // by the labels of now
+  };
+  std::vector<CellBudget> cells;
+  CellBudget& Cell(CellId cell) {
+    if (cell >= cells.size()) cells.resize(cell + 1);
+    return cells[cell];
+  }
+  int64_t exposed = 0;  // but unused ones
+  int64_t harmed = 0, saved = 0;
+  std::optional<absl::Time> first_harm_at, last_lease_at;
+
+  // Moves an exposure between the budgets, everywhere at once.
+  void SetStanding(Exposure& exposure, Standing standing);
+  // Takes a new host into every count.
+  void Count(Exposure& exposure);
+  // An exposure that was never used leaves the denominators: it exposed nobody.
+  void Uncount(Exposure& exposure);
+  // The host's labels changed.
+  void Relabel(Exposure& exposure, const CellList& now_cells);
+  Exposure* Find(HostRef host) {
+    const auto it = by_host.find(host);
+    return it == by_host.end() ? nullptr : it->second;
+  }
+
+  // Probations in the order of their deadlines (all have the same length).
+  struct Probation {
+    FleetNanos deadline = 0;
+    Exposure* exposure = nullptr;
+  };
+  std::deque<Probation> probations;
+  void StartProbation(Exposure& exposure, FleetNanos now);
+  // Keeps the exposed series in step: committed, in the budgets, heard, and not moved on.
+  void UpdateSeries(Exposure& exposure);
+
+  // ---- the method: test R and guard A, silence and crash, release scope
+  std::deque<uint32_t> spells;         // open ones in draw order, indices into the engine's pool
+  std::map<uint64_t, Stratum> strata;  // by number, in draw order
+  uint64_t next_stratum = 1;
+  std::array<policy::RVector, kWiredChannels> r;
+  std::array<policy::GuardVector, kWiredChannels> guard;
+  std::array<policy::ControlCounts, kWiredChannels> history;
+  std::array<storage::EvidenceRow, kWiredChannels> tally;  // counts for the record
+  // What earlier replicas and lives of this process left: they add.
+  std::array<policy::RVector, kWiredChannels> earlier_r;
+  std::array<policy::GuardVector, kWiredChannels> earlier_guard;
+  double m_r = 1, m_a = 1;
+  double m_r_mark = 0, m_a_mark = 0;  // at the last resume
+  size_t failures_mark = 0;
+  std::vector<storage::EvidenceRow> earlier_rows;
+  int64_t evidence_version = 0;
+  bool evidence_dirty = false;
+
+  // Takes in every stratum that is complete, in draw order.
+  void AbsorbStrata(FleetNanos now, const std::array<double, kWiredChannels>& p_hist);
+  // Recomputes m_r and m_a.
+  void Combine();
+  // A new test from here, the rows of earlier lives included: after a two-person resume from a halt.
+  void ResetEvidence();
+
+  // ---- SLO gates: one window per kind and length that some plan uses
+  std::map<std::pair<policy::GateKind, FleetNanos>, BadWindow> windows;
+  OnsetSeries exposed_series;   // hosts exposed and running it
+  FleetNanos windows_from = 0;  // windows restart at a resume
+  absl::flat_hash_set<HostRef> rejected;
+  absl::flat_hash_set<HostRef> activation_failed;
+  void AddBad(policy::GateKind kind, HostRef host, const CellList& cells, FleetNanos now);
+
+  // ---- the draw
+  int64_t bucket_index = -1;
+
+  // ---- ordered rollback: its own pace
+  FleetNanos revert_minute = 0;
+  int64_t revert_ordered_in_minute = 0;
+};
+
+// A host that asks and was not let in yet.
+struct Asker {
+  FleetNanos last_asked = 0;
+  FleetNanos locked_until = 0;
+};
+
+// One ring of one tenant working on one release, in memory.
+struct Stage {
+  storage::StageRow row;
+  ReleaseState* release = nullptr;
+  uint32_t tenant = 0;
+  int ring = 0;  // in the tenant's plan as it is now; -1: the plan has it no more
+
+  int64_t b0 = 1;
+  int64_t unproven = 0, healthy = 0;
+  int64_t exposed = 0;  // but unused ones
+  std::array<int64_t, 9> by_outcome{};
+  std::vector<int64_t> wave_exposed, wave_confirmed;
+  static int64_t& At(std::vector<int64_t>& counts, int wave) {
+    if (static_cast<size_t>(wave) >= counts.size()) counts.resize(static_cast<size_t>(wave) + 1, 0);
+    return counts[static_cast<size_t>(wave)];
+  }
+
+  policy::Bucket bucket;
+  uint64_t bucket_stratum = 0;  // 0: none opened in this bucket yet
+  absl::flat_hash_map<HostRef, Asker> askers;
+  FleetNanos opened = 0;  // fleet time of the first wave: the draw warms up after it
+  FleetNanos minute = 0;  // hosts_per_minute
+  int64_t let_in_this_minute = 0;
+  absl::Duration soak_unsaved;
+  absl::Time revisit_at = absl::InfiniteFuture();
+};
+
+}  // namespace ringfence::app
