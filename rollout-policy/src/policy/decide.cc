@@ -73,9 +73,9 @@ Answer Deserted(const StageView& view) {
 
 Answer WaveNotFull(const StageView& view) {
   if (view.exposed >= view.cap) return std::nullopt;
-  constexpr Ppm kStragglers{static_cast<int64_t>(kStragglerShare * Ppm::kWhole + 0.5)};
+  const Ppm stragglers(std::lround(kStragglerShare * Ppm::kWhole));
   const Wide asked = Wide{view.wave_exposed} + view.askers_left;
-  if (Wide{view.askers_left} * Ppm::kWhole <= asked * kStragglers.value) return std::nullopt;
+  if (Wide{view.askers_left} * Ppm::kWhole <= asked * stragglers.value) return std::nullopt;
   return Stay("wave_not_full",
               absl::StrCat("The ", OfWaves(view), " has let in ", view.exposed, " of at most ", view.cap,
                            " hosts, and ", view.askers_left, " that asked still wait."));
