@@ -137,93 +137,46 @@ TEST(SilenceGateTest, WorseNewsNeverClearsABreach) {
   EXPECT_GT(breaches, 1000);
 }
 
-struct KnownTail {
-  int64_t k;
-  double mean;
-  double tail;
-};
-
-// Regularized lower incomplete gamma function P(k, mean), computed with 60 digits.
-constexpr KnownTail kKnownTails[] = {
-    {1, 1e-9, 9.999999995e-10},
-    {1, 0.5, 0.39346934028736658},
-    {3, 0.1, 0.00015465307026467165},
-    {1, 1, 0.63212055882855768},
-    {5, 5, 0.55950671493478759},
-    {6, 4, 0.2148696129695948},
-    {10, 1, 1.1142547833872068e-7},
-    {14, 1, 4.5198525469651135e-12},
-    {16, 16, 0.53325510861227925},
-    {17, 3.25, 6.6821125225305962e-8},
-    {44, 6.6, 6.8801359703506019e-22},
-    {30, 44, 0.98926088123636406},
-    {100, 50, 3.2000653245851253e-10},
-    {110, 50, 1.6925945700573344e-13},
-    {160, 100, 2.0506975416904382e-8},
-    {1000, 1000, 0.50420524418021551},
-    {1230, 1000, 1.2042755717814277e-12},
-    {700, 1000, 1.0},
-    {10500, 10000, 3.5995897948120386e-7},
-    {10710, 10000, 1.148624757783541e-12},
-    {1000000, 1000000, 0.50013298076087259},
-    {1007000, 1000000, 1.3595737503819117e-12},
-    {1006000, 1000000.5, 1.0288720005440343e-9},
-    {995000, 1000000, 0.99999971997760571},
-    {100070000, 100000000, 1.2875979233275301e-12},
-    {100000000, 99930000, 1.2652725299611572e-12},
-    {999999999, 999800000, 1.2666973044940474e-10},
-    {1000000000, 999800000, 1.266437917018217e-10},
-    {1000000001, 999780000.25, 1.7313986090405749e-12},
-    {1000000000000, 999993000000, 1.2796663959363175e-12},
-    {1000000000000, 1000000000000, 0.50000013298076014},
-};
-
-TEST(PoissonTailTest, EqualsKnownValuesFarOutAndForLargeMeans) {
-  for (const KnownTail& known : kKnownTails) {
-    EXPECT_NEAR(PoissonTail(known.k, known.mean) / known.tail, 1.0, 1e-9) << known.k << " of " << known.mean;
-  }
+double Chance(int64_t silent, int64_t control, double exposed_hours, double control_hours) {
+  return ChanceOfSoMany({.silent = silent,
+                         .exposed = 1000,
+                         .exposed_host_hours = exposed_hours,
+                         .control_silent = control,
+                         .control_host_hours = control_hours});
 }
 
-TEST(PoissonTailTest, AddsUpToOneAndFalls) {
-  for (const double mean : {0.01, 0.7, 5.0, 44.0, 1234.5}) {
-    double before = 1.0;
-    double sum = 0.0;
-    for (int64_t k = 1; k < 4000; ++k) {
-      const double tail = PoissonTail(k, mean);
-      ASSERT_LE(tail, before + 1e-12) << k << " of " << mean;
-      sum += tail;  // the sum of P(X >= k) over k >= 1 is the mean
-      before = tail;
-    }
-    EXPECT_NEAR(sum / mean, 1.0, 1e-10);
-  }
+// Computed as exact fractions.
+TEST(ChanceTest, EqualsKnownBinomialTails) {
+  EXPECT_NEAR(Chance(4, 20, 2, 2000) / 1.0415764647625349e-08, 1.0, 1e-9);
+  EXPECT_NEAR(Chance(12, 4, 500, 5000) / 4.0853691753435347e-10, 1.0, 1e-9);
+  EXPECT_NEAR(Chance(5, 0, 1, 99) / 1e-10, 1.0, 1e-9);
+  EXPECT_NEAR(Chance(200, 900, 1000, 6000) / 0.00020229028183015298, 1.0, 1e-9);
+  EXPECT_NEAR(Chance(9, 190, 40, 1900) / 0.02327161352255308, 1.0, 1e-9);
 }
 
-TEST(PoissonTailTest, IsAlwaysAProbability) {
-  const double means[] = {0.0,
-                          -1.0,
-                          1e-310,
-                          1e-9,
-                          1.0,
-                          1e3,
-                          1e9,
-                          1e15,
-                          1e18,
-                          1e300,
-                          kInfinity,
-                          -kInfinity,
-                          std::numeric_limits<double>::quiet_NaN()};
-  const int64_t ks[] = {
-      std::numeric_limits<int64_t>::min(), -1, 0, 1, 2, 1000, 1'000'000'000, 1'000'000'000'000'000'000,
-      std::numeric_limits<int64_t>::max()};
-  for (const double mean : means) {
-    for (const int64_t k : ks) {
-      const double tail = PoissonTail(k, mean);
-      EXPECT_TRUE(tail >= 0.0 && tail <= 1.0) << k << " of " << mean << ": " << tail;
-      EXPECT_TRUE(k > 0 || tail == 1.0);
+TEST(ChanceTest, WithFewControlsItAsksForMoreThanTheirRateWouldSay) {
+  // One onset in five control hours could be a rate of 0.2 or chance; 30 in 100 exposed hours are no proof
+  // yet.
+  SilenceCounts counts{
+      .silent = 30, .exposed = 40, .exposed_host_hours = 100, .control_silent = 0, .control_host_hours = 10};
+  EXPECT_FALSE(IsBreached(MaxExcess(10'000, 3), counts));
+  counts.control_silent = 100;
+  counts.control_host_hours = 5000;
+  EXPECT_TRUE(IsBreached(MaxExcess(10'000, 3), counts));
+}
+
+TEST(ChanceTest, IsAlwaysAProbability) {
+  for (const int64_t silent : {0, 1, 7, 100'000}) {
+    for (const int64_t control : {0, 3, 1'000'000}) {
+      for (const double exposed : {0.0, 1e-9, 5.0, 1e9}) {
+        for (const double hours : {0.0, 1e-9, 5.0, 1e9}) {
+          const double chance = Chance(silent, control, exposed, hours);
+          EXPECT_TRUE(chance >= 0.0 && chance <= 1.0)
+              << silent << " " << control << " " << exposed << " " << hours;
+        }
+      }
     }
   }
-  EXPECT_EQ(PoissonTail(1, 0.0), 0.0);
-  EXPECT_EQ(PoissonTail(5, kInfinity), 1.0);
 }
 
 }  // namespace

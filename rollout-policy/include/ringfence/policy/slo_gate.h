@@ -34,13 +34,14 @@ struct SilenceCounts {
 // With no control time the prediction is infinite: the gate cannot judge (invariant 7 keeps the wave from passing).
 double ExpectedSilent(const SilenceCounts& counts);
 
-// At least min_count silent, an excess (silent - expected)/exposed above max_excess, and more than chance: the Poisson
-// probability of so many or more, given the expectation, is below kChance. The last keeps six closed laptop lids of 44
-// from halting a good release.
+// At least min_count silent, an excess (silent - expected)/exposed above max_excess, and more than chance:
+// ChanceOfSoMany below kChance. The last keeps six closed laptop lids of 44 from halting a good release.
 bool IsBreached(const SilenceGate& gate, const SilenceCounts& counts);
 inline constexpr double kChance = 1e-5;
 
-// P(X >= k) for X ~ Poisson(mean); 1 for k <= 0.
-double PoissonTail(int64_t k, double mean);
+// If hosts with and without the release fell silent at the same rate, each onset would be an exposed host's with
+// probability p = exposed hours / all hours: P(Bin(silent + control_silent, p) >= silent). Exact however few the
+// controls are: with a small control it asks for more. 1 when not above the expectation, or without control time.
+double ChanceOfSoMany(const SilenceCounts& counts);
 
 }  // namespace ringfence::policy
