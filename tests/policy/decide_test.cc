@@ -75,7 +75,7 @@ TEST(DecideTest, AProvenWaveOpensTheNextAndTheLastOnePassesTheRing) {
   const StageDecision last = After([](StageView& v) { v.wave = 2; });
   EXPECT_EQ(last.step, Step::kPassRing);
   EXPECT_EQ(last.rule, "ring_passed");
-  EXPECT_EQ(last.why, "wave 3 of 3: soaked 1h, 10 exposed, 10 confirmed, none overdue, evidence 1.");
+  EXPECT_EQ(last.why, "Wave 3 of 3: soaked 1h, 10 exposed, 10 confirmed, none overdue, evidence 1.");
 }
 
 // A plan that lost waves while the stage was open.
@@ -88,7 +88,7 @@ TEST(DecideTest, WaitsForTheSoakAndSaysWhenItEnds) {
   EXPECT_EQ(decision.step, Step::kNone);
   EXPECT_EQ(decision.rule, "soak");
   EXPECT_EQ(decision.revisit_at, kNow + absl::Minutes(15));
-  EXPECT_EQ(decision.why, "The wave 1 of 3 has soaked 45m of 1h.");
+  EXPECT_EQ(decision.why, "Wave 1 of 3 has soaked 45m of 1h.");
 }
 
 TEST(DecideTest, EachKindOfBadNewsStopsItByItsOwnRule) {

@@ -26,7 +26,7 @@ StageDecision Move(Step step, const char* rule, std::string why) {
 using Wide = __int128;
 
 std::string OfWaves(const StageView& view) {
-  return absl::StrCat("wave ", view.wave + int64_t{1}, " of ", view.waves);
+  return absl::StrCat("Wave ", view.wave + int64_t{1}, " of ", view.waves);
 }
 
 Answer Braked(const StageView& view) {
@@ -60,7 +60,7 @@ Answer Overdue(const StageView& view) {
 Answer Soak(const StageView& view, absl::Time now) {
   if (view.soaked >= view.soak) return std::nullopt;
   return Stay("soak",
-              absl::StrCat("The ", OfWaves(view), " has soaked ", absl::FormatDuration(view.soaked), " of ",
+              absl::StrCat(OfWaves(view), " has soaked ", absl::FormatDuration(view.soaked), " of ",
                            absl::FormatDuration(view.soak), "."),
               now + (view.soak - view.soaked));
 }
@@ -77,7 +77,7 @@ Answer WaveNotFull(const StageView& view) {
   const Wide asked = Wide{view.wave_exposed} + view.askers_left;
   if (Wide{view.askers_left} * Ppm::kWhole <= asked * stragglers.value) return std::nullopt;
   return Stay("wave_not_full",
-              absl::StrCat("The ", OfWaves(view), " has let in ", view.exposed, " of at most ", view.cap,
+              absl::StrCat(OfWaves(view), " has let in ", view.exposed, " of at most ", view.cap,
                            " hosts, and ", view.askers_left, " that asked still wait."));
 }
 
