@@ -145,9 +145,9 @@ class MemoryTransaction final : public Transaction {
     for (const AgentRow& agent : agents) {
       const auto found = tables_.agents.find(agent.agent);
       if (found != tables_.agents.end() && found->second.tenant != agent.tenant) {
-        return absl::FailedPreconditionError(absl::StrCat("agent ", agent.agent.ToString(),
-                                                          " belongs to tenant ", found->second.tenant,
-                                                          ", not ", agent.tenant));
+        return Spoil(absl::FailedPreconditionError(absl::StrCat("agent ", agent.agent.ToString(),
+                                                                " belongs to tenant ", found->second.tenant,
+                                                                ", not ", agent.tenant)));
       }
     }
     for (const AgentRow& agent : agents) Put(tables_.agents, agent.agent, agent, undo_);

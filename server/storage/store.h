@@ -146,12 +146,12 @@ class Store {
 
   // Runs `body` in one transaction and commits it if it returns ok; otherwise nothing of it remains. `body`
   // may be run again after a serialization failure, so it must not have effects of its own before the call
-  // returns ok. After NotFound from a batch update (UpdateStages, UpdateOutcomes) the transaction is spoilt:
-  // it does not commit, whatever the body returns. After any other refusal nothing of that one call happened,
-  // and the body may go on. The body must not call ReadWrite. Times are kept to the microsecond (earlier, not
-  // rounded); texts are UTF-8. Unavailable: the database cannot be reached and nothing was committed.
-  // DeadlineExceeded: the connection broke during the commit, which may or may not have happened (in doubt):
-  // repeat the same call.
+  // returns ok. After NotFound from a batch update (UpdateStages, UpdateOutcomes) or FailedPrecondition from
+  // PutAgents the transaction is spoilt: it does not commit, whatever the body returns. After any other
+  // refusal nothing of that one call happened, and the body may go on. The body must not call ReadWrite.
+  // Times are kept to the microsecond (earlier, not rounded); texts are UTF-8. Unavailable: the database
+  // cannot be reached and nothing was committed. DeadlineExceeded: the connection broke during the commit,
+  // which may or may not have happened (in doubt): repeat the same call.
   virtual absl::Status ReadWrite(absl::FunctionRef<absl::Status(Transaction&)> body) = 0;
 
   // Cheap health check: Unavailable when the database cannot be reached now.

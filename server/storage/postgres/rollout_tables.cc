@@ -1,0 +1,355 @@
+// Stages, brakes, exposures and evidence in PostgreSQL.
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "server/storage/postgres/pg_text.h"
+#include "server/storage/postgres/read_all.h"
+
+namespace ringfence::storage {
+namespace {
+
+constexpr int kPageRows = 5000;
+
+absl::StatusOr<StageRow> ReadStage(const pqxx::row& row) {
+  RowReader reader(row);
+  StageRow stage;
+  stage.stage = reader.Int();
+  stage.rollout = reader.Int();
+  stage.tenant = reader.Text();
+  stage.channel = reader.Text();
+  stage.serial = reader.Unsigned();
+  stage.ring = reader.Text();
+  stage.plan_revision = reader.Int();
+  stage.state = reader.Parse(policy::ParseStageState);
+  stage.wave = static_cast<int>(reader.Int());
+  stage.members = reader.Int();
+  stage.cap = reader.Int();
+  stage.wave_opened_at = reader.Time();
+  stage.soaked = reader.Micros();
+  stage.rule = reader.Text();
+  stage.why = reader.Text();
+  stage.created_at = reader.Time();
+  RETURN_IF_ERROR(reader.status());
+  return stage;
+}
+
+absl::StatusOr<BrakeRow> ReadBrake(const pqxx::row& row) {
+  RowReader reader(row);
+  BrakeRow brake;
+  brake.scope.tenant = reader.Text();
+  brake.scope.channel = reader.Text();
+  brake.scope.serial = reader.Unsigned();
+  brake.scope.ring = reader.Text();
+  brake.epoch = reader.Int();
+  brake.tenant_paused = reader.Bool();
+  brake.vendor_paused = reader.Bool();
+  brake.held = reader.Bool();
+  brake.halted = reader.Bool();
+  brake.reverting = reader.Bool();
+  brake.recalled = reader.Bool();
+  brake.rule = reader.Text();
+  brake.reason = reader.Text();
+  brake.actor = reader.Text();
+  brake.at = reader.Time();
+  brake.first_approver = reader.Text();
+  brake.hold_revert_at = reader.Time();
+  brake.m_r_mark = reader.Double();
+  brake.m_a_mark = reader.Double();
+  brake.resumed_at = reader.Time();
+  RETURN_IF_ERROR(reader.status());
+  return brake;
+}
+
+absl::StatusOr<ExposureRow> ReadExposure(const pqxx::row& row) {
+  RowReader reader(row);
+  ExposureRow exposure;
+  exposure.tenant = reader.Text();
+  exposure.channel = reader.Text();
+  exposure.serial = reader.Unsigned();
+  exposure.agent = reader.Agent();
+  exposure.bucket = reader.Unsigned();
+  exposure.stage = reader.Int();
+  exposure.ring = reader.Text();
+  exposure.wave = static_cast<int>(reader.Int());
+  exposure.exposed_at = reader.Time();
+  exposure.deadline = reader.Time();
+  exposure.previous = reader.Sha256();
+  exposure.rho = reader.Double();
+  exposure.pi = reader.Double();
+  exposure.phi = reader.Double();
+  exposure.cells = reader.Array();
+  exposure.activated = reader.Bool();
+  exposure.outcome = reader.Parse(ParseOutcome);
+  exposure.outcome_at = reader.Time();
+  RETURN_IF_ERROR(reader.status());
+  return exposure;
+}
+
+absl::StatusOr<EvidenceRow> ReadEvidence(const pqxx::row& row) {
+  RowReader reader(row);
+  EvidenceRow evidence;
+  evidence.channel = reader.Text();
+  evidence.serial = reader.Unsigned();
+  evidence.replica = static_cast<uint32_t>(reader.Int());
+  evidence.health_channel = static_cast<policy::HealthChannel>(reader.Int());  // 0 to 4 by the schema
+  evidence.cell = reader.Text();
+  evidence.version = reader.Int();
+  const std::vector<double> r = reader.Doubles(evidence.r.size());
+  const std::vector<double> guard = reader.Doubles(evidence.guard.size());
+  std::copy(r.begin(), r.end(), evidence.r.begin());
+  std::copy(guard.begin(), guard.end(), evidence.guard.begin());
+  evidence.bad_treated = reader.Int();
+  evidence.all_treated = reader.Int();
+  evidence.bad_control = reader.Int();
+  evidence.all_control = reader.Int();
+  RETURN_IF_ERROR(reader.status());
+  return evidence;
+}
+
+absl::StatusOr<std::string> ReadTenant(const pqxx::row& row) {
+  return std::string(row[0].c_str());
+}
+
+std::vector<std::string> ScopeArrays(absl::Span<const Scope> scopes) {
+  PgArray tenants, channels, serials, rings;
+  for (const Scope& scope : scopes) {
+    tenants.AddText(scope.tenant);
+    channels.AddText(scope.channel);
+    serials.AddUnsigned(scope.serial);
+    rings.AddText(scope.ring);
+  }
+  return {tenants.Take(), channels.Take(), serials.Take(), rings.Take()};
+}
+
+// The key of an exposure, for finding repeats in a batch. Views into the rows.
+using ExposureKey = std::tuple<absl::string_view, absl::string_view, uint64_t, AgentId, uint64_t>;
+
+}  // namespace
+
+// ---- stages
+
+absl::StatusOr<StageId> PostgresTransaction::InsertStage(const StageRow& row) {
+  ASSIGN_OR_RETURN(const pqxx::result result,
+                   Run(statements::kInsertStage,
+                       {row.tenant, row.channel, PgUnsigned(row.serial), row.ring, absl::StrCat(row.rollout),
+                        absl::StrCat(row.plan_revision), policy::Name(row.state), absl::StrCat(row.wave),
+                        absl::StrCat(row.members), absl::StrCat(row.cap), PgTime(row.wave_opened_at),
+                        PgInterval(row.soaked), row.rule, row.why, PgTime(row.created_at)}));
+  if (result.empty()) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("stage ", row.tenant, "/", row.channel, "/", row.serial, "/", row.ring, " exists"));
+  }
+  const pqxx::row inserted = result.front();
+  RowReader reader(inserted);
+  const StageId stage = reader.Int();
+  RETURN_IF_ERROR(reader.status());
+  return stage;
+}
+
+absl::Status PostgresTransaction::UpdateStages(absl::Span<const StageRow> rows) {
+  std::map<StageId, const StageRow*> newest;  // the last of several rows of one stage counts
+  for (const StageRow& row : rows) newest[row.stage] = &row;
+  PgArray ids, revisions, states, waves, members, caps, opened, soaked, rules, whys;
+  for (const auto& [id, row] : newest) {
+    ids.AddInt(id);
+    revisions.AddInt(row->plan_revision);
+    states.AddText(policy::Name(row->state));
+    waves.AddInt(row->wave);
+    members.AddInt(row->members);
+    caps.AddInt(row->cap);
+    opened.AddTime(row->wave_opened_at);
+    soaked.AddText(PgInterval(row->soaked));
+    rules.AddText(row->rule);
+    whys.AddText(row->why);
+  }
+  ASSIGN_OR_RETURN(const int64_t changed,
+                   Change(statements::kUpdateStages,
+                          {ids.Take(), revisions.Take(), states.Take(), waves.Take(), members.Take(),
+                           caps.Take(), opened.Take(), soaked.Take(), rules.Take(), whys.Take()}));
+  if (changed == static_cast<int64_t>(newest.size())) return absl::OkStatus();
+  return Spoil(absl::NotFoundError(
+      absl::StrCat("stages: ", newest.size() - changed, " of ", newest.size(), " are not known")));
+}
+
+absl::StatusOr<std::vector<StageRow>> PostgresTransaction::Stages() {
+  return ReadAll(ReadStage, statements::kStages);
+}
+
+// ---- brakes
+
+absl::Status PostgresTransaction::EnsureBrakes(absl::Span<const Scope> scopes) {
+  return Run(statements::kEnsureBrakes, ScopeArrays(scopes)).status();
+}
+
+absl::StatusOr<std::vector<BrakeRow>> PostgresTransaction::LockBrakesShared(absl::Span<const Scope> scopes) {
+  return ReadAll(ReadBrake, statements::kLockBrakesShared, ScopeArrays(scopes));
+}
+
+absl::StatusOr<BrakeRow> PostgresTransaction::LockBrake(const Scope& scope) {
+  RETURN_IF_ERROR(EnsureBrakes({scope}));
+  ASSIGN_OR_RETURN(
+      const pqxx::result result,
+      Run(statements::kLockBrake, {scope.tenant, scope.channel, PgUnsigned(scope.serial), scope.ring}));
+  if (result.empty()) return Spoil(absl::InternalError("brake: the row that was just made is not there"));
+  return ReadBrake(result.front());
+}
+
+absl::Status PostgresTransaction::PutBrake(const BrakeRow& row) {
+  ASSIGN_OR_RETURN(const pqxx::result result, Run(statements::kPutBrake, {row.scope.tenant,
+                                                                          row.scope.channel,
+                                                                          PgUnsigned(row.scope.serial),
+                                                                          row.scope.ring,
+                                                                          absl::StrCat(row.epoch),
+                                                                          PgBool(row.tenant_paused),
+                                                                          PgBool(row.vendor_paused),
+                                                                          PgBool(row.held),
+                                                                          PgBool(row.halted),
+                                                                          PgBool(row.reverting),
+                                                                          PgBool(row.recalled),
+                                                                          row.rule,
+                                                                          row.reason,
+                                                                          row.actor,
+                                                                          PgTime(row.at),
+                                                                          row.first_approver,
+                                                                          PgTime(row.hold_revert_at),
+                                                                          PgDouble(row.m_r_mark),
+                                                                          PgDouble(row.m_a_mark),
+                                                                          PgTime(row.resumed_at)}));
+  if (!result.empty()) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat("brake: epoch ", row.epoch, " does not follow the stored one"));
+}
+
+absl::StatusOr<std::vector<BrakeRow>> PostgresTransaction::Brakes() {
+  return ReadAll(ReadBrake, statements::kBrakes);
+}
+
+// ---- exposures
+
+absl::Status PostgresTransaction::InsertExposures(absl::Span<const ExposureRow> rows) {
+  if (rows.empty()) return absl::OkStatus();
+  PgArray tenants, channels, serials, agents, buckets, stages, rings, waves, exposed, deadlines, previous,
+      rhos, pis, phis, cells, activated, outcomes, outcome_times;
+  for (const ExposureRow& row : rows) {
+    tenants.AddText(row.tenant);
+    channels.AddText(row.channel);
+    serials.AddUnsigned(row.serial);
+    agents.AddUuid(row.agent.raw());
+    buckets.AddUnsigned(row.bucket);
+    stages.AddInt(row.stage);
+    rings.AddText(row.ring);
+    waves.AddInt(row.wave);
+    exposed.AddTime(row.exposed_at);
+    deadlines.AddTime(row.deadline);
+    previous.AddBytes(row.previous.raw());
+    rhos.AddDouble(row.rho);
+    pis.AddDouble(row.pi);
+    phis.AddDouble(row.phi);
+    cells.AddText(PgTextArray(row.cells));
+    activated.AddBool(row.activated);
+    outcomes.AddText(Name(row.outcome));
+    outcome_times.AddTime(row.outcome_at);
+  }
+  return Run(statements::kInsertExposures,
+             {tenants.Take(), channels.Take(), serials.Take(), agents.Take(), buckets.Take(), stages.Take(),
+              rings.Take(), waves.Take(), exposed.Take(), deadlines.Take(), previous.Take(), rhos.Take(),
+              pis.Take(), phis.Take(), cells.Take(), activated.Take(), outcomes.Take(), outcome_times.Take()})
+      .status();
+}
+
+absl::Status PostgresTransaction::UpdateOutcomes(absl::Span<const OutcomeUpdate> updates) {
+  if (updates.empty()) return absl::OkStatus();
+  const auto key_of = [](const OutcomeUpdate& update) {
+    return ExposureKey(update.tenant, update.channel, update.serial, update.agent, update.bucket);
+  };
+  absl::flat_hash_map<ExposureKey, const OutcomeUpdate*>
+      newest;  // the last of several updates of one row counts
+  newest.reserve(updates.size());
+  for (const OutcomeUpdate& update : updates) newest[key_of(update)] = &update;
+  PgArray tenants, channels, serials, agents, buckets, activated, outcomes, times, deadlines;
+  for (const OutcomeUpdate& update : updates) {
+    if (newest.size() != updates.size() && newest[key_of(update)] != &update) continue;
+    tenants.AddText(update.tenant);
+    channels.AddText(update.channel);
+    serials.AddUnsigned(update.serial);
+    agents.AddUuid(update.agent.raw());
+    buckets.AddUnsigned(update.bucket);
+    activated.AddBool(update.activated);
+    outcomes.AddText(Name(update.outcome));
+    times.AddTime(update.outcome_at);
+    deadlines.AddTime(update.deadline);
+  }
+  ASSIGN_OR_RETURN(const int64_t changed,
+                   Change(statements::kUpdateOutcomes,
+                          {tenants.Take(), channels.Take(), serials.Take(), agents.Take(), buckets.Take(),
+                           activated.Take(), outcomes.Take(), times.Take(), deadlines.Take()}));
+  if (changed == static_cast<int64_t>(newest.size())) return absl::OkStatus();
+  return Spoil(absl::NotFoundError(
+      absl::StrCat("exposures: ", newest.size() - changed, " of ", newest.size(), " are not known")));
+}
+
+absl::Status PostgresTransaction::ForEachExposure(const std::string& channel, uint64_t serial,
+                                                  absl::FunctionRef<void(const ExposureRow&)> visit) {
+  const std::string limit = absl::StrCat(kPageRows);
+  std::string tenant;
+  for (;;) {
+    ASSIGN_OR_RETURN(const std::vector<std::string> next,
+                     ReadAll(ReadTenant, statements::kNextExposedTenant, {tenant}));
+    if (next.empty()) return absl::OkStatus();
+    tenant = next.front();
+    AgentId agent;
+    // Below every bucket as PostgreSQL orders them, which is as signed numbers.
+    std::string bucket = absl::StrCat(std::numeric_limits<int64_t>::min());
+    for (;;) {
+      ASSIGN_OR_RETURN(const std::vector<ExposureRow> page,
+                       ReadAll(ReadExposure, statements::kExposuresFrom,
+                               {tenant, channel, PgUnsigned(serial), agent.ToString(), bucket, limit}));
+      for (const ExposureRow& row : page) visit(row);
+      if (page.size() < kPageRows) break;
+      agent = page.back().agent;
+      bucket = PgUnsigned(page.back().bucket);
+    }
+  }
+}
+
+// ---- evidence
+
+absl::Status PostgresTransaction::PutEvidence(absl::Span<const EvidenceRow> rows) {
+  using Key = std::tuple<std::string, uint64_t, uint32_t, policy::HealthChannel, std::string>;
+  std::map<Key, const EvidenceRow*> newest;
+  for (const EvidenceRow& row : rows) {
+    const EvidenceRow*& kept = newest[{row.channel, row.serial, row.replica, row.health_channel, row.cell}];
+    if (kept == nullptr || kept->version < row.version) kept = &row;
+  }
+  if (newest.empty()) return absl::OkStatus();
+  PgArray channels, serials, replicas, health_channels, cells, versions, rs, guards, bad_treated, all_treated,
+      bad_control, all_control;
+  for (const auto& [key, row] : newest) {
+    channels.AddText(row->channel);
+    serials.AddUnsigned(row->serial);
+    replicas.AddInt(row->replica);
+    health_channels.AddInt(static_cast<int64_t>(row->health_channel));
+    cells.AddText(row->cell);
+    versions.AddInt(row->version);
+    rs.AddText(PgDoubleArray(row->r));
+    guards.AddText(PgDoubleArray(row->guard));
+    bad_treated.AddInt(row->bad_treated);
+    all_treated.AddInt(row->all_treated);
+    bad_control.AddInt(row->bad_control);
+    all_control.AddInt(row->all_control);
+  }
+  return Run(statements::kPutEvidence,
+             {channels.Take(), serials.Take(), replicas.Take(), health_channels.Take(), cells.Take(),
+              versions.Take(), rs.Take(), guards.Take(), bad_treated.Take(), all_treated.Take(),
+              bad_control.Take(), all_control.Take()})
+      .status();
+}
+
+absl::StatusOr<std::vector<EvidenceRow>> PostgresTransaction::Evidence(const std::string& channel,
+                                                                       uint64_t serial) {
+  return ReadAll(ReadEvidence, statements::kEvidence, {channel, PgUnsigned(serial)});
+}
+
+}  // namespace ringfence::storage

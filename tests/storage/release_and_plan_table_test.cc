@@ -1,0 +1,173 @@
+#include "gmock/gmock.h"
+#include "tests/storage/store_fixture.h"
+
+namespace ringfence::storage {
+namespace {
+
+using ReleaseTableTest = StoreTest;
+using PlanTableTest = StoreTest;
+RF_BOTH_STORES(ReleaseTableTest);
+RF_BOTH_STORES(PlanTableTest);
+
+ReleaseRow MakeRelease(const std::string& channel, uint64_t serial, uint8_t digest) {
+  ReleaseRow row;
+  row.release.channel = channel;
+  row.release.kind = policy::ChannelKind::kSensor;
+  row.release.serial = serial;
+  row.release.version = "7.16";
+  row.release.digest = MakeDigest(digest);
+  row.release.size_bytes = 40'961;
+  row.release.targets = {{{"os", {"win10", "win11"}}}};
+  row.release.matrix = {{{{"sensor", {"7.11"}}}}, {}};
+  row.release.urgent = true;
+  row.release.published_at = kNow;
+  row.published_by = "rex";
+  row.rollout_secret = std::string("\0\xff secret", 9);
+  row.healthy_age = absl::Minutes(90) + absl::Microseconds(3);
+  return row;
+}
+
+policy::Plan MakePlan(const std::string& tenant) {
+  policy::Plan plan;
+  plan.tenant = tenant;
+  plan.channels = {
+      {.channel = "content", .mode = policy::ChannelMode::kPinned, .lag = 1, .pinned_version = "7.15"},
+      {.channel = "sensor", .mode = policy::ChannelMode::kPaused, .lag = 0, .pinned_version = ""}};
+  policy::Ring ring;
+  ring.name = "canary";
+  ring.selector = {{{"group", {"it", "o'brien \\ \"lab\""}}}};
+  ring.lag = 2;
+  ring.waves = {{policy::Ppm(100'000), 50}, {policy::Ppm(1'000'000), std::nullopt}};
+  ring.soak = absl::Minutes(15) + absl::Milliseconds(1);
+  ring.min_age = absl::Hours(26);
+  ring.hosts_per_minute = 300;
+  plan.rings = {ring, policy::Ring{}};
+  plan.gates.crash = policy::RateGate{policy::Ppm(1'000), 2, absl::Minutes(10)};
+  plan.gates.silence = policy::SilenceGate{3, policy::Ppm(10'000), 5, absl::Minutes(5)};
+  plan.gates.cohort_keys = {"os", "locale"};
+  plan.gates.on_breach = policy::OnBreach::kHalt;
+  plan.urgent_soak_factor = policy::Ppm(250'000);
+  plan.hold_revert_after = absl::InfiniteDuration();
+  return plan;
+}
+
+TEST_P(ReleaseTableTest, ReleaseComesBackAsItWasInserted) {
+  ReleaseRow row = MakeRelease("content", 1, 1);
+  row.rollout = Commit([&](Transaction& tx) { return tx.InsertRelease(row); });
+  EXPECT_GT(row.rollout, 0);
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.Releases(); }), ::testing::ElementsAre(row));
+}
+
+TEST_P(ReleaseTableTest, ReleasesAreOrderedByChannelThenSerial) {
+  for (const auto& [channel, serial] : std::vector<std::pair<std::string, uint64_t>>{
+           {"b-b", 2}, {"b-b", 10}, {"b", 3}, {"ba", 1}, {"a", 9}}) {
+    Commit([&](Transaction& tx) { return tx.InsertRelease(MakeRelease(channel, serial, serial)).status(); });
+  }
+  std::vector<std::pair<std::string, uint64_t>> order;
+  for (const ReleaseRow& row : Commit([](Transaction& tx) { return tx.Releases(); })) {
+    order.emplace_back(row.release.channel, row.release.serial);
+  }
+  EXPECT_THAT(order, ::testing::ElementsAre(std::pair("a", 9), std::pair("b", 3), std::pair("b-b", 2),
+                                            std::pair("b-b", 10), std::pair("ba", 1)));
+}
+
+TEST_P(ReleaseTableTest, SerialAndDigestAreTakenOncePerChannel) {
+  Commit([](Transaction& tx) { return tx.InsertRelease(MakeRelease("content", 1, 1)).status(); });
+  EXPECT_EQ(Refusal([](Transaction& tx) { return tx.InsertRelease(MakeRelease("content", 1, 2)).status(); }),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(Refusal([](Transaction& tx) { return tx.InsertRelease(MakeRelease("content", 2, 1)).status(); }),
+            absl::StatusCode::kAlreadyExists);
+  Commit([](Transaction& tx) { return tx.InsertRelease(MakeRelease("sensor", 1, 1)).status(); });
+}
+
+TEST_P(ReleaseTableTest, TransactionGoesOnAfterARefusedInsert) {
+  Commit([](Transaction& tx) { return tx.InsertRelease(MakeRelease("content", 1, 1)).status(); });
+  Commit([](Transaction& tx) {
+    EXPECT_EQ(tx.InsertRelease(MakeRelease("content", 1, 2)).status().code(),
+              absl::StatusCode::kAlreadyExists);
+    return tx.PutSetting("seen", "yes");
+  });
+  EXPECT_EQ(Commit([](Transaction& tx) { return tx.Setting("seen"); }), "yes");
+}
+
+TEST_P(ReleaseTableTest, StateAndHealthyAgeAreSet) {
+  Commit([](Transaction& tx) { return tx.InsertRelease(MakeRelease("content", 1, 1)).status(); });
+  Commit([](Transaction& tx) { return tx.SetReleaseState("content", 1, ReleaseState::kRecalled); });
+  Commit([](Transaction& tx) { return tx.SetHealthyAge("content", 1, absl::Hours(30)); });
+  const ReleaseRow row = Commit([](Transaction& tx) { return tx.Releases(); }).at(0);
+  EXPECT_EQ(row.state, ReleaseState::kRecalled);
+  EXPECT_EQ(row.healthy_age, absl::Hours(30));
+  EXPECT_EQ(
+      Refusal([](Transaction& tx) { return tx.SetReleaseState("content", 2, ReleaseState::kRecalled); }),
+      absl::StatusCode::kNotFound);
+  EXPECT_EQ(Refusal([](Transaction& tx) { return tx.SetHealthyAge("sensor", 1, absl::Hours(1)); }),
+            absl::StatusCode::kNotFound);
+}
+
+TEST_P(ReleaseTableTest, ChunkOfAllByteValuesComesBackAndIsIdempotent) {
+  std::string chunk;
+  for (int i = 0; i < (1 << 20); ++i) chunk.push_back(static_cast<char>(i * 7));
+  for (int i = 0; i < 2; ++i) {
+    Commit([&](Transaction& tx) { return tx.PutArtifactChunk(MakeDigest(1), 3, chunk); });
+  }
+  EXPECT_TRUE(Commit([&](Transaction& tx) { return tx.ArtifactChunk(MakeDigest(1), 3); }) == chunk);
+  EXPECT_EQ(Refusal([](Transaction& tx) { return tx.ArtifactChunk(MakeDigest(1), 0).status(); }),
+            absl::StatusCode::kNotFound);
+}
+
+TEST_P(PlanTableTest, PlanComesBackAsItWasInserted) {
+  const PlanRow row{.plan = MakePlan("acme"), .revision = 1, .applied_by = "ann", .applied_at = kNow};
+  Commit([&](Transaction& tx) { return tx.InsertPlan(row); });
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.NewestPlans(); }), ::testing::ElementsAre(row));
+}
+
+TEST_P(PlanTableTest, RevisionsRiseWithoutGaps) {
+  PlanRow row{.plan = MakePlan("acme"), .revision = 2, .applied_by = "ann", .applied_at = kNow};
+  const auto insert = [&](Transaction& tx) { return tx.InsertPlan(row); };
+  EXPECT_EQ(Refusal(insert), absl::StatusCode::kAborted);
+  row.revision = 1;
+  Commit(insert);
+  EXPECT_EQ(Refusal(insert), absl::StatusCode::kAborted);
+  row.revision = 3;
+  EXPECT_EQ(Refusal(insert), absl::StatusCode::kAborted);
+  row.revision = 2;
+  row.applied_by = "bob";
+  Commit(insert);
+  std::vector<int64_t> revisions;
+  for (const PlanRow& plan : Commit([](Transaction& tx) { return tx.PlanHistory("acme"); })) {
+    revisions.push_back(plan.revision);
+  }
+  EXPECT_THAT(revisions, ::testing::ElementsAre(2, 1));
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.PlanHistory("globex"); }), ::testing::IsEmpty());
+}
+
+TEST_P(PlanTableTest, NewestPlanOfEachTenantIsGivenByTenant) {
+  for (const char* tenant : {"b", "a-b", "a"}) {
+    for (const int64_t revision : {1, 2}) {
+      Commit([&](Transaction& tx) {
+        return tx.InsertPlan(
+            {.plan = MakePlan(tenant), .revision = revision, .applied_by = "ann", .applied_at = kNow});
+      });
+    }
+  }
+  std::vector<std::pair<std::string, int64_t>> newest;
+  for (const PlanRow& row : Commit([](Transaction& tx) { return tx.NewestPlans(); })) {
+    newest.emplace_back(row.plan.tenant, row.revision);
+  }
+  EXPECT_THAT(newest, ::testing::ElementsAre(std::pair("a", 2), std::pair("a-b", 2), std::pair("b", 2)));
+}
+
+TEST_P(PlanTableTest, PlanOfAFailedTransactionIsForgotten) {
+  EXPECT_EQ(
+      Refusal([](Transaction& tx) {
+        EXPECT_TRUE(
+            tx.InsertPlan({.plan = MakePlan("acme"), .revision = 1, .applied_by = "", .applied_at = kNow})
+                .ok());
+        return absl::CancelledError("");
+      }),
+      absl::StatusCode::kCancelled);
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.NewestPlans(); }), ::testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace ringfence::storage

@@ -1,0 +1,253 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <tuple>
+
+#include "gmock/gmock.h"
+#include "tests/storage/store_fixture.h"
+
+namespace ringfence::storage {
+namespace {
+
+using RolloutTableTest = StoreTest;
+RF_BOTH_STORES(RolloutTableTest);
+
+StageRow MakeStage(const std::string& ring) {
+  StageRow row;
+  row.rollout = 3;
+  row.tenant = "acme";
+  row.channel = "content";
+  row.serial = 9;
+  row.ring = ring;
+  row.plan_revision = 2;
+  row.why = "a wave is open; \"quoted\", {braced}, \\ and NULL";
+  row.created_at = kNow;
+  return row;
+}
+
+ExposureRow MakeExposure(uint64_t agent, const std::string& tenant = "acme") {
+  ExposureRow row;
+  row.tenant = tenant;
+  row.channel = "content";
+  row.serial = 9;
+  row.agent = MakeAgentId(agent);
+  row.bucket = (uint64_t{0xFFFFFF} << 40) + 5;  // beyond a signed 64-bit number
+  row.stage = 12;
+  row.ring = "canary";
+  row.wave = 1;
+  row.exposed_at = kNow;
+  row.deadline = kNow + absl::Seconds(225);
+  row.previous = MakeDigest(4);
+  row.rho = 0.1 + 0.2;  // not a short decimal
+  row.pi = 1.0 / 3;
+  row.phi = 5e-324;
+  row.cells = {"os=win11", "coinstalled={a,\"b\\\"}", "", "NULL", "locale=日本"};
+  return row;
+}
+
+OutcomeUpdate MakeUpdate(const ExposureRow& row, Outcome outcome) {
+  return {.tenant = row.tenant,
+          .channel = row.channel,
+          .serial = row.serial,
+          .agent = row.agent,
+          .bucket = row.bucket,
+          .activated = true,
+          .outcome = outcome,
+          .outcome_at = kNow + absl::Minutes(4),
+          .deadline = kNow + absl::Minutes(9)};
+}
+
+std::vector<ExposureRow> Exposures(Store& store, const std::string& channel = "content",
+                                   uint64_t serial = 9) {
+  std::vector<ExposureRow> rows;
+  const absl::Status status = store.ReadWrite([&](Transaction& tx) {
+    rows.clear();
+    return tx.ForEachExposure(channel, serial, [&](const ExposureRow& row) { rows.push_back(row); });
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  return rows;
+}
+
+TEST_P(RolloutTableTest, StageComesBackAsItWasInserted) {
+  StageRow row = MakeStage("canary");
+  row.stage = Commit([&](Transaction& tx) { return tx.InsertStage(row); });
+  EXPECT_GT(row.stage, 0);
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.Stages(); }), ::testing::ElementsAre(row));
+  EXPECT_EQ(Refusal([&](Transaction& tx) { return tx.InsertStage(row).status(); }),
+            absl::StatusCode::kAlreadyExists);
+}
+
+TEST_P(RolloutTableTest, StageUpdateLeavesWhatMakesTheStage) {
+  StageRow row = MakeStage("canary");
+  row.stage = Commit([&](Transaction& tx) { return tx.InsertStage(row); });
+  StageRow update = row;
+  update.tenant = "globex";
+  update.ring = "other";
+  update.serial = 10;
+  update.created_at += absl::Hours(1);
+  update.plan_revision = row.plan_revision = 3;
+  update.state = row.state = policy::StageState::kHeld;
+  update.wave = row.wave = 2;
+  update.members = row.members = 1000;
+  update.cap = row.cap = 250;
+  update.wave_opened_at = row.wave_opened_at = kNow + absl::Minutes(1);
+  update.soaked = row.soaked = absl::Hours(200) + absl::Microseconds(7);
+  update.rule = row.rule = "gate_crash";
+  update.why = row.why = "two hosts crashed";
+  Commit([&](Transaction& tx) { return tx.UpdateStages({update}); });
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.Stages(); }), ::testing::ElementsAre(row));
+}
+
+TEST_P(RolloutTableTest, UpdateOfAnUnknownStageSpoilsTheTransaction) {
+  StageRow known = MakeStage("canary");
+  known.stage = Commit([&](Transaction& tx) { return tx.InsertStage(known); });
+  StageRow changed = known;
+  changed.wave = 5;
+  StageRow unknown = known;
+  unknown.stage = known.stage + 1;
+  EXPECT_EQ(Refusal([&](Transaction& tx) {
+              EXPECT_EQ(tx.UpdateStages({changed, unknown}).code(), absl::StatusCode::kNotFound);
+              return absl::OkStatus();  // a body that forgets to return the error
+            }),
+            absl::StatusCode::kNotFound);
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.Stages(); }), ::testing::ElementsAre(known));
+}
+
+TEST_P(RolloutTableTest, StagesAreGivenById) {
+  std::vector<StageId> ids;
+  for (const char* ring : {"c", "a", "b"}) {
+    ids.push_back(Commit([&](Transaction& tx) { return tx.InsertStage(MakeStage(ring)); }));
+  }
+  std::vector<StageId> given;
+  for (const StageRow& row : Commit([](Transaction& tx) { return tx.Stages(); })) given.push_back(row.stage);
+  EXPECT_EQ(given, ids);
+}
+
+TEST_P(RolloutTableTest, ExposureComesBackAsItWasInserted) {
+  const ExposureRow row = MakeExposure(1);
+  Commit([&](Transaction& tx) { return tx.InsertExposures({row}); });
+  EXPECT_THAT(Exposures(*store_), ::testing::ElementsAre(row));
+  EXPECT_THAT(Exposures(*store_, "content", 8), ::testing::IsEmpty());
+  EXPECT_THAT(Exposures(*store_, "sensor", 9), ::testing::IsEmpty());
+}
+
+// Invariant 1: a retried commit of the same draw neither fails nor counts twice, nor undoes what was learnt
+// since.
+TEST_P(RolloutTableTest, RepeatedExposureChangesNothing) {
+  ExposureRow row = MakeExposure(1);
+  Commit([&](Transaction& tx) { return tx.InsertExposures({row}); });
+  Commit([&](Transaction& tx) { return tx.UpdateOutcomes({MakeUpdate(row, Outcome::kConfirmed)}); });
+  ExposureRow again = row;
+  again.wave = 7;
+  Commit([&](Transaction& tx) { return tx.InsertExposures({again, again, MakeExposure(2)}); });
+  row.activated = true;
+  row.outcome = Outcome::kConfirmed;
+  row.outcome_at = kNow + absl::Minutes(4);
+  row.deadline = kNow + absl::Minutes(9);
+  EXPECT_THAT(Exposures(*store_), ::testing::UnorderedElementsAre(row, MakeExposure(2)));
+}
+
+TEST_P(RolloutTableTest, EveryOutcomeIsStored) {
+  uint64_t agent = 0;
+  for (const Outcome outcome : {Outcome::kPending, Outcome::kConfirmed, Outcome::kCrashed, Outcome::kFailed,
+                                Outcome::kSilent, Outcome::kReverted, Outcome::kRefused, Outcome::kUnused}) {
+    const ExposureRow row = MakeExposure(++agent);
+    Commit([&](Transaction& tx) { return tx.InsertExposures({row}); });
+    Commit([&](Transaction& tx) { return tx.UpdateOutcomes({MakeUpdate(row, outcome)}); });
+    for (const ExposureRow& stored : Exposures(*store_)) {
+      EXPECT_TRUE(stored.agent != row.agent || stored.outcome == outcome) << Name(outcome);
+    }
+  }
+}
+
+TEST_P(RolloutTableTest, LastOfTwoOutcomesInOneBatchCounts) {
+  const ExposureRow row = MakeExposure(1);
+  Commit([&](Transaction& tx) { return tx.InsertExposures({row}); });
+  Commit([&](Transaction& tx) {
+    return tx.UpdateOutcomes({MakeUpdate(row, Outcome::kCrashed), MakeUpdate(row, Outcome::kReverted)});
+  });
+  EXPECT_EQ(Exposures(*store_).at(0).outcome, Outcome::kReverted);
+}
+
+TEST_P(RolloutTableTest, OutcomeOfAnUnknownExposureSpoilsTheTransaction) {
+  const ExposureRow row = MakeExposure(1);
+  Commit([&](Transaction& tx) { return tx.InsertExposures({row}); });
+  OutcomeUpdate unknown = MakeUpdate(row, Outcome::kCrashed);
+  unknown.bucket += 1;
+  EXPECT_EQ(Refusal([&](Transaction& tx) {
+              EXPECT_EQ(tx.UpdateOutcomes({MakeUpdate(row, Outcome::kCrashed), unknown}).code(),
+                        absl::StatusCode::kNotFound);
+              return absl::OkStatus();
+            }),
+            absl::StatusCode::kNotFound);
+  EXPECT_THAT(Exposures(*store_), ::testing::ElementsAre(row));
+}
+
+TEST_P(RolloutTableTest, ExposuresOfAFailedTransactionAreForgotten) {
+  Commit([](Transaction& tx) { return tx.InsertExposures({MakeExposure(1)}); });
+  EXPECT_EQ(Refusal([](Transaction& tx) {
+              EXPECT_TRUE(tx.InsertExposures({MakeExposure(1), MakeExposure(2)}).ok());
+              EXPECT_TRUE(tx.UpdateOutcomes({MakeUpdate(MakeExposure(2), Outcome::kCrashed)}).ok());
+              return absl::CancelledError("");
+            }),
+            absl::StatusCode::kCancelled);
+  EXPECT_THAT(Exposures(*store_), ::testing::ElementsAre(MakeExposure(1)));
+  // And the key is free again.
+  Commit([](Transaction& tx) { return tx.InsertExposures({MakeExposure(2)}); });
+  EXPECT_THAT(Exposures(*store_), ::testing::UnorderedElementsAre(MakeExposure(1), MakeExposure(2)));
+}
+
+TEST_P(RolloutTableTest, EveryExposureOfALargeReleaseIsVisitedOnce) {
+  std::vector<ExposureRow> rows;
+  for (uint64_t i = 0; i < 10'000; ++i) rows.push_back(MakeExposure(i, "acme"));
+  for (uint64_t i = 0; i < 7; ++i) {
+    rows.push_back(MakeExposure(i, "globex"));
+    rows.push_back(rows.back());
+    rows.back().bucket = i;  // the same host drawn twice
+  }
+  std::vector<ExposureRow> other_release = {MakeExposure(1, "aaa"), MakeExposure(2, "acme")};
+  for (ExposureRow& row : other_release) row.serial = 8;
+  Commit([&](Transaction& tx) { return tx.InsertExposures(other_release); });
+  Commit([&](Transaction& tx) { return tx.InsertExposures(rows); });
+  const auto by_key = [](const ExposureRow& a, const ExposureRow& b) {
+    return std::tie(a.tenant, a.agent, a.bucket) < std::tie(b.tenant, b.agent, b.bucket);
+  };
+  std::vector<ExposureRow> visited = Exposures(*store_);
+  std::sort(visited.begin(), visited.end(), by_key);
+  std::sort(rows.begin(), rows.end(), by_key);
+  EXPECT_EQ(visited.size(), rows.size());
+  EXPECT_TRUE(visited == rows);
+  EXPECT_THAT(Exposures(*store_, "content", 8), ::testing::UnorderedElementsAreArray(other_release));
+}
+
+EvidenceRow MakeEvidence(uint32_t replica, int64_t version) {
+  EvidenceRow row;
+  row.channel = "content";
+  row.serial = 9;
+  row.replica = replica;
+  row.health_channel = policy::HealthChannel::kCrashSoak;
+  row.cell = "os=win11";
+  row.version = version;
+  row.r = {0.1, -1.0 / 3, 1e300, 5e-324, -0.0, std::log(1000.0)};
+  row.guard = {1, 2, 3, 4, -std::numeric_limits<double>::infinity()};
+  row.bad_treated = version;
+  row.all_treated = 10 * version;
+  row.bad_control = 1;
+  row.all_control = 99;
+  return row;
+}
+
+TEST_P(RolloutTableTest, EvidenceIsReplacedByNewerVersionsOnly) {
+  Commit([](Transaction& tx) { return tx.PutEvidence({MakeEvidence(1, 2), MakeEvidence(2, 1)}); });
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.Evidence("content", 9); }),
+              ::testing::UnorderedElementsAre(MakeEvidence(1, 2), MakeEvidence(2, 1)));
+  Commit([](Transaction& tx) {
+    return tx.PutEvidence({MakeEvidence(1, 1), MakeEvidence(2, 3), MakeEvidence(2, 2)});
+  });
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.Evidence("content", 9); }),
+              ::testing::UnorderedElementsAre(MakeEvidence(1, 2), MakeEvidence(2, 3)));
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.Evidence("content", 8); }), ::testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace ringfence::storage
