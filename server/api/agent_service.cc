@@ -84,14 +84,17 @@ class AgentService final : public RpcService {
     auto done = [call, out, reactor, tenant = std::move(agent.tenant),
                  channel = message.channel()](absl::StatusOr<app::LeaseReply> reply) {
       absl::Status status = reply.status();
+      const char* answer = "error";
       if (reply.ok()) {
-        call.env->metrics->Leased(tenant, channel, reply->granted ? "granted" : policy::Name(reply->reason));
+        answer = reply->granted ? "granted" : policy::Name(reply->reason);
         v1::LeaseResponse response;
         Encode(*reply, call.env->time_scale, &response);
         status = SerializeMessage(response, out);
       }
+      call.env->metrics->LeaseAnswered(tenant, channel, answer);
       reactor->Finish(call.End(status));
     };
+    call.env->metrics->LeaseAsked();
     call.env->app->Lease(request, std::move(done));
     return absl::OkStatus();
   }

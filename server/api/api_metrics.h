@@ -16,9 +16,11 @@ class ApiMetrics {
   virtual void RpcError(absl::string_view /*rpc*/, absl::string_view /*code*/) {}
   virtual void CheckInTook(absl::Duration /*real*/) {}
   virtual void CheckInResult(absl::string_view /*result*/) {}  // "labels_wanted" or "refused"
-  // `answer` is "granted" or a reason's word. A grant was committed: it counts as an exposure of the tenant.
-  virtual void Leased(const std::string& /*tenant*/, absl::string_view /*channel*/,
-                      absl::string_view /*answer*/) {}
+  // Every LeaseAsked is followed by one LeaseAnswered. `answer` is "granted", a reason's word, or "error". A
+  // grant was committed: it counts as an exposure of the tenant.
+  virtual void LeaseAsked() {}
+  virtual void LeaseAnswered(const std::string& /*tenant*/, absl::string_view /*channel*/,
+                             absl::string_view /*answer*/) {}
   virtual void Enrolled(bool /*ok*/) {}
 };
 
