@@ -66,16 +66,19 @@ FlagsOrExit ParseFlags(int argc, char** argv, const std::string& version) {
   Flags flags;
   flags.replica_name = HostName();
   std::string internal_tenant, checkin_interval = "60s", log_level = "info";
-  CLI::App cli("ringfenced: moves releases through a fleet ring by ring, and stops by itself. docs/operations.md");
+  CLI::App cli(
+      "ringfenced: moves releases through a fleet ring by ring, and stops by itself. docs/operations.md");
   cli.set_version_flag("--version", version);
   cli.add_option("--data-dir", flags.data_dir, "folder of the private PostgreSQL, made when missing");
   cli.add_option("--database-url", flags.database_url, "use this PostgreSQL instead (postgresql://...)")
       ->envname("RINGFENCE_DATABASE_URL");
   cli.add_option("--listen", flags.listen, "address of gRPC; port 0 takes a free one")->capture_default_str();
-  cli.add_option("--http-listen", flags.http_listen, "address of /metrics and /healthz")->capture_default_str();
+  cli.add_option("--http-listen", flags.http_listen, "address of /metrics and /healthz")
+      ->capture_default_str();
   cli.add_option("--operators", flags.operators, "file of the people who may call; docs/identity.md");
-  auto* internal = cli.add_option("--internal-tenant", internal_tenant,
-                                  "the vendor's own fleet, first for every release, or none; needed at the first start");
+  auto* internal =
+      cli.add_option("--internal-tenant", internal_tenant,
+                     "the vendor's own fleet, first for every release, or none; needed at the first start");
   cli.add_option("--checkin-interval", checkin_interval, "time between two check-ins of a host")
       ->capture_default_str();
   cli.add_option("--time-scale", flags.time_scale, "run time this many times faster; needs --demo")

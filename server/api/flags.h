@@ -33,8 +33,8 @@ struct FlagsOrExit {
 };
 FlagsOrExit ParseFlags(int argc, char** argv, const std::string& version);
 
-// Everything that contradicts itself: a scale without --demo, a demonstration that listens beyond this machine, ...
-// InvalidArgument with every fault.
+// Everything that contradicts itself: a scale without --demo, a demonstration that listens beyond this
+// machine, ... InvalidArgument with every fault.
 absl::Status CheckFlags(const Flags& flags);
 
 }  // namespace ringfence::api

@@ -8,7 +8,9 @@ Loop::Loop(absl::Duration period, std::function<void()> step) : period_(period),
   thread_ = std::thread([this] { Run(); });
 }
 
-Loop::~Loop() { Stop(); }
+Loop::~Loop() {
+  Stop();
+}
 
 void Loop::Wake() {
   {

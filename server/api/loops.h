@@ -1,5 +1,5 @@
-// The threads that drive the application: the engine's steps and the group commit. Each is a few lines around RunOnce and
-// CommitOnce, which tests call by hand.
+// The threads that drive the application: the engine's steps and the group commit. Each is a few lines around
+// RunOnce and CommitOnce, which tests call by hand.
 #pragma once
 
 #include <condition_variable>
@@ -12,8 +12,8 @@
 
 namespace ringfence::api {
 
-// A thread that calls `step` again and again, `period` (real time) apart, until stopped. Wake makes the next call come at
-// once; wakes during a call are not lost.
+// A thread that calls `step` again and again, `period` (real time) apart, until stopped. Wake makes the next
+// call come at once; wakes during a call are not lost.
 class Loop {
  public:
   Loop(absl::Duration period, std::function<void()> step);
@@ -37,8 +37,8 @@ class Loop {
   std::thread thread_;
 };
 
-// Real time between two steps of the engine: a quarter of the check-in interval, and never more than 250 ms: operators' acts
-// and verdicts must not wait.
+// Real time between two steps of the engine: a quarter of the check-in interval, and never more than 250 ms:
+// operators' acts and verdicts must not wait.
 absl::Duration EnginePeriod(absl::Duration checkin_interval, double time_scale);
 
 }  // namespace ringfence::api

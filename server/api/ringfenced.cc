@@ -1,0 +1,352 @@
+// ringfenced: one process, from flags to the last flush. docs/operations.md describes it from the outside.
+#include <google/protobuf/stubs/logging.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "ringfence/base/status_macros.h"
+#include "server/api/environment.h"
+#include "server/api/flags.h"
+#include "server/api/http_server.h"
+#include "server/api/loops.h"
+#include "server/api/prometheus_metrics.h"
+#include "server/api/readiness.h"
+#include "server/api/server.h"
+#include "server/storage/postgres/postgres_store.h"
+#include "server/storage/postgres/private_cluster.h"
+
+namespace ringfence::api {
+namespace {
+
+constexpr char kVersion[] = "0.1.0";
+constexpr int kPeopleThreads = 8;
+constexpr int kAgentThreads = 4;
+constexpr size_t kQueue = 4096;
+constexpr absl::Duration kGrace = absl::Seconds(5);  // for calls under way at a stop
+constexpr absl::Duration kCommitPatience =
+    absl::Milliseconds(200);  // a failed batch is tried again after this
+constexpr absl::Duration kHealthPeriod = absl::Seconds(1);
+constexpr absl::Duration kEnginePatience = absl::Seconds(15);
+constexpr absl::Duration kClockJump = absl::Seconds(30);
+constexpr rlim_t kEnoughFiles = 16'384;
+constexpr int kExitStart = 1;      // could not start, the reason is the last log line
+constexpr int kExitImpatient = 3;  // a second signal during the stop
+
+// SIGTERM and SIGINT are taken by sigwait in the main thread, so every thread blocks them from the start.
+sigset_t StopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+// An agent is a connection, a connection is a file.
+void RaiseFileLimit(Log& log) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < kEnoughFiles) {
+    log.Warning("few_files", {{"limit", static_cast<int64_t>(limit.rlim_cur)},
+                              {"advice", "each connected agent is an open file: raise the hard limit"}});
+  }
+}
+
+// Written whole or not at all: whoever waits for the file never reads half of it.
+absl::Status WriteFile(const std::string& path, const std::string& text) {
+  const std::string draft = path + ".tmp";
+  std::ofstream file(draft, std::ios::trunc);
+  file << text;
+  file.close();
+  if (!file || std::rename(draft.c_str(), path.c_str()) != 0) {
+    return absl::InternalError(absl::StrCat("cannot write ", path));
+  }
+  return absl::OkStatus();
+}
+
+// The wall clock against a clock that cannot be set.
+class JumpWatch {
+ public:
+  explicit JumpWatch(Clock* clock) : clock_(clock), offset_(Offset()) {}
+
+  // How far the wall clock moved since the last call beyond the time that passed.
+  absl::Duration Jump() {
+    const absl::Duration offset = Offset();
+    const absl::Duration jump = offset - offset_;
+    offset_ = offset;
+    return jump;
+  }
+
+ private:
+  absl::Duration Offset() {
+    const auto steady = std::chrono::steady_clock::now().time_since_epoch();
+    return clock_->Now() - absl::UnixEpoch() - absl::FromChrono(steady);
+  }
+
+  Clock* const clock_;
+  absl::Duration offset_;
+};
+
+// The internal tenant as it was stored at the first start, or as it is named now.
+absl::StatusOr<std::string> InternalTenant(const Flags& flags, storage::Store& store) {
+  if (flags.internal_tenant) return *flags.internal_tenant;
+  std::optional<std::string> stored;
+  RETURN_IF_ERROR(store.ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(stored, tx.Setting("internal_tenant"));
+    return absl::OkStatus();
+  }));
+  if (stored) return *stored;
+  return absl::InvalidArgumentError(
+      "first start: name the vendor's own fleet with --internal-tenant NAME, or say --internal-tenant none");
+}
+
+// Members are destroyed last to first: what uses goes before what is used.
+class Process {
+ public:
+  Process(Flags flags, Log* log, Clock* real_clock)
+      : flags_(std::move(flags)), log_(log), real_clock_(real_clock), clock_(flags_.time_scale) {}
+
+  absl::Status Start() {
+    RETURN_IF_ERROR(OpenStore());
+    RETURN_IF_ERROR(StartApp());
+    RETURN_IF_ERROR(StartServers());
+    RETURN_IF_ERROR(WriteFiles());
+    log_->Info("started", {{"version", kVersion},
+                           {"grpc_port", server_->port()},
+                           {"http_port", http_->port()},
+                           {"internal_tenant", env_.internal_tenant.empty() ? "none" : env_.internal_tenant},
+                           {"operators", static_cast<int64_t>(operators_.size())},
+                           {"demo", flags_.demo},
+                           {"time_scale", flags_.time_scale}});
+    if (flags_.demo) {
+      std::fprintf(stderr, "%s",
+                   "*****************************************************************\n"
+                   "*  DEMONSTRATION: time may run faster than the clock.           *\n"
+                   "*  Do not enrol real hosts here; their verdicts would be wrong. *\n"
+                   "*****************************************************************\n");
+    }
+    return absl::OkStatus();
+  }
+
+  // Calls under way finish, what is decided is written, PostgreSQL stops.
+  void Stop() {
+    log_->Info("stopping");
+    readiness_->Stopping();
+    health_loop_->Stop();
+    server_->Stop(kGrace);  // leases are still committed meanwhile
+    engine_loop_->Stop();
+    commit_loop_->Stop();
+    const absl::Status last = app_->RunOnce();
+    if (!last.ok()) log_->Error("last_step_failed", {{"status", last}});
+    const absl::StatusOr<int> commit = app_->CommitOnce();
+    if (!commit.ok()) log_->Error("last_commit_failed", {{"status", commit.status()}});
+    http_->Stop();
+    people_.Stop();
+    agents_.Stop();
+    app_.reset();
+    store_.reset();
+    cluster_.reset();
+    for (const std::string& file : {flags_.pid_file, flags_.port_file}) {
+      if (!file.empty()) ::unlink(file.c_str());
+    }
+    log_->Info("stopped");
+  }
+
+ private:
+  absl::Status OpenStore() {
+    storage::PostgresOptions options;
+    options.connection_string = flags_.database_url;
+    if (flags_.database_url.empty()) {
+      storage::PrivateClusterOptions cluster;
+      cluster.directory = flags_.data_dir.empty() ? storage::DefaultClusterDirectory() : flags_.data_dir;
+      cluster.unsafe_fast = flags_.unsafe_fast_database;
+      log_->Info("database_starting", {{"directory", cluster.directory}});
+      ASSIGN_OR_RETURN(cluster_, storage::PrivateCluster::Start(cluster));
+      options.connection_string = cluster_->ConnectionString();
+    }
+    ASSIGN_OR_RETURN(store_, storage::OpenPostgresStore(options));
+    return absl::OkStatus();
+  }
+
+  absl::Status StartApp() {
+    if (!flags_.operators.empty()) {
+      ASSIGN_OR_RETURN(operators_, Operators::Load(flags_.operators));
+    } else {
+      log_->Warning("no_operators", {{"advice", "nobody can publish or pause: pass --operators FILE"}});
+    }
+    app::AppOptions options;
+    ASSIGN_OR_RETURN(options.internal_tenant, InternalTenant(flags_, *store_));
+    options.checkin_interval = flags_.checkin_interval;
+    options.replica_name = flags_.replica_name;
+    metrics_.emplace(flags_.time_scale, kVersion, real_clock_->Now());
+    readiness_.emplace(store_.get(), real_clock_, kEnginePatience);
+    app_ = app::App::Make(options, store_.get(), &clock_, &*metrics_);
+    app_->OnLeaseQueued([this] {
+      if (Loop* loop = commit_wake_.load()) loop->Wake();
+    });
+    RETURN_IF_ERROR(app_->Start());
+    FillEnvironment(options.internal_tenant);
+    const absl::Duration period = EnginePeriod(flags_.checkin_interval, flags_.time_scale);
+    commit_loop_.emplace(kCommitPatience, [this] { Commit(); });
+    commit_wake_ = &*commit_loop_;
+    engine_loop_.emplace(period, [this, period] { Step(period); });
+    engine_loop_->Wake();
+    return absl::OkStatus();
+  }
+
+  void FillEnvironment(const std::string& internal_tenant) {
+    env_.app = app_.get();
+    env_.operators = &operators_;
+    env_.people = &people_;
+    env_.agents = &agents_;
+    env_.metrics = &*metrics_;
+    env_.log = log_;
+    env_.clock = &clock_;
+    env_.real_clock = real_clock_;
+    env_.time_scale = flags_.time_scale;
+    env_.demo = flags_.demo;
+    env_.version = kVersion;
+    env_.internal_tenant = internal_tenant;
+  }
+
+  absl::Status StartServers() {
+    ASSIGN_OR_RETURN(server_, Server::Start({.listen = flags_.listen}, &env_));
+    HttpServer::Options http;
+    http.listen = flags_.http_listen;
+    http.demo = flags_.demo;
+    http.metrics = [this] {
+      return HttpAnswer{200, "text/plain; version=0.0.4; charset=utf-8", metrics_->Text(app_.get())};
+    };
+    http.healthz = [this] { return Health(); };
+    ASSIGN_OR_RETURN(http_, HttpServer::Start(http));
+    health_loop_.emplace(kHealthPeriod, [this] { server_->SetServing(readiness_->Faults().empty()); });
+    health_loop_->Wake();
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteFiles() {
+    if (!flags_.pid_file.empty()) RETURN_IF_ERROR(WriteFile(flags_.pid_file, absl::StrCat(::getpid(), "\n")));
+    if (flags_.port_file.empty()) return absl::OkStatus();
+    return WriteFile(flags_.port_file,
+                     absl::StrCat("{\"grpc\":", server_->port(), ",\"http\":", http_->port(), "}\n"));
+  }
+
+  HttpAnswer Health() {
+    const std::vector<std::string> faults = readiness_->Faults();
+    const std::string reasons = absl::StrJoin(
+        faults, ",", [](std::string* out, const std::string& fault) { *out += JsonString(fault); });
+    return {faults.empty() ? 200 : 503, "application/json",
+            absl::StrCat("{\"status\":\"", faults.empty() ? "ok" : "unavailable", "\",\"reasons\":[", reasons,
+                         "],\"version\":\"", kVersion, "\",\"demo\":", flags_.demo ? "true" : "false",
+                         ",\"time_scale\":", flags_.time_scale, "}\n")};
+  }
+
+  // One step of the engine. Only the first failure of a row is logged, and the recovery.
+  void Step(absl::Duration period) {
+    if (const absl::Duration jump = jumps_.Jump(); absl::AbsDuration(jump) > kClockJump) {
+      metrics_->ClockJumped();
+      log_->Warning("clock_jump", {{"by", absl::FormatDuration(jump)}});
+    }
+    const absl::Time start = real_clock_->Now();
+    const absl::Duration late =
+        last_step_ == absl::InfinitePast() ? absl::ZeroDuration() : start - last_step_ - period;
+    metrics_->EngineLag(std::max(late, absl::ZeroDuration()) * flags_.time_scale);
+    const absl::Status status = app_->RunOnce();
+    last_step_ = real_clock_->Now();
+    readiness_->EngineStepped(status);
+    Tell("engine", status, &engine_ok_);
+  }
+
+  void Commit() { Tell("commit", app_->CommitOnce().status(), &commit_ok_); }
+
+  void Tell(const char* what, const absl::Status& status, bool* was_ok) {
+    if (status.ok() != *was_ok) {
+      status.ok() ? log_->Info("recovered", {{"part", what}})
+                  : log_->Error("failed", {{"part", what}, {"status", status}});
+    }
+    *was_ok = status.ok();
+  }
+
+  const Flags flags_;
+  Log* const log_;
+  Clock* const real_clock_;
+  SystemClock clock_;
+  Operators operators_;
+  std::unique_ptr<storage::PrivateCluster> cluster_;
+  std::unique_ptr<storage::Store> store_;
+  std::optional<PrometheusMetrics> metrics_;
+  std::optional<Readiness> readiness_;
+  std::unique_ptr<app::App> app_;
+  WorkerPool people_{kPeopleThreads, kQueue};
+  WorkerPool agents_{kAgentThreads, kQueue};
+  Environment env_;
+  // Of the engine's loop alone.
+  JumpWatch jumps_{real_clock_};
+  absl::Time last_step_ = absl::InfinitePast();
+  bool engine_ok_ = true;
+  // Of the commit loop alone.
+  bool commit_ok_ = true;
+  std::atomic<Loop*> commit_wake_{nullptr};  // leases may be queued before the loop exists
+  std::optional<Loop> commit_loop_, engine_loop_;
+  std::unique_ptr<Server> server_;  // its end waits for leases, so the loops outlive it
+  std::unique_ptr<HttpServer> http_;
+  std::optional<Loop> health_loop_;
+};
+
+// From the first signal on, a second one ends the process at once. PostgreSQL notices and stops by itself.
+void EndOnSecondSignal(const sigset_t& signals) {
+  std::thread([signals] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    std::fprintf(stderr, "second signal: ending at once\n");
+    ::_exit(kExitImpatient);
+  }).detach();
+}
+
+int Run(Flags flags) {
+  const sigset_t signals = StopSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  // A request that does not parse is answered, not printed.
+  google::protobuf::SetLogHandler(nullptr);
+
+  static SystemClock real_clock;  // outlives every thread
+  static Log log(stderr, flags.log_level, &real_clock);
+  RaiseFileLimit(log);
+  auto process = std::make_unique<Process>(std::move(flags), &log, &real_clock);
+  const absl::Status started = process->Start();
+  if (!started.ok()) {
+    log.Error("cannot_start", {{"status", started}});
+    return kExitStart;
+  }
+  int signal = 0;
+  sigwait(&signals, &signal);
+  EndOnSecondSignal(signals);
+  process->Stop();
+  return 0;
+}
+
+}  // namespace
+}  // namespace ringfence::api
+
+int main(int argc, char** argv) {
+  ringfence::api::FlagsOrExit parsed = ringfence::api::ParseFlags(argc, argv, ringfence::api::kVersion);
+  if (!parsed.flags) return parsed.exit_code;
+  return ringfence::api::Run(*std::move(parsed.flags));
+}
