@@ -1,0 +1,327 @@
+// The one file of the command that includes CLI11.
+#include "server/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <ostream>
+#include <random>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "server/cli/commands.h"
+#include "server/cli/completion.h"
+#include "server/cli/exit_codes.h"
+#include "server/cli/human.h"
+
+namespace ringfence::cli {
+namespace {
+
+constexpr char kDefaultServer[] = "127.0.0.1:7443";
+constexpr size_t kMaxTokenBytes = 4096;
+
+struct Globals {
+  std::string server, token_file, output = "table", timeout = "10s", request_id;
+  bool no_colour = false, yes = false;
+};
+
+std::string FreshRequestId() {
+  std::random_device device;
+  return absl::StrFormat("cli-%08x%08x", device(), device());
+}
+
+std::string Env(const World& world, const char* name) {
+  const char* value = world.env(name);
+  return value == nullptr ? "" : value;
+}
+
+// Everything below the command's name, with what to run once it is parsed.
+class CommandLine {
+ public:
+  explicit CommandLine(const World& world) : world_(world) {
+    app_.name("ringfence");
+    app_.require_subcommand(1);
+    app_.fallthrough();  // global options may stand anywhere
+    app_.footer([] { return std::string(kExitCodeHelp); });
+    app_.set_help_all_flag("--help-all", "Every subcommand's help");
+    app_.add_option(
+        "--server", globals_.server,
+        absl::StrCat("host:port of ringfenced [env RINGFENCE_SERVER, else ", kDefaultServer, "]"));
+    app_.add_option("--token-file", globals_.token_file,
+                    "File with your token [else env RINGFENCE_TOKEN holds the token]");
+    app_.add_option("-o,--output", globals_.output, "table, json or yaml")
+        ->check(CLI::IsMember({"table", "json", "yaml"}));
+    app_.add_option("--timeout", globals_.timeout, "Longest wait for an answer");
+    app_.add_option("--request-id", globals_.request_id,
+                    "Names this act: a repeat with the same id is done once");
+    app_.add_flag("-y,--yes", globals_.yes, "Ask nothing");
+    app_.add_flag("--no-color", globals_.no_colour, "No colours [also env NO_COLOR]");
+    AddPlan();
+    AddRelease();
+    AddRollout();
+    AddAgent();
+    AddServer();
+  }
+
+  int Run(const std::vector<std::string>& arguments) {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    try {
+      app_.parse(reversed);
+    } catch (const CLI::ParseError& error) {
+      return app_.exit(error, *world_.out, *world_.err) == 0 ? kOk : kUsage;
+    }
+    if (!completion_.empty()) return PrintCompletion();
+    return Execute();
+  }
+
+ private:
+  template <typename Options>
+  CLI::App* Add(CLI::App* group, const char* name, const char* help, Options* options,
+                int (*run)(Context&, const Options&)) {
+    CLI::App* command = group->add_subcommand(name, help);
+    command->callback(
+        [this, options, run] { run_ = [options, run](Context& context) { return run(context, *options); }; });
+    return command;
+  }
+  CLI::App* Group(const char* name, const char* help) {
+    CLI::App* group = app_.add_subcommand(name, help);
+    group->require_subcommand(1);
+    return group;
+  }
+  // For the audit: every act says why.
+  static void AddReason(CLI::App* command, std::string* reason) {
+    command->add_option("-m,--reason", *reason, "Why; kept in the audit")->required();
+  }
+
+  void AddPlan() {
+    CLI::App* plan = Group("plan", "A tenant's update plan, as a YAML file");
+    CLI::App* command = Add(plan, "validate", "Every fault and warning of a plan file, without effect",
+                            &plan_file_, PlanValidate);
+    command->add_option("FILE", plan_file_.file, "Plan file; - for the standard input")->required();
+    command = Add(plan, "apply", "Make a file the tenant's plan", &plan_file_, PlanApply);
+    command->add_option("FILE", plan_file_.file, "Plan file; - for the standard input")->required();
+    command->add_option(
+        "--expected-revision", plan_file_.expected_revision,
+        "Refuse (exit 5) unless this is the newest revision; 0: there is none yet [the newest now]");
+    AddReason(command, &plan_file_.reason);
+    command = Add(plan, "diff", "What a file would change", &plan_file_, PlanDiff);
+    command->add_option("FILE", plan_file_.file, "Plan file; - for the standard input")->required();
+    command->add_option("TENANT", plan_file_.tenant, "Compare with this tenant's plan [the file's tenant]");
+    command = Add(plan, "show", "The plan in force, as a file", &plan_tenant_, PlanShow);
+    command->add_option("TENANT", plan_tenant_.tenant)->required();
+    command->add_option("--revision", plan_tenant_.revision, "An earlier one");
+    command = Add(plan, "history", "All revisions", &plan_tenant_, PlanHistory);
+    command->add_option("TENANT", plan_tenant_.tenant)->required();
+    command->add_option("--limit", plan_tenant_.limit, "At most this many");
+  }
+
+  void AddRelease() {
+    CLI::App* release = Group("release", "Publish and withdraw releases");
+    CLI::App* command =
+        Add(release, "publish", "Publish a file as the next release of a channel", &publish_, ReleasePublish);
+    command->add_option("FILE", publish_.file, "The final bytes; - for the standard input")->required();
+    command->add_option("--manifest", publish_.manifest, "YAML with the rest; flags win");
+    command->add_option("--channel", publish_.channel, "Channel");
+    command
+        ->add_option("--kind", publish_.kind,
+                     "sensor or content [sensor for the channel of that name, else content]")
+        ->check(CLI::IsMember({"sensor", "content"}));
+    command->add_option("--serial", publish_.serial, "Above every earlier one of the channel");
+    // --version of a release, not of this program.
+    command->add_option("--version", publish_.version, "What people call it");
+    command->add_option("--target", publish_.targets, "Hosts it is meant for: k=v,k=v|w [every host]")
+        ->allow_extra_args(false);
+    command->add_option("--matrix", publish_.matrix, "A platform it was tested on: k=v,k=v; once for each")
+        ->allow_extra_args(false);
+    command->add_flag("--urgent", publish_.urgent, "Soaks shorter where the tenant's plan says so");
+    command = Add(release, "list", "Newest first", &release_, ReleaseList);
+    command->add_option("--channel", release_.channel, "Only this channel");
+    command->add_option("--limit", release_.limit, "At most this many");
+    command = Add(release, "show", "One release", &release_, ReleaseShow);
+    command->add_option("RELEASE", release_.release, "CHANNEL/SERIAL or CHANNEL/VERSION")->required();
+    command =
+        Add(release, "recall", "Withdraw it for good and order exposed hosts back", &release_, ReleaseRecall);
+    command->add_option("RELEASE", release_.release, "CHANNEL/SERIAL or CHANNEL/VERSION")->required();
+    AddReason(command, &release_.reason);
+  }
+
+  void AddScope(CLI::App* command, bool needs_release) {
+    CLI::Option* name =
+        command->add_option("RELEASE", rollout_.release,
+                            needs_release ? "CHANNEL/SERIAL or CHANNEL/VERSION"
+                                          : "CHANNEL/SERIAL, or CHANNEL for all of it [everything]");
+    if (needs_release) name->required();
+    command->add_option("--tenant", rollout_.tenant, "Only there");
+    command->add_option("--ring", rollout_.ring, "Only there; needs --tenant and a release");
+    AddReason(command, &rollout_.reason);
+  }
+
+  void AddRollout() {
+    CLI::App* rollout = Group("rollout", "Watch releases travel; the brakes");
+    CLI::App* command = Add(rollout, "list", "Newest first", &rollout_, RolloutList);
+    command->add_option("--channel", rollout_.channel, "Only this channel");
+    command->add_option("--limit", rollout_.limit, "At most this many");
+    command = Add(rollout, "show", "One rollout now: stages, brakes, gates, ledger, and why it waits",
+                  &rollout_, RolloutShow);
+    command
+        ->add_option("RELEASE", rollout_.release, "CHANNEL (its newest), CHANNEL/SERIAL or CHANNEL/VERSION")
+        ->required();
+    command->add_option("--tenant", rollout_.tenant, "Only its stages");
+    command->add_option("--ring", rollout_.ring, "Only this ring");
+    command = Add(rollout, "watch", "The same, live", &rollout_, RolloutWatch);
+    command
+        ->add_option("RELEASE", rollout_.release, "CHANNEL (its newest), CHANNEL/SERIAL or CHANNEL/VERSION")
+        ->required();
+    command->add_option("--tenant", rollout_.tenant, "Only its stages");
+    command->add_option("--ring", rollout_.ring, "Only this ring");
+    command
+        ->add_option("--until", rollout_.until,
+                     "End when it is passed, halted, held, paused, reverted (all hosts back) or settled "
+                     "(passed or stopped)")
+        ->check(CLI::IsMember({"passed", "halted", "held", "paused", "reverted", "settled"}));
+    AddScope(Add(rollout, "pause", "Your side's brake: no new leases until your side resumes", &rollout_,
+                 RolloutPause),
+             false);
+    command = Add(rollout, "resume", "Take your side's pause off, or a hold, or (two persons) a halt",
+                  &rollout_, RolloutResume);
+    AddScope(command, false);
+    command->add_option("--brake", rollout_.brake, "pause, hold or halt [pause]")
+        ->check(CLI::IsMember({"pause", "hold", "halt"}));
+    AddScope(Add(rollout, "halt", "Safety stop: no host activates it any more; two persons resume", &rollout_,
+                 RolloutHalt),
+             true);
+    AddScope(Add(rollout, "rollback", "Halt, and order exposed hosts back", &rollout_, RolloutRollBack),
+             true);
+    command = Add(rollout, "decisions", "What was decided, by which rule, on which evidence", &rollout_,
+                  RolloutDecisions);
+    command->add_option("RELEASE", rollout_.release, "CHANNEL/SERIAL or CHANNEL/VERSION [all]");
+    command->add_option("--tenant", rollout_.tenant, "Only there");
+    command->add_option("--limit", rollout_.limit, "At most this many");
+  }
+
+  void AddAgent() {
+    CLI::App* agent = Group("agent", "Hosts");
+    CLI::App* command = Add(agent, "list", "Hosts and what they run", &agent_, AgentList);
+    command->add_option("--tenant", agent_.tenant, "Only its hosts");
+    command->add_option("--ring", agent_.ring, "Only this ring");
+    command->add_flag("--silent", agent_.silent, "Only hosts that are silent now");
+    command->add_option("--limit", agent_.limit, "At most this many");
+    command = Add(agent, "show", "One host and its history", &agent_, AgentShow);
+    command->add_option("ID", agent_.id)->required();
+    command = Add(agent, "explain", "Why a host does or does not get a release: every gate, in order",
+                  &agent_, AgentExplain);
+    command->add_option("ID", agent_.id)->required();
+    command->add_option("RELEASE", agent_.release, "CHANNEL (its newest), CHANNEL/SERIAL or CHANNEL/VERSION")
+        ->required();
+    command = Add(agent, "delete", "Forget a host's credential; its exposures stay in every figure", &agent_,
+                  AgentDelete);
+    command->add_option("ID", agent_.id)->required();
+    AddReason(command, &agent_.reason);
+  }
+
+  void AddServer() {
+    CLI::App* token = Group("token", "Enrolment tokens");
+    CLI::App* command =
+        Add(token, "create", "A token with which one host of a tenant enrols", &token_, TokenCreate);
+    command->add_option("TENANT", token_.tenant)->required();
+    command->add_option("--valid-for", token_.valid_for, "12h, 7d, ... [1d]");
+    command = app_.add_subcommand("status", "The server and what an operator should know about it");
+    command->callback([this] { run_ = [](Context& context) { return ServerStatus(context); }; });
+    command = app_.add_subcommand("audit", "Who did what, and why");
+    command->callback([this] { run_ = [this](Context& context) { return Audit(context, audit_); }; });
+    command->add_option("--tenant", audit_.tenant, "Only there");
+    command->add_option("--limit", audit_.limit, "At most this many");
+    command = app_.add_subcommand("completion", "A completion script for bash, zsh or fish");
+    command->add_option("SHELL", completion_)->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  }
+
+  int Execute() {
+    absl::Duration timeout;
+    if (!ParseHumanDuration(globals_.timeout, &timeout) || timeout <= absl::ZeroDuration()) {
+      *world_.err << "ringfence: --timeout " << globals_.timeout << ": wanted a duration such as 10s\n";
+      return kUsage;
+    }
+    RemoteOptions remote;
+    remote.timeout = timeout;
+    remote.server = !globals_.server.empty() ? globals_.server : Env(world_, "RINGFENCE_SERVER");
+    if (remote.server.empty()) remote.server = kDefaultServer;
+    remote.token = Env(world_, "RINGFENCE_TOKEN");
+    if (!globals_.token_file.empty()) {
+      const absl::StatusOr<std::string> token = ReadFile(world_, globals_.token_file, kMaxTokenBytes);
+      if (!token.ok()) {
+        *world_.err << "ringfence: " << token.status().message() << "\n";
+        return kUsage;
+      }
+      remote.token = *token;
+    }
+    absl::StripAsciiWhitespace(&remote.token);
+    const bool colour = world_.out_is_tty && !globals_.no_colour && Env(world_, "NO_COLOR").empty() &&
+                        Env(world_, "TERM") != "dumb";
+    const Output output = globals_.output == "json"   ? Output::kJson
+                          : globals_.output == "yaml" ? Output::kYaml
+                                                      : Output::kTable;
+    Context context(world_, std::move(remote), output, colour, globals_.yes,
+                    globals_.request_id.empty() ? FreshRequestId() : globals_.request_id);
+    return run_(context);
+  }
+
+  static void Collect(const CLI::App& app, const std::string& path, std::vector<Completable>& tree) {
+    Completable node;
+    node.path = path;
+    for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
+      node.words.push_back({child->get_name(), child->get_description(), {}});
+    }
+    for (const CLI::Option* option : app.get_options([](const CLI::Option*) { return true; })) {
+      if (option->get_positional()) {
+        node.files |= option->get_name() == "FILE";
+        continue;
+      }
+      if (option->get_lnames().empty()) continue;
+      Completable::Word word{absl::StrCat("--", option->get_lnames().front()), option->get_description(), {}};
+      if (word.word == "--output") word.values = {"table", "json", "yaml"};
+      if (word.word == "--kind") word.values = {"sensor", "content"};
+      if (word.word == "--brake") word.values = {"pause", "hold", "halt"};
+      if (word.word == "--until") word.values = {"passed", "halted", "held", "paused", "reverted", "settled"};
+      node.words.push_back(std::move(word));
+    }
+    if (path == "completion") {
+      for (const char* shell : {"bash", "zsh", "fish"}) node.words.push_back({shell, "", {}});
+    }
+    tree.push_back(std::move(node));
+    for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
+      Collect(*child, path.empty() ? child->get_name() : absl::StrCat(path, " ", child->get_name()), tree);
+    }
+  }
+
+  int PrintCompletion() {
+    std::vector<Completable> tree;
+    Collect(app_, "", tree);
+    *world_.out << (completion_ == "bash"  ? BashCompletion(tree)
+                    : completion_ == "zsh" ? ZshCompletion(tree)
+                                           : FishCompletion(tree));
+    return kOk;
+  }
+
+  const World& world_;
+  CLI::App app_{"Ringfence: watch and steer staged rollouts of sensor and content releases."};
+  Globals globals_;
+  PlanFileOptions plan_file_;
+  PlanTenantOptions plan_tenant_;
+  PublishOptions publish_;
+  ReleaseOptions release_;
+  RolloutOptions rollout_;
+  AgentOptions agent_;
+  TokenOptions token_;
+  AuditOptions audit_;
+  std::string completion_;
+  std::function<int(Context&)> run_;
+};
+
+}  // namespace
+
+int Run(const World& world, const std::vector<std::string>& arguments) {
+  CommandLine line(world);
+  return line.Run(arguments);
+}
+
+}  // namespace ringfence::cli

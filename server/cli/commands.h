@@ -1,0 +1,99 @@
+// Every subcommand: its options as plain values, and what it does. Each returns the exit code.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "ringfence/v1/rollout.pb.h"
+#include "server/cli/context.h"
+
+namespace ringfence::cli {
+
+// ---- plan
+struct PlanFileOptions {
+  std::string file;
+  std::string tenant;              // diff: against this tenant's plan instead of the file's
+  std::string reason;              // apply
+  int64_t expected_revision = -1;  // apply; -1: the newest now
+};
+struct PlanTenantOptions {
+  std::string tenant;
+  int64_t revision = 0;
+  int limit = 20;
+};
+int PlanValidate(Context& context, const PlanFileOptions& options);
+int PlanApply(Context& context, const PlanFileOptions& options);
+int PlanDiff(Context& context, const PlanFileOptions& options);
+int PlanShow(Context& context, const PlanTenantOptions& options);
+int PlanHistory(Context& context, const PlanTenantOptions& options);
+
+// ---- release
+struct PublishOptions {
+  std::string file;
+  std::string manifest;  // YAML; flags win
+  std::string channel, kind, version;
+  uint64_t serial = 0;
+  std::vector<std::string> targets;  // k=v
+  std::vector<std::string> matrix;   // one platform each: k=v,k=v
+  bool urgent = false;
+};
+struct ReleaseOptions {
+  std::string release;  // CHANNEL/SERIAL or CHANNEL/VERSION
+  std::string channel;  // list
+  std::string reason;   // recall
+  int limit = 50;
+};
+int ReleasePublish(Context& context, const PublishOptions& options);
+int ReleaseList(Context& context, const ReleaseOptions& options);
+int ReleaseShow(Context& context, const ReleaseOptions& options);
+int ReleaseRecall(Context& context, const ReleaseOptions& options);
+
+// ---- rollout
+struct RolloutOptions {
+  std::string release;       // CHANNEL, CHANNEL/SERIAL or CHANNEL/VERSION
+  std::string channel;       // list, decisions
+  std::string tenant, ring;  // scope
+  std::string reason;
+  std::string brake;  // resume: pause, hold or halt
+  std::string until;  // watch
+  int limit = 20;
+};
+int RolloutList(Context& context, const RolloutOptions& options);
+int RolloutShow(Context& context, const RolloutOptions& options);
+int RolloutWatch(Context& context, const RolloutOptions& options);
+int RolloutPause(Context& context, const RolloutOptions& options);
+int RolloutResume(Context& context, const RolloutOptions& options);
+int RolloutHalt(Context& context, const RolloutOptions& options);
+int RolloutRollBack(Context& context, const RolloutOptions& options);
+int RolloutDecisions(Context& context, const RolloutOptions& options);
+
+// ---- agent
+struct AgentOptions {
+  std::string id;
+  std::string tenant, ring;  // list
+  bool silent = false;       // list
+  std::string release;       // explain: CHANNEL or CHANNEL/SERIAL
+  std::string reason;        // delete
+  int limit = 100;
+};
+int AgentList(Context& context, const AgentOptions& options);
+int AgentShow(Context& context, const AgentOptions& options);
+int AgentExplain(Context& context, const AgentOptions& options);
+int AgentDelete(Context& context, const AgentOptions& options);
+
+// ---- the server
+struct TokenOptions {
+  std::string tenant;
+  std::string valid_for;  // "1d"
+};
+struct AuditOptions {
+  std::string tenant;
+  int limit = 50;
+};
+int TokenCreate(Context& context, const TokenOptions& options);
+int ServerStatus(Context& context);
+int Audit(Context& context, const AuditOptions& options);
+
+}  // namespace ringfence::cli

@@ -1,0 +1,166 @@
+#include "server/cli/context.h"
+
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "ringfence/base/status_macros.h"
+#include "ringfence/v1/common.pb.h"
+#include "server/cli/exit_codes.h"
+#include "server/cli/human.h"
+#include "server/cli/proto_value.h"
+
+namespace ringfence::cli {
+namespace {
+
+struct Advice {
+  int exit_code;
+  const char* word;
+  const char* next;  // what to do
+};
+
+Advice AdviceFor(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kOk:
+      return {kOk, "ok", ""};
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+      return {kUsage, "invalid", "mend what is named above and run the command again"};
+    case absl::StatusCode::kUnavailable:
+      return {kUnreachable, "unavailable",
+              "is ringfenced running there? --server and RINGFENCE_SERVER name its address"};
+    case absl::StatusCode::kDeadlineExceeded:
+      return {kUnreachable, "no answer in time",
+              "try again with the same --request-id, or a longer --timeout; the act may have happened"};
+    case absl::StatusCode::kUnauthenticated:
+      return {kDenied, "not known", "give your token with --token-file or RINGFENCE_TOKEN"};
+    case absl::StatusCode::kPermissionDenied:
+      return {kDenied, "denied", "ask somebody whose role allows it"};
+    case absl::StatusCode::kAborted:
+      return {kConflict, "conflict", "somebody changed it meanwhile: look again, then repeat"};
+    case absl::StatusCode::kAlreadyExists:
+      return {kConflict, "exists already", "nothing was changed"};
+    case absl::StatusCode::kNotFound:
+      return {kNotFound, "not found", "`list` shows what there is"};
+    case absl::StatusCode::kFailedPrecondition:
+      return {kPrecondition, "not possible now", "`show` tells the state it is in"};
+    case absl::StatusCode::kResourceExhausted:
+      return {kRefused, "too much", "wait a little and try again"};
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kUnimplemented:
+    default:
+      return {kRefused, "failed", "the server's log says more"};
+  }
+}
+
+std::string Lines(absl::string_view text) {
+  std::string out;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (!out.empty()) out += "\n  ";
+    out += Printable(line);
+  }
+  return out;
+}
+
+}  // namespace
+
+Context::Context(const World& world, RemoteOptions remote, Output output, bool colour, bool yes,
+                 std::string request_id)
+    : world_(world),
+      remote_options_(std::move(remote)),
+      output_(output),
+      colour_(colour),
+      yes_(yes),
+      request_id_(std::move(request_id)) {}
+
+Remote& Context::remote() {
+  if (remote_ == nullptr) remote_ = world_.connect(remote_options_);
+  return *remote_;
+}
+
+void Context::Print(const google::protobuf::Message& message) const {
+  if (output_ == Output::kJson) out() << ToJson(ToValue(message));
+  if (output_ == Output::kYaml) out() << ToYaml(ToValue(message));
+}
+
+std::string Context::Time(const google::protobuf::Timestamp& time) const {
+  return HumanTime(ToTime(time), world_.zone);
+}
+
+int Context::Fail(const absl::Status& status, const std::string& file, const Places* places) const {
+  const Advice advice = AdviceFor(status.code());
+  const auto refusal = status.GetPayload(kRefusalUrl);
+  v1::FaultList list;
+  const auto faults = status.GetPayload(kFaultListUrl);
+  if (faults.has_value() && list.ParseFromString(std::string(*faults)) && list.faults_size() > 0) {
+    for (const v1::Fault& fault : list.faults()) {
+      std::string at = file.empty() ? "  " : absl::StrCat(file, ": ");
+      if (places != nullptr) {
+        const Place place = places->Find(fault.path());
+        at = absl::StrCat(file, ":", place.line, ":", place.column, ": ");
+      }
+      err() << at << Printable(fault.path()) << ": found " << Printable(fault.found()) << ", wanted "
+            << Printable(fault.wanted()) << "\n";
+    }
+    err() << "ringfence: " << advice.word << ": " << list.faults_size()
+          << (list.faults_size() == 1 ? " fault" : " faults") << "\n";
+  } else {
+    err() << "ringfence: " << (refusal.has_value() ? Printable(std::string(*refusal)) : advice.word) << ": "
+          << Lines(std::string(status.message())) << "\n";
+  }
+  if (advice.next[0] != '\0') err() << "  next: " << advice.next << "\n";
+  return advice.exit_code;
+}
+
+int Context::Usage(absl::string_view what) const {
+  err() << "ringfence: " << what << "\n";
+  return kUsage;
+}
+
+bool Context::Confirm(absl::string_view question) const {
+  if (yes_ || !world_.in_is_tty || !world_.out_is_tty) return true;
+  err() << question << " [y/N] " << std::flush;
+  std::string answer;
+  std::getline(*world_.in, answer);
+  if (answer == "y" || answer == "yes") return true;
+  err() << "ringfence: nothing was done\n";
+  return false;
+}
+
+std::string Context::Paint(absl::string_view text, const char* colour) const {
+  return colour_ ? absl::StrCat("\x1b[", colour, "m", text, "\x1b[0m") : std::string(text);
+}
+
+absl::StatusOr<std::string> ReadFile(const World& world, const std::string& path, size_t most) {
+  std::string bytes;
+  std::ifstream file;
+  std::istream* in = world.in;
+  if (path != "-") {
+    file.open(path, std::ios::binary);
+    if (!file || file.peek() == std::ifstream::traits_type::eof()) {
+      std::ifstream again(path, std::ios::binary);
+      if (!again) return absl::InvalidArgumentError(absl::StrCat(path, ": cannot be read"));
+    }
+    in = &file;
+  }
+  char buffer[64 * 1024];
+  while (*in) {
+    in->read(buffer, sizeof buffer);
+    bytes.append(buffer, static_cast<size_t>(in->gcount()));
+    if (bytes.size() > most) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": more than ", HumanBytes(static_cast<int64_t>(most))));
+    }
+  }
+  return bytes;
+}
+
+}  // namespace ringfence::cli

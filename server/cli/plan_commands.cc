@@ -1,0 +1,182 @@
+// ringfence plan ...
+#include <algorithm>
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "ringfence/v1/plan.pb.h"
+#include "server/cli/commands.h"
+#include "server/cli/exit_codes.h"
+#include "server/cli/human.h"
+#include "server/cli/plan_yaml.h"
+#include "server/cli/table.h"
+
+namespace ringfence::cli {
+namespace {
+
+constexpr size_t kMaxPlanBytes = 1 << 20;
+
+struct LoadedPlan {
+  Parsed<v1::Plan> parsed;
+  int exit_code = kOk;  // anything else: the faults were shown
+};
+
+LoadedPlan Load(Context& context, const std::string& file) {
+  LoadedPlan loaded;
+  const absl::StatusOr<std::string> text = ReadFile(context.world(), file, kMaxPlanBytes);
+  if (!text.ok()) {
+    loaded.exit_code = context.Usage(text.status().message());
+    return loaded;
+  }
+  loaded.parsed = ParsePlanYaml(*text);
+  if (!loaded.parsed.faults.empty()) {
+    context.err() << Render(file, loaded.parsed.faults);
+    loaded.exit_code = kUsage;
+  }
+  return loaded;
+}
+
+void Warn(Context& context, const google::protobuf::RepeatedPtrField<std::string>& warnings) {
+  for (const std::string& warning : warnings) context.err() << "warning: " << Printable(warning) << "\n";
+}
+
+absl::StatusOr<v1::PlanRevision> Current(Context& context, const std::string& tenant, int64_t revision) {
+  v1::GetPlanRequest request;
+  v1::GetPlanResponse response;
+  request.set_tenant(tenant);
+  request.set_revision(revision);
+  const absl::Status status = context.remote().Call("PlanService/GetPlan", request, &response);
+  if (!status.ok()) return status;
+  return response.current();
+}
+
+// The lines of the longest common subsequence stay; plans are short.
+std::string Diff(const Context& context, const std::string& before, const std::string& after) {
+  const std::vector<std::string> a = absl::StrSplit(before, '\n', absl::SkipEmpty());
+  const std::vector<std::string> b = absl::StrSplit(after, '\n', absl::SkipEmpty());
+  std::vector<std::vector<int>> common(a.size() + 1, std::vector<int>(b.size() + 1));
+  for (size_t i = a.size(); i-- > 0;) {
+    for (size_t j = b.size(); j-- > 0;) {
+      common[i][j] = a[i] == b[j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
+    }
+  }
+  std::string out;
+  size_t i = 0, j = 0;
+  while (i < a.size() || j < b.size()) {
+    if (i < a.size() && j < b.size() && a[i] == b[j]) {
+      absl::StrAppend(&out, "  ", a[i++], "\n");
+      ++j;
+    } else if (i < a.size() && (j == b.size() || common[i + 1][j] >= common[i][j + 1])) {
+      absl::StrAppend(&out, context.Paint(absl::StrCat("- ", a[i++]), kRed), "\n");
+    } else {
+      absl::StrAppend(&out, context.Paint(absl::StrCat("+ ", b[j++]), kGreen), "\n");
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+int PlanValidate(Context& context, const PlanFileOptions& options) {
+  const LoadedPlan loaded = Load(context, options.file);
+  if (loaded.exit_code != kOk) return loaded.exit_code;
+  v1::ValidatePlanRequest request;
+  v1::ValidatePlanResponse response;
+  *request.mutable_plan() = loaded.parsed.message;
+  const absl::Status status = context.remote().Call("PlanService/ValidatePlan", request, &response);
+  if (!status.ok()) return context.Fail(status, options.file, &loaded.parsed.places);
+  if (!context.table()) context.Print(response);
+  for (const v1::Fault& fault : response.faults()) {
+    const Place place = loaded.parsed.places.Find(fault.path());
+    context.err() << options.file << ":" << place.line << ":" << place.column << ": "
+                  << Printable(fault.path()) << ": found " << Printable(fault.found()) << ", wanted "
+                  << Printable(fault.wanted()) << "\n";
+  }
+  Warn(context, response.warnings());
+  if (response.faults_size() > 0) return kUsage;
+  if (context.table()) {
+    context.out() << options.file << ": a legal plan for " << loaded.parsed.message.tenant() << ", "
+                  << loaded.parsed.message.rings_size() << " rings\n";
+  }
+  return kOk;
+}
+
+int PlanApply(Context& context, const PlanFileOptions& options) {
+  const LoadedPlan loaded = Load(context, options.file);
+  if (loaded.exit_code != kOk) return loaded.exit_code;
+  v1::ApplyPlanRequest request;
+  request.set_request_id(context.request_id());
+  *request.mutable_plan() = loaded.parsed.message;
+  request.set_reason(options.reason);
+  request.set_expected_revision(options.expected_revision);
+  if (options.expected_revision < 0) {
+    const absl::StatusOr<v1::PlanRevision> current = Current(context, loaded.parsed.message.tenant(), 0);
+    if (!current.ok() && !absl::IsNotFound(current.status())) return context.Fail(current.status());
+    request.set_expected_revision(current.ok() ? current->revision() : 0);
+  }
+  v1::ApplyPlanResponse response;
+  const absl::Status status = context.remote().Call("PlanService/ApplyPlan", request, &response);
+  if (!status.ok()) return context.Fail(status, options.file, &loaded.parsed.places);
+  Warn(context, response.warnings());
+  if (context.table()) {
+    context.out() << "plan of " << response.applied().plan().tenant() << " is now revision "
+                  << response.applied().revision() << "\n";
+  } else {
+    context.Print(response);
+  }
+  return kOk;
+}
+
+int PlanDiff(Context& context, const PlanFileOptions& options) {
+  const LoadedPlan loaded = Load(context, options.file);
+  if (loaded.exit_code != kOk) return loaded.exit_code;
+  const std::string tenant = options.tenant.empty() ? loaded.parsed.message.tenant() : options.tenant;
+  const absl::StatusOr<v1::PlanRevision> current = Current(context, tenant, 0);
+  if (!current.ok() && !absl::IsNotFound(current.status())) return context.Fail(current.status());
+  const std::string before = current.ok() ? PlanToYaml(current->plan()) : "";
+  const std::string after = PlanToYaml(loaded.parsed.message);
+  if (before == after) {
+    context.out() << "no difference to revision " << current->revision() << " of " << tenant << "\n";
+  } else {
+    context.out() << Diff(context, before, after);
+  }
+  return kOk;
+}
+
+int PlanShow(Context& context, const PlanTenantOptions& options) {
+  const absl::StatusOr<v1::PlanRevision> current = Current(context, options.tenant, options.revision);
+  if (!current.ok()) return context.Fail(current.status());
+  if (context.output() == Output::kJson) {
+    context.Print(*current);
+    return kOk;
+  }
+  if (context.table()) {
+    context.out() << "# revision " << current->revision() << ", applied "
+                  << context.Time(current->applied_at()) << " by " << Printable(current->applied_by())
+                  << "\n";
+  }
+  context.out() << PlanToYaml(current->plan());
+  return kOk;
+}
+
+int PlanHistory(Context& context, const PlanTenantOptions& options) {
+  v1::ListPlanRevisionsRequest request;
+  v1::ListPlanRevisionsResponse response;
+  request.set_tenant(options.tenant);
+  request.set_page_size(options.limit);
+  const absl::Status status = context.remote().Call("PlanService/ListPlanRevisions", request, &response);
+  if (!status.ok()) return context.Fail(status);
+  if (!context.table()) {
+    context.Print(response);
+    return kOk;
+  }
+  Table table({">REVISION", "APPLIED", "BY", ">RINGS"}, "no plan was ever applied for " + options.tenant);
+  for (const v1::PlanRevision& revision : response.revisions()) {
+    table.Row({absl::StrCat(revision.revision()), context.Time(revision.applied_at()), revision.applied_by(),
+               absl::StrCat(revision.plan().rings_size())});
+  }
+  context.out() << table.ToString();
+  return kOk;
+}
+
+}  // namespace ringfence::cli

@@ -1,0 +1,94 @@
+// ringfence status, audit, token
+#include <algorithm>
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+#include "ringfence/v1/fleet.pb.h"
+#include "server/cli/commands.h"
+#include "server/cli/exit_codes.h"
+#include "server/cli/human.h"
+#include "server/cli/table.h"
+
+namespace ringfence::cli {
+
+int ServerStatus(Context& context) {
+  v1::GetServerStatusResponse response;
+  const absl::Status status =
+      context.remote().Call("FleetService/GetServerStatus", v1::GetServerStatusRequest(), &response);
+  if (!status.ok()) return context.Fail(status);
+  if (!context.table()) {
+    context.Print(response);
+    return kOk;
+  }
+  context.out() << KeyValues(
+      {{"version", response.version()},
+       {"database", response.database_up() ? "up" : "DOWN: nothing is offered"},
+       {"sight", response.blind() ? "BLIND: nothing is promoted" : "clear"},
+       {"internal tenant", response.internal_tenant().empty() ? "none" : response.internal_tenant()},
+       {"replica",
+        absl::StrCat("epoch ", response.replica_epoch(), response.leader() ? ", leader" : ", follower")},
+       {"check-in", Human(ToDuration(response.checkin_interval()))},
+       {"hosts", absl::StrCat(response.agents(), ", ", response.agents_silent(), " silent")},
+       {"time", response.time_scale() > 1 ? absl::StrCat(context.Time(response.now()), ", ",
+                                                         response.time_scale(), " times as fast")
+                                          : context.Time(response.now())}});
+  for (const std::string& notice : response.notices()) {
+    context.out() << context.Paint("notice: ", kYellow) << Printable(notice) << "\n";
+  }
+  return kOk;
+}
+
+int Audit(Context& context, const AuditOptions& options) {
+  v1::ListAuditEventsResponse all;
+  std::string page;
+  do {
+    v1::ListAuditEventsRequest request;
+    v1::ListAuditEventsResponse response;
+    request.set_tenant(options.tenant);
+    request.set_page_size(std::clamp(options.limit - all.events_size(), 1, 1000));
+    request.set_page_token(page);
+    const absl::Status status = context.remote().Call("FleetService/ListAuditEvents", request, &response);
+    if (!status.ok()) return context.Fail(status);
+    page = response.next_page_token();
+    all.MergeFrom(response);
+  } while (!page.empty() && all.events_size() < options.limit);
+  all.set_next_page_token(page);
+  if (!context.table()) {
+    context.Print(all);
+    return kOk;
+  }
+  Table table({"AT", "PERSON", "ROLE", "TENANT", "ACT", "TARGET", "REASON"}, "nothing was done yet");
+  for (const v1::AuditEvent& event : all.events()) {
+    table.Row({context.Time(event.at()), event.person(), event.role(), event.tenant(), event.act(),
+               event.target(), event.reason()});
+  }
+  context.out() << table.ToString();
+  return kOk;
+}
+
+int TokenCreate(Context& context, const TokenOptions& options) {
+  v1::CreateEnrolmentTokenRequest request;
+  v1::CreateEnrolmentTokenResponse response;
+  request.set_request_id(context.request_id());
+  request.set_tenant(options.tenant);
+  if (!options.valid_for.empty()) {
+    absl::Duration duration;
+    if (!ParseHumanDuration(options.valid_for, &duration)) {
+      return context.Usage(
+          absl::StrCat("--valid-for ", options.valid_for, ": wanted a duration such as 12h or 7d"));
+    }
+    FromDuration(duration, request.mutable_valid_for());
+  }
+  const absl::Status status = context.remote().Call("FleetService/CreateEnrolmentToken", request, &response);
+  if (!status.ok()) return context.Fail(status);
+  if (context.table()) {
+    context.out() << response.token() << "\n";  // alone on the standard output, for scripts
+    context.err() << "one host of " << options.tenant << " may enrol with it until "
+                  << context.Time(response.expires_at()) << "; it is not shown again\n";
+  } else {
+    context.Print(response);
+  }
+  return kOk;
+}
+
+}  // namespace ringfence::cli
