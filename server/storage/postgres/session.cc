@@ -29,6 +29,17 @@ void ForbidReactivation(pqxx::connection& connection) {
 #pragma GCC diagnostic pop
 }
 
+class NoticeReceiver final : public pqxx::notification_receiver {
+ public:
+  NoticeReceiver(pqxx::connection_base& connection, const std::string& channel,
+                 std::function<void(const std::string&)> on_notice)
+      : pqxx::notification_receiver(connection, channel), on_notice_(std::move(on_notice)) {}
+  void operator()(const std::string& payload, int) override { on_notice_(payload); }
+
+ private:
+  const std::function<void(const std::string&)> on_notice_;
+};
+
 absl::Status FromSqlState(const std::string& state, const std::string& message) {
   const auto in_class = [&](const char* prefix) { return absl::StartsWith(state, prefix); };
   if (state == "40001" || state == "40P01") return absl::AbortedError(message);
@@ -167,6 +178,13 @@ absl::StatusOr<pqxx::result> Session::Run(const Statement& statement,
 
 absl::Status Session::RunScript(const std::string& script) {
   return Guard([&] { work_->exec(script); });
+}
+
+absl::Status Session::Listen(const std::string& channel,
+                             std::function<void(const std::string& payload)> on_notice) {
+  return Guard([&] {
+    receivers_.push_back(std::make_unique<NoticeReceiver>(*connection_, channel, std::move(on_notice)));
+  });
 }
 
 absl::Status Session::Receive() {

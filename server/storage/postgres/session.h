@@ -2,6 +2,7 @@
 // this folder may include it: it shows pqxx types.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <pqxx/pqxx>
 #include <set>
@@ -46,9 +47,10 @@ class Session {
   // A migration: several statements in one text, without parameters.
   absl::Status RunScript(const std::string& script);
 
-  // Receives what arrived on the socket: notices go to their receivers. For listeners, outside transactions.
+  // Notifications of `channel` go to `on_notice`, during Receive. Outside transactions.
+  absl::Status Listen(const std::string& channel, std::function<void(const std::string& payload)> on_notice);
+  // Takes in what has arrived on the socket; does not wait.
   absl::Status Receive();
-  pqxx::connection& connection() { return *connection_; }
 
  private:
   Session(const PostgresOptions& options, Watchdog& watchdog) : options_(options), watchdog_(watchdog) {}
@@ -62,6 +64,7 @@ class Session {
   std::unique_ptr<pqxx::quiet_errorhandler> quiet_;
   std::unique_ptr<Watchdog::Watch> watch_;
   std::unique_ptr<pqxx::work> work_;
+  std::vector<std::unique_ptr<pqxx::notification_receiver>> receivers_;
   std::set<const char*> prepared_;  // by the address of the name: statements are constants
 };
 

@@ -306,10 +306,7 @@ inline constexpr Statement kPrepareSession{"prepare_session", R"sql(
          set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
                                           ELSE current_setting('synchronous_commit') END, false))sql"};
 
-inline constexpr Statement kPing{"ping", "SELECT NOT pg_is_in_recovery()"};
-
 inline constexpr Statement kTryLeaderLock{"try_leader_lock", "SELECT pg_try_advisory_lock($1::bigint)"};
-inline constexpr Statement kReleaseLeaderLock{"release_leader_lock", "SELECT pg_advisory_unlock($1::bigint)"};
 
 // ---- migrations
 

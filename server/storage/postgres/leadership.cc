@@ -1,0 +1,55 @@
+#include "server/storage/postgres/leadership.h"
+
+#include "absl/strings/str_cat.h"
+#include "ringfence/base/status_macros.h"
+#include "server/storage/postgres/advisory_locks.h"
+#include "server/storage/postgres/postgres_transaction.h"
+#include "server/storage/postgres/session.h"
+
+namespace ringfence::storage {
+
+Leadership::Leadership(const PostgresOptions& options, std::string replica, Clock& clock)
+    : options_(options),
+      replica_(std::move(replica)),
+      clock_(clock),
+      watchdog_(std::make_unique<Watchdog>()) {}
+
+Leadership::~Leadership() = default;
+
+absl::StatusOr<std::optional<int64_t>> Leadership::TryLead() {
+  if (session_ == nullptr) {
+    ASSIGN_OR_RETURN(session_, Session::Connect(options_, *watchdog_));
+  }
+  absl::StatusOr<std::optional<int64_t>> epoch = TryLeadInTransaction();
+  // On any doubt the session is closed, and the lock with it: leading is only ever what a whole call has
+  // shown.
+  if (!epoch.ok()) Resign();
+  if (absl::IsAborted(epoch.status())) return std::optional<int64_t>();  // another replica has taken over
+  if (epoch.ok()) epoch_ = *epoch;
+  return epoch;
+}
+
+absl::StatusOr<std::optional<int64_t>> Leadership::TryLeadInTransaction() {
+  RETURN_IF_ERROR(session_->Begin());
+  PostgresTransaction transaction(*session_);
+  std::optional<int64_t> epoch = epoch_;
+  if (epoch.has_value()) {
+    // After a failover the new server knows nothing of our lock, and another replica may have taken over.
+    RETURN_IF_ERROR(transaction.CheckLeaderEpoch(*epoch));
+  } else {
+    ASSIGN_OR_RETURN(const pqxx::result locked,
+                     session_->Run(statements::kTryLeaderLock, {absl::StrCat(kLeaderLockKey)}));
+    if (locked[0][0].c_str() == absl::string_view("t")) {
+      ASSIGN_OR_RETURN(epoch, transaction.TakeLeaderEpoch(replica_, clock_.Now()));
+    }
+  }
+  RETURN_IF_ERROR(session_->Commit());
+  return epoch;
+}
+
+void Leadership::Resign() {
+  epoch_.reset();
+  session_.reset();
+}
+
+}  // namespace ringfence::storage

@@ -1,0 +1,49 @@
+// Which replica leads: the one whose session holds an advisory lock. The lock goes with the session, so a
+// leader that dies is followed within one try; the epoch in the `leaders` row stops an old leader that does
+// not know yet.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "ringfence/base/clock.h"
+#include "server/storage/postgres/options.h"
+
+namespace ringfence::storage {
+
+class Session;
+class Watchdog;
+
+// Not thread-safe: belongs to the thread that leads. Needs a session of its own to the server itself, not
+// through a pooler that shares sessions between transactions.
+class Leadership {
+ public:
+  // `replica` names this process to people.
+  Leadership(const PostgresOptions& options, std::string replica, Clock& clock);
+  ~Leadership();  // resigns
+  Leadership(const Leadership&) = delete;
+  Leadership& operator=(const Leadership&) = delete;
+
+  // Call it regularly (each second, say): takes the lead if nobody has it, and checks it if we do. The epoch
+  // while we lead: hand it to CheckLeaderEpoch in every transaction that only the leader may make. nullopt:
+  // another replica leads. An error: the database cannot be asked, so we do not lead.
+  absl::StatusOr<std::optional<int64_t>> TryLead();
+
+  // Lets another replica take over at once.
+  void Resign();
+
+ private:
+  absl::StatusOr<std::optional<int64_t>> TryLeadInTransaction();
+
+  const PostgresOptions options_;
+  const std::string replica_;
+  Clock& clock_;
+  const std::unique_ptr<Watchdog> watchdog_;
+  std::unique_ptr<Session> session_;
+  std::optional<int64_t> epoch_;
+};
+
+}  // namespace ringfence::storage
