@@ -1,0 +1,238 @@
+// An App that answers from fields and remembers what it was asked.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ringfence/base/mutex.h"
+#include "server/app/app.h"
+
+namespace ringfence::api {
+
+// Thread-safe. Every answer is a field that a test sets before it calls.
+class FakeApp final : public app::App {
+ public:
+  absl::Status Start() override { return absl::OkStatus(); }
+  absl::Status RunOnce() override { return absl::OkStatus(); }
+  absl::StatusOr<int> CommitOnce() override { return 0; }
+  void OnLeaseQueued(std::function<void()>) override {}
+
+  // Names every call in order: what was denied must not appear.
+  std::vector<std::string> calls() {
+    MutexLock lock(&mutex_);
+    return calls_;
+  }
+
+  absl::StatusOr<app::EnrolReply> Enrol(const app::EnrolRequest& request) override {
+    Note("Enrol");
+    if (!error.ok()) return error;
+    return app::EnrolReply{std::string(32, 's'), request.token == "acme-token" ? "acme" : "other",
+                           absl::Seconds(30)};
+  }
+
+  // Known agents have the secret of 32 bytes 's'.
+  absl::StatusOr<std::string> Authenticate(const AgentId& agent, absl::string_view secret) override {
+    if (agent == known_agent && secret == std::string(32, 's')) return std::string("acme");
+    return absl::UnauthenticatedError("unknown agent, or wrong secret");
+  }
+
+  absl::Status CheckIn(const app::CheckInRequest& request, app::CheckInReply* reply) override {
+    Note("CheckIn");
+    if (!error.ok()) return error;
+    MutexLock lock(&mutex_);
+    last_boot_id = std::string(request.boot_id);
+    last_running = request.running.size();
+    *reply = checkin_reply;
+    return absl::OkStatus();
+  }
+
+  void Lease(const app::LeaseRequest&, app::LeaseDone done) override {
+    Note("Lease");
+    if (hold_leases) {
+      MutexLock lock(&mutex_);
+      held_leases_.push_back(std::move(done));
+    } else if (!error.ok()) {
+      done(error);
+    } else {
+      done(lease_reply);
+    }
+  }
+  // Answers the leases that were held.
+  size_t ReleaseLeases() {
+    std::vector<app::LeaseDone> held;
+    {
+      MutexLock lock(&mutex_);
+      held.swap(held_leases_);
+    }
+    for (app::LeaseDone& done : held) done(lease_reply);
+    return held.size();
+  }
+
+  absl::StatusOr<int64_t> MayFetch(const AgentId&, const Digest&) override {
+    Note("MayFetch");
+    if (!error.ok()) return error;
+    return static_cast<int64_t>(artifact.size());
+  }
+  absl::StatusOr<std::string> ArtifactChunk(const Digest&, int64_t chunk) override {
+    Note("ArtifactChunk");
+    return artifact.substr(static_cast<size_t>(chunk * kChunkBytes), kChunkBytes);
+  }
+
+  absl::StatusOr<app::PublishReply> Publish(const app::Act& act,
+                                            const app::PublishRequest& request) override {
+    Note("Publish");
+    if (!error.ok()) return error;
+    app::PublishReply reply;
+    reply.row.release = request.release;
+    reply.row.release.size_bytes = static_cast<int64_t>(request.bytes.size());
+    reply.row.published_by = act.actor.person;
+    reply.warnings = {"12 hosts with os=win7 are targeted and not covered"};
+    return reply;
+  }
+  absl::StatusOr<storage::ReleaseRow> Recall(const app::Act&, const std::string&, uint64_t) override {
+    return Answer("Recall", storage::ReleaseRow{});
+  }
+  absl::StatusOr<std::vector<storage::ReleaseRow>> ListReleases(const std::string&) override {
+    return Answer("ListReleases", releases);
+  }
+
+  absl::StatusOr<storage::PlanRow> ApplyPlan(const app::Act& act, const policy::Plan& plan,
+                                             int64_t) override {
+    storage::PlanRow row;
+    row.plan = plan;
+    row.revision = 1;
+    row.applied_by = act.actor.person;
+    return Answer("ApplyPlan", row);
+  }
+  absl::StatusOr<std::vector<storage::PlanRow>> PlanHistory(const std::string&) override {
+    return Answer("PlanHistory", plans);
+  }
+
+  absl::StatusOr<storage::BrakeRow> Pause(const app::Act&, const storage::Scope& scope) override {
+    return Brake("Pause", scope);
+  }
+  absl::StatusOr<app::ResumeReply> Resume(const app::Act&, const storage::Scope&, app::BrakeKind) override {
+    return Answer("Resume", app::ResumeReply{});
+  }
+  absl::StatusOr<storage::BrakeRow> Halt(const app::Act&, const storage::Scope& scope) override {
+    return Brake("Halt", scope);
+  }
+  absl::StatusOr<app::RollBackReply> RollBack(const app::Act&, const storage::Scope&) override {
+    return Answer("RollBack", app::RollBackReply{});
+  }
+
+  absl::StatusOr<app::RolloutInfo> GetRollout(const std::string&, uint64_t,
+                                              const std::string& tenant) override {
+    Note("GetRollout:" + tenant);
+    if (!error.ok()) return error;
+    MutexLock lock(&mutex_);
+    return rollout_;
+  }
+  std::vector<app::RolloutInfo> ListRollouts(const std::string&, const std::string& tenant) override {
+    Note("ListRollouts:" + tenant);
+    MutexLock lock(&mutex_);
+    return {rollout_};
+  }
+  void SetRollout(app::RolloutInfo info) {
+    MutexLock lock(&mutex_);
+    rollout_ = std::move(info);
+  }
+  int AddWatcher(std::function<void()> changed) override {
+    MutexLock lock(&mutex_);
+    watchers_[next_watcher_] = std::move(changed);
+    return next_watcher_++;
+  }
+  void RemoveWatcher(int token) override {
+    MutexLock lock(&mutex_);
+    watchers_.erase(token);
+  }
+  void TellWatchers() {
+    MutexLock lock(&mutex_);
+    for (const auto& [token, changed] : watchers_) changed();
+  }
+
+  absl::StatusOr<std::vector<storage::DecisionRow>> Decisions(
+      const storage::DecisionFilter& filter) override {
+    std::vector<storage::DecisionRow> rows;
+    for (const storage::DecisionRow& row : decisions) {
+      if ((filter.before == 0 || row.id < filter.before) && static_cast<int>(rows.size()) < filter.limit) {
+        rows.push_back(row);
+      }
+    }
+    return Answer("Decisions:" + filter.tenant.value_or(""), rows);
+  }
+  absl::StatusOr<std::vector<storage::AuditRow>> Audit(const storage::AuditFilter& filter) override {
+    return Answer("Audit:" + filter.tenant.value_or(""), std::vector<storage::AuditRow>{});
+  }
+
+  std::vector<app::AgentInfo> ListAgents(const app::ListAgentsRequest& request) override {
+    Note("ListAgents:" + request.tenant);
+    return {};
+  }
+  absl::StatusOr<app::AgentInfo> GetAgent(const AgentId& agent) override {
+    app::AgentInfo info;
+    info.row.agent = agent;
+    info.row.tenant = "acme";
+    return Answer("GetAgent", info);
+  }
+  absl::StatusOr<app::ExplainReply> Explain(const AgentId&, const std::string& channel, uint64_t) override {
+    app::ExplainReply reply;
+    reply.channel = channel;
+    return Answer("Explain", reply);
+  }
+  absl::Status DeleteAgent(const app::Act&, const AgentId&) override {
+    Note("DeleteAgent");
+    return error;
+  }
+  absl::StatusOr<std::string> CreateEnrolToken(const app::Act&, const std::string&, absl::Duration) override {
+    return Answer("CreateEnrolToken", std::string("a-token"));
+  }
+  app::ServerStatus Status() override {
+    Note("Status");
+    app::ServerStatus status;
+    status.agents = 7;
+    return status;
+  }
+
+  // The answers.
+  absl::Status error;
+  AgentId known_agent;
+  app::CheckInReply checkin_reply;
+  app::LeaseReply lease_reply;
+  bool hold_leases = false;
+  std::string artifact;
+  std::vector<storage::ReleaseRow> releases;
+  std::vector<storage::PlanRow> plans;
+  std::vector<storage::DecisionRow> decisions;  // newest first
+  std::string last_boot_id;
+  size_t last_running = 0;
+
+ private:
+  void Note(std::string call) {
+    MutexLock lock(&mutex_);
+    calls_.push_back(std::move(call));
+  }
+  template <typename T>
+  absl::StatusOr<T> Answer(std::string call, T value) {
+    Note(std::move(call));
+    if (!error.ok()) return error;
+    return value;
+  }
+  absl::StatusOr<storage::BrakeRow> Brake(std::string call, const storage::Scope& scope) {
+    storage::BrakeRow row;
+    row.scope = scope;
+    return Answer(std::move(call), row);
+  }
+
+  Mutex mutex_;
+  std::vector<std::string> calls_ ABSL_GUARDED_BY(mutex_);
+  std::vector<app::LeaseDone> held_leases_ ABSL_GUARDED_BY(mutex_);
+  app::RolloutInfo rollout_ ABSL_GUARDED_BY(mutex_);
+  std::map<int, std::function<void()>> watchers_ ABSL_GUARDED_BY(mutex_);
+  int next_watcher_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+}  // namespace ringfence::api
