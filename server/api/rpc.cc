@@ -43,6 +43,7 @@ absl::Status ParseMessage(const grpc::ByteBuffer& in, google::protobuf::MessageL
 }
 
 absl::Status SerializeMessage(const google::protobuf::MessageLite& in, grpc::ByteBuffer* out) {
+  out->Clear();  // may hold the message before
   bool own = false;
   const grpc::Status status =
       grpc::GenericSerialize<grpc::ProtoBufferWriter, google::protobuf::MessageLite>(in, out, &own);
