@@ -17,7 +17,8 @@ RUN mkdir -p /etc/postgresql-common && \
       libgrpc++1.51 libprotobuf32 libabsl20220623 libpqxx-6.4 libprometheus-cpp-pull1.0 libprometheus-cpp-core1.0 \
       libssl3 libyaml-cpp0.7 libcpp-httplib0.11 postgresql-15 openssl && \
     rm -rf /var/lib/apt/lists/*
-RUN useradd --system --create-home --home-dir /var/lib/ringfence ringfence
+RUN useradd --system --create-home --home-dir /var/lib/ringfence ringfence && \
+    install -d -o ringfence -m 700 /etc/ringfence
 COPY --from=build /src/build/release/bin/ /usr/local/bin/
 USER ringfence
 WORKDIR /var/lib/ringfence
