@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "ringfence/base/status_macros.h"
 #include "server/app/app.h"
 
@@ -20,6 +21,7 @@ class AppServer final : public Server {
       : store_(store), clock_(clock) {
     app_options_.internal_tenant = options.internal_tenant;
     app_options_.checkin_interval = options.checkin;
+    app_options_.sensor_downtime = options.sensor_downtime;
     app_options_.replica_name = "replay";
     app_options_.seed = options.seed;
   }
@@ -96,6 +98,31 @@ class AppServer final : public Server {
   absl::StatusOr<app::ExplainReply> Explain(const AgentId& agent, const std::string& channel,
                                             uint64_t serial) override {
     return app_->Explain(agent, channel, serial);
+  }
+
+  std::vector<std::string> Standing() override {
+    std::vector<std::string> lines;
+    for (const app::RolloutInfo& info : app_->ListRollouts("", "")) {
+      const app::HealthInfo& health = info.health;
+      lines.push_back(
+          absl::StrFormat("%s/%d: M_R %.3g, M_A %.3g, action %s, unproven %d, healthy %d, budget %d",
+                          info.release.release.channel, info.release.release.serial, health.m_r, health.m_a,
+                          health.action, health.unproven, health.healthy, health.budget));
+      for (const app::GateReading& gate : health.gates) {
+        if (gate.bad == 0) continue;
+        lines.push_back(absl::StrFormat("  gate %s%s: %d of %d, expected %.2f%s", policy::Name(gate.gate),
+                                        gate.cohort.empty() ? "" : " " + gate.cohort, gate.bad, gate.exposed,
+                                        gate.expected, gate.breached ? ", breached" : ""));
+      }
+      for (const app::StageInfo& stage : info.stages) {
+        lines.push_back(absl::StrFormat(
+            "  %s %s: %s, wave %d of %d, %d members, cap %d, %d exposed, %d confirmed, %d silent; %s: %s",
+            stage.row.tenant, stage.row.ring, policy::Name(stage.row.state), stage.row.wave + 1, stage.waves,
+            stage.row.members, stage.row.cap, stage.outcomes.exposed, stage.outcomes.confirmed,
+            stage.outcomes.silent, stage.row.rule, stage.row.why));
+      }
+    }
+    return lines;
   }
 
   absl::StatusOr<bool> IsStopped(const std::string& channel, uint64_t serial) override {

@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -12,6 +13,10 @@
 
 namespace ringfence::replay {
 namespace {
+
+// Sensors of scenarios are swapped in place within agent.activate_delay; none reboots for it. An installation
+// states what its own sensor needs.
+constexpr absl::Duration kSensorDowntime = absl::Minutes(1);
 
 // Always shown, whether or not a bound asks for them.
 constexpr const char* kAlways[] = {"offered_hosts",
@@ -101,7 +106,7 @@ absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& 
   } else {
     ASSIGN_OR_RETURN(store, make_store());
     const AppServerOptions app{HasInternalTenant(scenario) ? kInternalTenant : "",
-                               absl::Seconds(scenario.fleet.checkin_seconds),
+                               absl::Seconds(scenario.fleet.checkin_seconds), kSensorDowntime,
                                seed * 0x9e3779b97f4a7c15ull + 1};
     server = MakeAppServer(app, store.get(), &clock);
   }
@@ -124,6 +129,16 @@ absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& 
     JudgeAcceptance(view, result);
   }
   for (const storage::DecisionRow& row : record.decisions) result.decisions.push_back(OneLine(row));
+  for (const Harm& harm : ledger.harms) {
+    if (result.decisions.size() > 400) break;
+    const Host& host = world.fleet().hosts[harm.host];
+    const auto offered = std::count_if(ledger.grants.begin(), ledger.grants.end(),
+                                       [&](const Grant& grant) { return grant.at <= harm.at; });
+    result.decisions.push_back(absl::StrCat(
+        absl::FormatDuration(ToDuration(harm.at)), " harm: a host of ", world.fleet().TenantOf(host), " in ",
+        scenario.plan.rings[host.ring].name, " after ", offered, " offers"));
+  }
+  for (std::string& line : server->Standing()) result.decisions.push_back(std::move(line));
   if (ledger.server_errors > 0) {
     result.failed.push_back(
         absl::StrCat("server errors: ", ledger.server_errors, ", first ", ledger.first_server_error));

@@ -44,6 +44,8 @@ class Server {
                                                                       uint64_t serial) = 0;
   virtual absl::StatusOr<app::ExplainReply> Explain(const AgentId& agent, const std::string& channel,
                                                     uint64_t serial) = 0;
+  // How the rollouts stand, one line each, for people.
+  virtual std::vector<std::string> Standing() = 0;
   // Is the release stopped for everybody by a hold, a halt or a recall?
   virtual absl::StatusOr<bool> IsStopped(const std::string& channel, uint64_t serial) = 0;
 };

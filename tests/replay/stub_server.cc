@@ -90,6 +90,7 @@ class PushToAllServer final : public Server {
   absl::StatusOr<app::ExplainReply> Explain(const AgentId&, const std::string&, uint64_t) override {
     return absl::UnimplementedError("the stub explains nothing");
   }
+  std::vector<std::string> Standing() override { return {}; }
   absl::StatusOr<bool> IsStopped(const std::string&, uint64_t) override {
     return clock_->Now() >= withdraw_at_;
   }
