@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "ringfence/base/mutex.h"
 #include "ringfence/v1/fleet.grpc.pb.h"
 #include "simulator.h"
 
@@ -38,7 +39,7 @@ void WriteStats(const std::string& path, const std::string& json) {
   std::rename(draft.c_str(), path.c_str());
 }
 
-// One-use tokens, each made by an operator's call.
+// One-use tokens, each made by an operator's call. Close before what the callbacks use is gone.
 class Tokens {
  public:
   Tokens(const std::string& server, std::string operator_token)
@@ -53,15 +54,31 @@ class Tokens {
       ringfence::v1::CreateEnrolmentTokenResponse response;
     };
     auto call = std::make_shared<Call>();
+    {
+      ringfence::MutexLock lock(&mutex_);
+      if (closing_) return;
+      ++open_;
+    }
     call->context.AddMetadata("authorization", "Bearer " + token_);
     call->context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
     call->request.set_request_id(absl::StrCat("fleet-", run_, "-", ++count_));
     call->request.set_tenant(tenant);
     stub_->async()->CreateEnrolmentToken(&call->context, &call->request, &call->response,
-                                         [call, done = std::move(done)](grpc::Status status) {
-                                           if (status.ok()) return done(call->response.token());
-                                           done(absl::UnavailableError(status.error_message()));
+                                         [this, call, done = std::move(done)](grpc::Status status) {
+                                           if (status.ok()) {
+                                             done(call->response.token());
+                                           } else {
+                                             done(absl::UnavailableError(status.error_message()));
+                                           }
+                                           ringfence::MutexLock lock(&mutex_);
+                                           if (--open_ == 0) idle_.notify_all();
                                          });
+  }
+
+  void Close() {
+    ringfence::MutexLock lock(&mutex_);
+    closing_ = true;
+    while (open_ > 0) idle_.wait(lock.native());
   }
 
  private:
@@ -69,6 +86,10 @@ class Tokens {
   const std::string token_;
   const int64_t run_ = absl::GetCurrentTimeNanos();
   std::atomic<int> count_ = 0;
+  ringfence::Mutex mutex_;
+  std::condition_variable idle_;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  int open_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace
@@ -116,6 +137,7 @@ int main(int argc, char** argv) {
     simulator.RunUntil(std::min(end, now() + absl::Milliseconds(500)), now);
     WriteStats(stats_path, ToJson(simulator.Stats()));
   }
+  tokens.Close();
   const std::string json = ToJson(simulator.Stats());
   WriteStats(stats_path, json);
   std::cout << json;

@@ -1,0 +1,126 @@
+// ringfence-agent: the reference agent. Keeps a link to the bytes in use for each channel.
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "ringfence/agent/agent.h"
+#include "ringfence/agent/boot_clock.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using ringfence::agent::Agent;
+
+std::atomic<bool> g_stop = false;
+void OnSignal(int) {
+  g_stop = true;
+}
+
+std::string FirstLine(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return std::string(absl::StripAsciiWhitespace(line));
+}
+
+void Log(const std::string& text) {
+  std::cerr << absl::FormatTime("%Y-%m-%dT%H:%M:%E3S%Ez ", absl::Now(), absl::LocalTimeZone()) << text
+            << std::endl;
+}
+
+int Fail(absl::string_view text, int code) {
+  std::cerr << "ringfence-agent: " << text << "\n";
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ringfence::agent::AgentOptions options;
+  std::string state_dir = "/var/lib/ringfence-agent", token_file;
+  std::vector<std::string> labels, channels;
+  bool once = false;
+  CLI::App app{
+      "The reference agent: takes what its server's plan allows, proves it, goes back when told. Without a "
+      "server it\n"
+      "keeps running what runs."};
+  app.add_option("--server", options.client.server, "host:port of ringfenced")->capture_default_str();
+  app.add_option("--state-dir", state_dir, "Identity, memory, artifacts and the links current/CHANNEL")
+      ->capture_default_str();
+  app.add_option("--enrol-token", options.enrol_token, "One-use token of the tenant; needed once");
+  app.add_option("--enrol-token-file", token_file, "File with the token");
+  app.add_option("--label", labels, "KEY=VALUE; again for each")->allow_extra_args(false);
+  app.add_option("--channel", channels, "CHANNEL=FILE: what runs before the first release; again for each")
+      ->allow_extra_args(false);
+  app.add_flag("--once", once,
+               "One check-in and what follows from it, then end; exit 3 if the server does not answer");
+  CLI11_PARSE(app, argc, argv);
+
+  if (!token_file.empty()) options.enrol_token = FirstLine(token_file);
+  std::vector<ringfence::policy::Labels::Pair> pairs;
+  for (const std::string& label : labels) {
+    pairs.push_back(absl::StrSplit(label, absl::MaxSplits('=', 1)));
+    if (label.find('=') == std::string::npos)
+      return Fail(absl::StrCat("--label ", label, ": wanted KEY=VALUE"), 2);
+  }
+  auto made = ringfence::policy::Labels::Make(std::move(pairs));
+  if (!made.ok()) return Fail(made.status().message(), 2);
+  options.labels = *std::move(made);
+  options.boot_id = FirstLine("/proc/sys/kernel/random/boot_id");
+  if (options.boot_id.empty()) options.boot_id = "unknown";
+  options.seed = (uint64_t{std::random_device{}()} << 32) | std::random_device{}();
+  options.log = Log;
+
+  std::error_code error;
+  for (const char* sub : {"", "/artifacts", "/current"}) fs::create_directories(state_dir + sub, error);
+  if (error) return Fail(absl::StrCat("cannot make ", state_dir, ": ", error.message()), 1);
+  ::chmod(state_dir.c_str(), 0700);  // it holds the agent's secret
+
+  ringfence::agent::ArtifactStore artifacts(state_dir + "/artifacts");
+  ringfence::agent::LinkLoader loader(state_dir + "/current");
+  for (const std::string& channel : channels) {
+    const std::pair<std::string, std::string> named = absl::StrSplit(channel, absl::MaxSplits('=', 1));
+    if (!ringfence::IsSlug(named.first) || named.second.empty()) {
+      return Fail(absl::StrCat("--channel ", channel, ": wanted CHANNEL=FILE"), 2);
+    }
+    if (fs::is_symlink(state_dir + "/current/" + named.first, error))
+      continue;  // a release may run there by now
+    const absl::StatusOr<ringfence::Digest> digest = artifacts.Import(named.second);
+    if (!digest.ok()) return Fail(digest.status().message(), 2);
+    const absl::Status flipped = loader.Flip(named.first, artifacts.PathOf(*digest));
+    if (!flipped.ok()) return Fail(flipped.message(), 1);
+  }
+
+  const auto files = ringfence::agent::MakePosixFileSystem();
+  ringfence::agent::StateStore store(files.get(), state_dir);
+  ringfence::agent::BootClock clock;
+  absl::StatusOr<std::unique_ptr<Agent>> agent =
+      Agent::Make(std::move(options), &store, &artifacts, &loader, &clock);
+  if (!agent.ok()) return Fail(agent.status().message(), 1);
+
+  std::signal(SIGINT, OnSignal);
+  std::signal(SIGTERM, OnSignal);
+  Log(absl::StrCat("agent ", (*agent)->machine().agent().ToString(), " starts"));
+  const auto waits = [&] {
+    if (g_stop) return false;
+    if (!once) return true;
+    if ((*agent)->failed_calls() > 0) return false;
+    return (*agent)->checkins() == 0 || (*agent)->fetching();
+  };
+  while (waits()) (*agent)->RunOnce(absl::Milliseconds(200));
+  const bool heard = (*agent)->failed_calls() == 0;
+  (*agent)->Stop(absl::Seconds(3));
+  Log("agent stops; what runs keeps running");
+  return once && !heard ? 3 : 0;
+}
