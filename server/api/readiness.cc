@@ -10,6 +10,11 @@ void Readiness::EngineStepped(absl::Status status) {
   last_status_ = std::move(status);
 }
 
+void Readiness::StandsBy(bool stands_by) {
+  MutexLock lock(&mutex_);
+  stands_by_ = stands_by;
+}
+
 void Readiness::Stopping() {
   MutexLock lock(&mutex_);
   stopping_ = true;
@@ -20,7 +25,9 @@ std::vector<std::string> Readiness::Faults() {
   {
     MutexLock lock(&mutex_);
     if (stopping_) return {"the server stops"};
-    if (last_step_ == absl::InfinitePast()) {
+    if (stands_by_) {
+      faults.push_back("stands by: another replica leads");
+    } else if (last_step_ == absl::InfinitePast()) {
       faults.push_back("the engine has not made its first step");
     } else if (clock_->Now() - last_step_ > patience_) {
       faults.push_back(

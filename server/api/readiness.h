@@ -19,6 +19,7 @@ class Readiness {
       : store_(store), clock_(real_clock), patience_(patience) {}
 
   void EngineStepped(absl::Status status);
+  void StandsBy(bool stands_by);  // another replica leads
   void Stopping();
 
   // Why not, one sentence each; empty: ready. Asks the database: may take as long as its time-outs.
@@ -31,6 +32,7 @@ class Readiness {
   Mutex mutex_;
   absl::Time last_step_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Status last_status_ ABSL_GUARDED_BY(mutex_);
+  bool stands_by_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,10 +23,13 @@
 #include "server/api/environment.h"
 #include "server/api/flags.h"
 #include "server/api/http_server.h"
+#include "server/api/installation.h"
 #include "server/api/loops.h"
 #include "server/api/prometheus_metrics.h"
 #include "server/api/readiness.h"
 #include "server/api/server.h"
+#include "server/storage/fenced_store.h"
+#include "server/storage/postgres/leadership.h"
 #include "server/storage/postgres/postgres_store.h"
 #include "server/storage/postgres/private_cluster.h"
 
@@ -38,13 +42,14 @@ constexpr int kAgentThreads = 4;
 constexpr size_t kQueue = 4096;
 constexpr absl::Duration kGrace = absl::Seconds(5);  // for calls under way at a stop
 constexpr absl::Duration kCommitPatience =
-    absl::Milliseconds(200);  // a failed batch is tried again after this
-constexpr absl::Duration kHealthPeriod = absl::Seconds(1);
+    absl::Milliseconds(200);                                     // a failed batch is tried again after this
+constexpr absl::Duration kLeadPeriod = absl::Milliseconds(500);  // of health and of the question who leads
 constexpr absl::Duration kEnginePatience = absl::Seconds(15);
 constexpr absl::Duration kClockJump = absl::Seconds(30);
 constexpr rlim_t kEnoughFiles = 16'384;
 constexpr int kExitStart = 1;      // could not start, the reason is the last log line
 constexpr int kExitImpatient = 3;  // a second signal during the stop
+constexpr int kExitOvertaken = 4;  // another replica took the lead
 
 // SIGTERM and SIGINT are taken by sigwait in the main thread, so every thread blocks them from the start.
 sigset_t StopSignals() {
@@ -103,29 +108,19 @@ class JumpWatch {
   absl::Duration offset_;
 };
 
-// The internal tenant as it was stored at the first start, or as it is named now.
-absl::StatusOr<std::string> InternalTenant(const Flags& flags, storage::Store& store) {
-  if (flags.internal_tenant) return *flags.internal_tenant;
-  std::optional<std::string> stored;
-  RETURN_IF_ERROR(store.ReadWrite([&](storage::Transaction& tx) -> absl::Status {
-    ASSIGN_OR_RETURN(stored, tx.Setting("internal_tenant"));
-    return absl::OkStatus();
-  }));
-  if (stored) return *stored;
-  return absl::InvalidArgumentError(
-      "first start: name the vendor's own fleet with --internal-tenant NAME, or say --internal-tenant none");
-}
-
 // Members are destroyed last to first: what uses goes before what is used.
 class Process {
  public:
   Process(Flags flags, Log* log, Clock* real_clock)
-      : flags_(std::move(flags)), log_(log), real_clock_(real_clock), clock_(flags_.time_scale) {}
+      : flags_(std::move(flags)), log_(log), real_clock_(real_clock) {}
 
-  absl::Status Start() {
+  // Cancelled when a stop signal came while another replica led.
+  absl::Status Start(const sigset_t& stop_signals) {
     RETURN_IF_ERROR(OpenStore());
+    RETURN_IF_ERROR(StartHttp());
+    RETURN_IF_ERROR(WaitToLead(stop_signals));
     RETURN_IF_ERROR(StartApp());
-    RETURN_IF_ERROR(StartServers());
+    RETURN_IF_ERROR(StartGrpc());
     RETURN_IF_ERROR(WriteFiles());
     log_->Info("started", {{"version", kVersion},
                            {"grpc_port", server_->port()},
@@ -160,6 +155,8 @@ class Process {
     people_.Stop();
     agents_.Stop();
     app_.reset();
+    leadership_.reset();  // a replica that stands by goes on at once
+    fenced_.reset();
     store_.reset();
     cluster_.reset();
     for (const std::string& file : {flags_.pid_file, flags_.port_file}) {
@@ -167,6 +164,8 @@ class Process {
     }
     log_->Info("stopped");
   }
+
+  bool overtaken() const { return overtaken_; }
 
  private:
   absl::Status OpenStore() {
@@ -181,7 +180,43 @@ class Process {
       options.connection_string = cluster_->ConnectionString();
     }
     ASSIGN_OR_RETURN(store_, storage::OpenPostgresStore(options));
+    leadership_.emplace(options, flags_.replica_name, *real_clock_);
     return absl::OkStatus();
+  }
+
+  // One server of a database works, the others stand by: they take over when it ends. Each write of the one
+  // that works is fenced by its epoch.
+  absl::Status WaitToLead(const sigset_t& stop_signals) {
+    for (bool told = false;; told = true) {
+      const absl::StatusOr<std::optional<int64_t>> epoch = leadership_->TryLead();
+      if (epoch.ok() && epoch->has_value()) {
+        readiness_->StandsBy(false);
+        fenced_.emplace(store_.get(), **epoch);
+        log_->Info("leads", {{"epoch", **epoch}});
+        return absl::OkStatus();
+      }
+      readiness_->StandsBy(true);
+      if (!told) log_->Info("stands_by", {{"status", epoch.status()}});
+      timespec pause{};
+      pause.tv_nsec = absl::ToInt64Nanoseconds(kLeadPeriod);
+      if (sigtimedwait(&stop_signals, nullptr, &pause) > 0)
+        return absl::CancelledError("stopped while standing by");
+    }
+  }
+
+  // A broken session may be followed by a new epoch; an epoch in between was another replica's, and what we
+  // remember is old: stop, and start anew as one that stands by.
+  void KeepLeading() {
+    const absl::StatusOr<std::optional<int64_t>> epoch = leadership_->TryLead();
+    if (!epoch.ok() || overtaken_) return;  // without the database nothing is committed either
+    const int64_t before = fenced_->epoch();
+    if (epoch->has_value() && (**epoch == before || **epoch == before + 1)) {
+      fenced_->SetEpoch(**epoch);
+      return;
+    }
+    overtaken_ = true;
+    log_->Error("overtaken", {{"epoch", before}});
+    ::kill(::getpid(), SIGTERM);
   }
 
   absl::Status StartApp() {
@@ -191,16 +226,21 @@ class Process {
       log_->Warning("no_operators", {{"advice", "nobody can publish or pause: pass --operators FILE"}});
     }
     app::AppOptions options;
-    ASSIGN_OR_RETURN(options.internal_tenant, InternalTenant(flags_, *store_));
+    InstallationWish wish;
+    wish.internal_tenant = flags_.internal_tenant;
+    wish.demo = flags_.demo;
+    wish.time_scale = flags_.time_scale;
+    ASSIGN_OR_RETURN(const Installation installation, OpenInstallation(*fenced_, wish, real_clock_->Now()));
+    clock_.emplace(flags_.time_scale, installation.clock_anchor);
+    options.internal_tenant = installation.internal_tenant;
     options.checkin_interval = flags_.checkin_interval;
     options.replica_name = flags_.replica_name;
-    metrics_.emplace(flags_.time_scale, kVersion, real_clock_->Now());
-    readiness_.emplace(store_.get(), real_clock_, kEnginePatience);
-    app_ = app::App::Make(options, store_.get(), &clock_, &*metrics_);
+    app_ = app::App::Make(options, &*fenced_, &*clock_, &*metrics_);
     app_->OnLeaseQueued([this] {
       if (Loop* loop = commit_wake_.load()) loop->Wake();
     });
     RETURN_IF_ERROR(app_->Start());
+    shown_app_ = app_.get();
     FillEnvironment(options.internal_tenant);
     const absl::Duration period = EnginePeriod(flags_.checkin_interval, flags_.time_scale);
     commit_loop_.emplace(kCommitPatience, [this] { Commit(); });
@@ -217,7 +257,7 @@ class Process {
     env_.agents = &agents_;
     env_.metrics = &*metrics_;
     env_.log = log_;
-    env_.clock = &clock_;
+    env_.clock = &*clock_;
     env_.real_clock = real_clock_;
     env_.time_scale = flags_.time_scale;
     env_.demo = flags_.demo;
@@ -225,17 +265,26 @@ class Process {
     env_.internal_tenant = internal_tenant;
   }
 
-  absl::Status StartServers() {
-    ASSIGN_OR_RETURN(server_, Server::Start({.listen = flags_.listen}, &env_));
+  absl::Status StartHttp() {
+    metrics_.emplace(flags_.time_scale, kVersion, real_clock_->Now());
+    readiness_.emplace(store_.get(), real_clock_, kEnginePatience);
     HttpServer::Options http;
     http.listen = flags_.http_listen;
     http.demo = flags_.demo;
     http.metrics = [this] {
-      return HttpAnswer{200, "text/plain; version=0.0.4; charset=utf-8", metrics_->Text(app_.get())};
+      return HttpAnswer{200, "text/plain; version=0.0.4; charset=utf-8", metrics_->Text(shown_app_)};
     };
     http.healthz = [this] { return Health(); };
     ASSIGN_OR_RETURN(http_, HttpServer::Start(http));
-    health_loop_.emplace(kHealthPeriod, [this] { server_->SetServing(readiness_->Faults().empty()); });
+    return absl::OkStatus();
+  }
+
+  absl::Status StartGrpc() {
+    ASSIGN_OR_RETURN(server_, Server::Start({.listen = flags_.listen}, &env_));
+    health_loop_.emplace(kLeadPeriod, [this] {
+      server_->SetServing(readiness_->Faults().empty());
+      KeepLeading();
+    });
     health_loop_->Wake();
     return absl::OkStatus();
   }
@@ -286,13 +335,18 @@ class Process {
   const Flags flags_;
   Log* const log_;
   Clock* const real_clock_;
-  SystemClock clock_;
+  std::optional<SystemClock> clock_;  // the product's
   Operators operators_;
   std::unique_ptr<storage::PrivateCluster> cluster_;
   std::unique_ptr<storage::Store> store_;
+  std::optional<storage::Leadership>
+      leadership_;  // of the main thread until it leads, then of the health loop
+  std::optional<storage::FencedStore> fenced_;
+  std::atomic<bool> overtaken_{false};
   std::optional<PrometheusMetrics> metrics_;
   std::optional<Readiness> readiness_;
   std::unique_ptr<app::App> app_;
+  std::atomic<app::App*> shown_app_{nullptr};  // to scrapers, once it has started
   WorkerPool people_{kPeopleThreads, kQueue};
   WorkerPool agents_{kAgentThreads, kQueue};
   Environment env_;
@@ -330,7 +384,8 @@ int Run(Flags flags) {
   static Log log(stderr, flags.log_level, &real_clock);
   RaiseFileLimit(log);
   auto process = std::make_unique<Process>(std::move(flags), &log, &real_clock);
-  const absl::Status started = process->Start();
+  const absl::Status started = process->Start(signals);
+  if (absl::IsCancelled(started)) return 0;
   if (!started.ok()) {
     log.Error("cannot_start", {{"status", started}});
     return kExitStart;
@@ -339,7 +394,7 @@ int Run(Flags flags) {
   sigwait(&signals, &signal);
   EndOnSecondSignal(signals);
   process->Stop();
-  return 0;
+  return process->overtaken() ? kExitOvertaken : 0;
 }
 
 }  // namespace

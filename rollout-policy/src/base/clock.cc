@@ -15,8 +15,10 @@ int64_t ClampForward(std::atomic<int64_t>& last, int64_t candidate) {
 
 }  // namespace
 
-SystemClock::SystemClock(double scale)
-    : scale_(scale), start_(absl::Now()), last_nanos_(absl::ToUnixNanos(start_)) {}
+SystemClock::SystemClock(double scale) : SystemClock(scale, absl::Now()) {}
+
+SystemClock::SystemClock(double scale, absl::Time anchor)
+    : scale_(scale), start_(anchor), last_nanos_(absl::ToUnixNanos(anchor)) {}
 
 absl::Time SystemClock::Now() {
   const absl::Time wall = absl::Now();

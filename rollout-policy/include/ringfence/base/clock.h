@@ -20,6 +20,8 @@ class Clock {
 class SystemClock final : public Clock {
  public:
   explicit SystemClock(double scale = 1.0);
+  // Scaled from `anchor` instead: a later process with the same anchor and scale goes on where an earlier one was.
+  SystemClock(double scale, absl::Time anchor);
   absl::Time Now() override;
   double scale() const { return scale_; }
 
