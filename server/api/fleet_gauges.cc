@@ -102,17 +102,24 @@ void ShowRelease(const app::RolloutInfo& info, Sheet& sheet) {
               std::log10(info.health.m_r));
   sheet.Gauge("ringfence_evidence_log10", "log10 of the combined evidence", with("test", "a"),
               std::log10(info.health.m_a));
-  std::map<std::string, int64_t> bad;  // plans with different windows show the worst
+  struct Worst {  // of plans with different windows, and of the label values
+    int64_t bad = 0;
+    bool breached = false;
+  };
+  std::map<std::string, Worst> gates;
   for (const app::GateReading& gate : info.health.gates) {
-    if (gate.cohort.empty()) {
-      int64_t& worst = bad[policy::Name(gate.gate)];
-      worst = std::max(worst, gate.bad);
-    }
+    Worst& worst = gates[policy::Name(gate.gate)];
+    if (gate.cohort.empty()) worst.bad = std::max(worst.bad, gate.bad);
+    worst.breached = worst.breached || gate.breached;
   }
-  for (const auto& [gate, count] : bad) {
+  for (const auto& [gate, worst] : gates) {
     sheet.Gauge("ringfence_slo_gate_bad_hosts", "Exposed hosts with a bad event in the gate's window",
-                with("gate", gate), static_cast<double>(count));
+                with("gate", gate), static_cast<double>(worst.bad));
+    sheet.Gauge("ringfence_slo_gate_breached", "1 while the gate's limit is exceeded", with("gate", gate),
+                worst.breached ? 1 : 0);
   }
+  sheet.Gauge("ringfence_rollback_orders_outstanding", "Ordered back, and not heard on their old version yet",
+              release, static_cast<double>(info.revert_outstanding));
   sheet.Gauge("ringfence_slo_gate_exposed_hosts", "All hosts ever exposed to the release", release,
               static_cast<double>(info.ledger.exposed));
   if (StopLevel(info) == 3 && info.ledger.first_harm_at && info.ledger.last_lease_at) {
@@ -184,6 +191,10 @@ std::vector<prometheus::MetricFamily> CollectFleetGauges(app::App& app) {
   sheet.Gauge("ringfence_leader", "1 on the replica that promotes", {}, status.leader ? 1 : 0);
   sheet.Gauge("ringfence_blind", "1 while silence and deafness cannot be told apart", {},
               status.blind ? 1 : 0);
+  sheet.Gauge("ringfence_hosts", "Hosts of all tenants", {{"presence", "online"}},
+              static_cast<double>(status.agents - status.agents_silent));
+  sheet.Gauge("ringfence_hosts", "Hosts of all tenants", {{"presence", "silent"}},
+              static_cast<double>(status.agents_silent));
   const std::vector<app::RolloutInfo> rollouts = app.ListRollouts("", "");  // newest first
   ShowStages(rollouts, sheet);
   ShowTotals(rollouts, sheet);
