@@ -114,7 +114,7 @@ absl::Status Engine::RunOnce() {
     for (const auto& release : releases_) {
       if (!release->live) continue;
       release->exposed_series.Advance(fleet_now, series_keep_);
-      for (auto& [key, window] : release->windows) window.Expire(fleet_now);
+      release->ExpireWindows(fleet_now);
       MatureSpells(*release, fleet_now);
       EndProbations(*release, fleet_now);
       JudgeMethod(*release, now);

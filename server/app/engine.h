@@ -218,7 +218,7 @@ class Engine final : public App {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::vector<GateReading> ReadGates(const ReleaseState& release, const policy::SloGates& gates, int64_t cell,
                                      FleetNanos now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void OnBreach(ReleaseState& release, const GateConfig& config, const GateReading& reading, FleetNanos now)
+  void OnBreach(ReleaseState& release, const GateConfig& config, const GateReading& reading)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void HoldsRevert(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -338,8 +338,7 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
   ReleaseState* release = FindRelease(scope.channel, scope.serial);
   if (released && scope.serial != 0 && release != nullptr) {
     // Windows restart at the mark: old evidence stays on record and does not trip again by itself.
-    for (auto& [key, window] : release->windows) window.Clear();
-    release->windows_from = FleetNow();
+    release->ClearWindows(FleetNow());
     release->failures_mark = release->activation_failed.size();
     for (Exposure& exposure : release->exposures) exposure.revert_ordered = false;
     if (brake == BrakeKind::kHalt && scope.tenant.empty()) {

@@ -124,7 +124,7 @@ void Engine::FellSilent(HostRef host, uint32_t label_set, bool goodbye, FleetNan
   const LabelSet& set = label_sets_[label_set];
   ++silent_hosts_;
   fleet_series_.Online(set.cells, -1);
-  fleet_series_.Onset(set.cells);
+  fleet_series_.Onset(set.cells, goodbye);
   for (const auto& release : releases_) {
     Exposure* exposure = release->live ? release->Find(host) : nullptr;
     if (exposure == nullptr || exposure->silent) continue;
@@ -132,8 +132,9 @@ void Engine::FellSilent(HostRef host, uint32_t label_set, bool goodbye, FleetNan
     const bool watched = exposure->counted;
     release->UpdateSeries(*exposure);
     if (!watched) continue;
-    release->exposed_series.Onset(set.cells);
+    release->exposed_series.Onset(set.cells, goodbye);
     release->AddBad(policy::GateKind::kSilence, host, set.cells, now);
+    if (!goodbye) release->AddUnannounced(host, set.cells, now);
     // Laptops that said goodbye after they were proven sleep; all others that fall silent are taken back.
     const bool proven = exposure->standing == Standing::kHealthy;
     if (!proven || !goodbye) Harmed(*release, *exposure, storage::Outcome::kSilent, now);

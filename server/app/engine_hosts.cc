@@ -79,7 +79,7 @@ void Engine::PlansChanged() {
   series_keep_ = keep;
   cohort_keys_.assign(keys.begin(), keys.end());
   for (const auto& release : releases_) {
-    for (const auto& key : window_keys_) release->windows.try_emplace(key, key.second);
+    for (const auto& [kind, length] : window_keys_) release->AddWindow(kind, length);
   }
 
   std::vector<CellList> old_cells;

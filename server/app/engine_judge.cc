@@ -215,7 +215,7 @@ std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const po
   const std::string cohort = cell < 0 ? "" : cells_.NameOf(static_cast<CellId>(cell));
   const auto rate = [&](GateKind kind, const policy::RateGate& gate) {
     const int64_t bad = bad_in(kind, gate.window);
-    readings.push_back({kind, cohort, bad, exposed, 0, policy::IsBreached(gate, {bad, exposed})});
+    readings.push_back({kind, cohort, bad, exposed, 0, policy::IsBreached(gate, {bad, exposed}), false});
   };
   if (gates.crash.has_value()) rate(GateKind::kCrash, *gates.crash);
   if (gates.degraded.has_value()) rate(GateKind::kDegraded, *gates.degraded);
@@ -229,14 +229,20 @@ std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const po
       all = fleet_series_.Since(from, -1);
       without = release.exposed_series.Since(from, -1);
     }
+    const auto unannounced = release.unannounced.find(absl::ToInt64Nanoseconds(gate.window));
     policy::SilenceCounts counts;
-    counts.silent = bad_in(GateKind::kSilence, gate.window);
+    counts.all = {bad_in(GateKind::kSilence, gate.window), std::max<int64_t>(0, all.onsets - without.onsets)};
+    counts.unannounced.control = std::max<int64_t>(0, all.unannounced - without.unannounced);
+    if (unannounced != release.unannounced.end()) {
+      counts.unannounced.exposed =
+          cell < 0 ? unannounced->second.all() : unannounced->second.in(static_cast<CellId>(cell));
+    }
     counts.exposed = exposed;
     counts.exposed_host_hours = with.host_hours;
-    counts.control_silent = std::max<int64_t>(0, all.onsets - without.onsets);
     counts.control_host_hours = std::max(0.0, all.host_hours - without.host_hours);
-    readings.push_back({GateKind::kSilence, cohort, counts.silent, exposed, policy::ExpectedSilent(counts),
-                        policy::IsBreached(gate, counts)});
+    readings.push_back({GateKind::kSilence, cohort, counts.all.exposed, exposed,
+                        policy::ExpectedSilent(counts, counts.all), policy::IsBreached(gate, counts),
+                        policy::IsSuspect(gate, counts)});
   }
   return readings;
 }
@@ -264,14 +270,14 @@ void Engine::JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos
     }
     for (const int64_t scope : scopes) {
       for (const GateReading& reading : ReadGates(release, config.gates, scope, now)) {
-        if (reading.breached) OnBreach(release, config, reading, now);
+        if (reading.breached || reading.suspect) OnBreach(release, config, reading);
       }
     }
   }
 }
 
-void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const GateReading& reading,
-                      FleetNanos now) {
+void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const GateReading& reading) {
+  const policy::OnBreach wanted = reading.breached ? config.gates.on_breach : policy::OnBreach::kHold;
   const std::string& channel = release.release().channel;
   const uint64_t serial = release.release().serial;
   // Whom it stops: everyone, when the vendor's own plan is breached or every plan of the channel is.
@@ -298,6 +304,7 @@ void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const Gat
                                                                     : " report a bad metric");
   if (reading.gate == GateKind::kSilence) {
     absl::StrAppendFormat(&why, "; hosts without the release predict %.1f", reading.expected);
+    if (!reading.breached) absl::StrAppend(&why, "; too few to halt, too many for chance");
   }
   for (const storage::Scope& scope : scopes) {
     const auto on_release = brakes_.find({"", channel, serial, ""});
@@ -305,7 +312,7 @@ void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const Gat
     const auto stopped = [&](const auto& found) {
       if (found == brakes_.end()) return false;
       const storage::BrakeRow& row = found->second;
-      return row.halted || row.recalled || (config.gates.on_breach == policy::OnBreach::kHold && row.held);
+      return row.halted || row.recalled || (wanted == policy::OnBreach::kHold && row.held);
     };
     if (stopped(on_release) || stopped(it)) continue;
     BrakeChange change;
@@ -315,7 +322,7 @@ void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const Gat
     change.rule = absl::StrCat("gate_", name);
     change.reason = why;
     std::string action = "halt";
-    switch (config.gates.on_breach) {
+    switch (wanted) {
       case policy::OnBreach::kHold:
         change.held = true;
         change.hold_revert_at = change.at + tenants_[config.tenants[0]].plan->plan.hold_revert_after;
@@ -337,7 +344,6 @@ void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const Gat
         reading.bad, reading.exposed, std::min(reading.expected, 1e18), release.m_r, release.m_a);
     Brake(change, std::move(decision));
   }
-  (void)now;
 }
 
 void Engine::OnRejected(ReleaseState& release, HostRef host, const LabelSet& set, const std::string& detail,

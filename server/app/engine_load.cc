@@ -26,7 +26,7 @@ ReleaseState* Engine::AddRelease(storage::ReleaseRow row) {
     d += absl::ToInt64Nanoseconds(options_.sensor_downtime);
   const Digest digest = row.release.digest;
   auto release = std::make_unique<ReleaseState>(std::move(row), a, d);
-  for (const auto& key : window_keys_) release->windows.try_emplace(key, key.second);
+  for (const auto& [kind, length] : window_keys_) release->AddWindow(kind, length);
   release->windows_from = FleetNow();
   release_by_digest_[digest] = releases_.size();
   releases_.push_back(std::move(release));

@@ -175,6 +175,7 @@ struct GateReading {
   int64_t exposed = 0;
   double expected = 0;  // silence only
   bool breached = false;
+  bool suspect = false;  // silence only: too few to halt, too many for chance; holds
 };
 
 struct HealthInfo {

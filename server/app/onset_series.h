@@ -19,6 +19,7 @@ class OnsetSeries {
   struct Reading {
     double host_hours = 0;
     int64_t onsets = 0;
+    int64_t unannounced = 0;  // of those, without a goodbye
     int64_t online = 0;
   };
 
@@ -26,9 +27,13 @@ class OnsetSeries {
     Sum(0).online += by;
     for (const CellId cell : cells) Sum(cell + 1).online += by;
   }
-  void Onset(const CellList& cells) {
-    ++Sum(0).onsets;
-    for (const CellId cell : cells) ++Sum(cell + 1).onsets;
+  void Onset(const CellList& cells, bool announced) {
+    const auto count = [&](Total& total) {
+      ++total.onsets;
+      total.unannounced += announced ? 0 : 1;
+    };
+    count(Sum(0));
+    for (const CellId cell : cells) count(Sum(cell + 1));
   }
 
   // Time passes; once a minute of it a mark is kept, for as long as `keep`.
@@ -49,7 +54,7 @@ class OnsetSeries {
     const size_t slot = static_cast<size_t>(cell + 1);
     if (slot >= totals_.size()) return {};
     const Total& end = totals_[slot];
-    Reading reading{end.host_hours, end.onsets, end.online};
+    Reading reading{end.host_hours, end.onsets, end.unannounced, end.online};
     const auto after = std::upper_bound(marks_.begin(), marks_.end(), from,
                                         [](FleetNanos at, const Mark& mark) { return at < mark.at; });
     if (!marks_.empty()) {
@@ -57,6 +62,7 @@ class OnsetSeries {
       if (slot < mark.totals.size()) {
         reading.host_hours -= mark.totals[slot].host_hours;
         reading.onsets -= mark.totals[slot].onsets;
+        reading.unannounced -= mark.totals[slot].unannounced;
       }
     }
     return reading;
@@ -67,6 +73,7 @@ class OnsetSeries {
     int64_t online = 0;
     double host_hours = 0;
     int64_t onsets = 0;
+    int64_t unannounced = 0;
   };
   struct Mark {
     FleetNanos at = 0;

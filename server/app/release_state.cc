@@ -52,6 +52,7 @@ void ReleaseState::Relabel(Exposure& exposure, const CellList& now_cells) {
   if (exposure.outcome == storage::Outcome::kUnused) return;
   for (const CellId cell : exposure.now_cells) --Cell(cell).exposed_now;
   for (auto& [key, window] : windows) window.Move(exposure.host, now_cells);
+  for (auto& [length, window] : unannounced) window.Move(exposure.host, now_cells);
   if (exposure.counted) exposed_series.Online(exposure.now_cells, -1);
   exposure.now_cells = now_cells;
   if (exposure.counted) exposed_series.Online(exposure.now_cells, +1);
@@ -131,6 +132,26 @@ void ReleaseState::AddBad(policy::GateKind kind, HostRef host, const CellList& c
   for (auto& [key, window] : windows) {
     if (key.first == kind) window.Add(host, cells_now, now);
   }
+}
+
+void ReleaseState::AddUnannounced(HostRef host, const CellList& cells_now, FleetNanos now) {
+  for (auto& [length, window] : unannounced) window.Add(host, cells_now, now);
+}
+
+void ReleaseState::AddWindow(policy::GateKind kind, FleetNanos length) {
+  windows.try_emplace({kind, length}, length);
+  if (kind == policy::GateKind::kSilence) unannounced.try_emplace(length, length);
+}
+
+void ReleaseState::ExpireWindows(FleetNanos now) {
+  for (auto& [key, window] : windows) window.Expire(now);
+  for (auto& [length, window] : unannounced) window.Expire(now);
+}
+
+void ReleaseState::ClearWindows(FleetNanos now) {
+  for (auto& [key, window] : windows) window.Clear();
+  for (auto& [length, window] : unannounced) window.Clear();
+  windows_from = now;
 }
 
 }  // namespace ringfence::app

@@ -168,11 +168,17 @@ struct ReleaseState {
 
   // ---- SLO gates: one window per kind and length that some plan uses
   std::map<std::pair<policy::GateKind, FleetNanos>, BadWindow> windows;
-  OnsetSeries exposed_series;   // hosts exposed and running it
-  FleetNanos windows_from = 0;  // windows restart at a resume
+  std::map<FleetNanos, BadWindow> unannounced;  // silence without a goodbye, by window length
+  OnsetSeries exposed_series;                   // hosts exposed and running it
+  FleetNanos windows_from = 0;                  // windows restart at a resume
   absl::flat_hash_set<HostRef> rejected;
   absl::flat_hash_set<HostRef> activation_failed;
   void AddBad(policy::GateKind kind, HostRef host, const CellList& cells, FleetNanos now);
+  void AddUnannounced(HostRef host, const CellList& cells, FleetNanos now);
+  void AddWindow(policy::GateKind kind, FleetNanos length);
+  void ExpireWindows(FleetNanos now);
+  // Windows restart: at a resume.
+  void ClearWindows(FleetNanos now);
 
   // ---- the draw
   int64_t bucket_index = -1;

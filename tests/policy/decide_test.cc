@@ -95,11 +95,27 @@ TEST(DecideTest, EachKindOfBadNewsStopsItByItsOwnRule) {
   ExpectStays("braked", [](StageView& v) { v.braked = true; });
   ExpectStays("blind", [](StageView& v) { v.blind = true; });
   ExpectStays("gate_tripped", [](StageView& v) { v.gate_tripped = true; });
-  ExpectStays("evidence_not_quiet", [](StageView& v) { v.m_r = 2.0; });
+  ExpectStays("inconclusive", [](StageView& v) { v.m_r = 2.0; });
+  ExpectStays("evidence_not_quiet", [](StageView& v) { v.m_r = 10.0; });
   ExpectStays("evidence_not_quiet", [](StageView& v) { v.m_r = std::nan(""); });
   ExpectStays("overdue", [](StageView& v) { v.overdue = 1; });
   ExpectStays("wave_not_full", [](StageView& v) { v.exposed = 9; });
   ExpectStays("half_confirmed", [](StageView& v) { v.confirmed = v.wave_confirmed = 4; });
+}
+
+// In a full wave no coin falls any more, so a single closed laptop could block a good release for ever.
+TEST(DecideTest, InconclusiveEvidenceBelowTheBrakePassesAfterTwiceTheSoak) {
+  const auto soaked = [](double m_r, absl::Duration time) {
+    return After([&](StageView& v) {
+      v.m_r = m_r;
+      v.soaked = time;
+    });
+  };
+  EXPECT_EQ(soaked(9.9, absl::Hours(2)).step, Step::kNextWave);
+  EXPECT_EQ(soaked(9.9, absl::Minutes(119)).rule, "inconclusive");
+  EXPECT_EQ(soaked(9.9, absl::Minutes(119)).revisit_at, kNow + absl::Minutes(1));
+  EXPECT_EQ(soaked(10.0, absl::Hours(1000)).rule, "evidence_not_quiet");
+  EXPECT_EQ(soaked(std::nan(""), absl::Hours(1000)).rule, "evidence_not_quiet");
 }
 
 TEST(DecideTest, WhatOnlyAnEventCanChangeIsNotRevisitedByTime) {
@@ -165,12 +181,12 @@ TEST(DecideTest, AFewStragglersDoNotHoldAWaveAndMoreDo) {
       v.askers_left = left;
     });
   };
-  EXPECT_EQ(waiting(95, 5).step, Step::kNextWave);  // exactly a twentieth of those that asked
-  EXPECT_EQ(waiting(94, 5).rule, "wave_not_full");
-  EXPECT_EQ(waiting(95, 6).rule, "wave_not_full");
-  EXPECT_EQ(waiting(19, 1).step, Step::kNextWave);
-  EXPECT_EQ(waiting(18, 1).rule, "wave_not_full");
-  EXPECT_THAT(waiting(18, 1).why, HasSubstr("18 of at most 1000 hosts, and 1 that asked still wait"));
+  EXPECT_EQ(waiting(90, 10).step, Step::kNextWave);  // exactly a tenth of those that asked
+  EXPECT_EQ(waiting(89, 10).rule, "wave_not_full");
+  EXPECT_EQ(waiting(90, 11).rule, "wave_not_full");
+  EXPECT_EQ(waiting(9, 1).step, Step::kNextWave);
+  EXPECT_EQ(waiting(8, 1).rule, "wave_not_full");
+  EXPECT_THAT(waiting(8, 1).why, HasSubstr("8 of at most 1000 hosts, and 1 that asked still wait"));
 }
 
 TEST(DecideTest, AWaveThatFoundNobodyLeftRestsOnTheProofOfTheStage) {

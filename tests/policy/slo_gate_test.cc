@@ -11,6 +11,10 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+double Expected(const SilenceCounts& counts) {
+  return ExpectedSilent(counts, counts.all);
+}
+
 RateGate MaxRate(int64_t ppm, int64_t min_count) {
   return {.max_rate = Ppm(ppm), .min_count = min_count, .window = absl::Hours(1)};
 }
@@ -62,48 +66,43 @@ TEST(RateGateTest, CountsBeyondAnyFleetDoNotOverflow) {
 
 TEST(SilenceGateTest, ExpectsWhatTheControlsDoPlusOne) {
   EXPECT_DOUBLE_EQ(
-      ExpectedSilent(
-          {.exposed = 50, .exposed_host_hours = 50, .control_silent = 3, .control_host_hours = 1000}),
+      Expected({.all = {.control = 3}, .exposed = 50, .exposed_host_hours = 50, .control_host_hours = 1000}),
       0.2);
   // A control that was never silent is not a perfect one.
   EXPECT_DOUBLE_EQ(
-      ExpectedSilent(
-          {.exposed = 50, .exposed_host_hours = 50, .control_silent = 0, .control_host_hours = 100}),
+      Expected({.all = {.control = 0}, .exposed = 50, .exposed_host_hours = 50, .control_host_hours = 100}),
       0.5);
 }
 
 TEST(SilenceGateTest, WithoutControlTimeItCannotJudge) {
-  const SilenceCounts counts{.silent = 50, .exposed = 50, .exposed_host_hours = 50};
-  EXPECT_EQ(ExpectedSilent(counts), kInfinity);
+  const SilenceCounts counts{.all = {.exposed = 50}, .exposed = 50, .exposed_host_hours = 50};
+  EXPECT_EQ(Expected(counts), kInfinity);
   EXPECT_FALSE(IsBreached(MaxExcess(0, 1), counts));
-  EXPECT_EQ(ExpectedSilent({.silent = 5, .exposed = 5}), kInfinity);
+  EXPECT_EQ(Expected({.all = {.exposed = 5}, .exposed = 5}), kInfinity);
 }
 
 TEST(SilenceGateTest, ABrickedCanaryTrips) {
-  EXPECT_TRUE(IsBreached(MaxExcess(10'000, 3), {.silent = 4,
+  EXPECT_TRUE(IsBreached(MaxExcess(10'000, 3), {.all = {.exposed = 4, .control = 20},
                                                 .exposed = 20,
                                                 .exposed_host_hours = 2,
-                                                .control_silent = 20,
                                                 .control_host_hours = 2000}));
 }
 
 TEST(SilenceGateTest, SixClosedLaptopLidsOf44AreChance) {
   // Laptops in the evening: a tenth of the controls close their lids in the hour. Six of 44 are over the 1 %
   // limit and far from remarkable.
-  const SilenceCounts lids{.silent = 6,
+  const SilenceCounts lids{.all = {.exposed = 6, .control = 190},
                            .exposed = 44,
                            .exposed_host_hours = 40,
-                           .control_silent = 190,
                            .control_host_hours = 1900};
-  EXPECT_GT((6 - ExpectedSilent(lids)) / 44, 0.01);
+  EXPECT_GT((6 - Expected(lids)) / 44, 0.01);
   EXPECT_FALSE(IsBreached(MaxExcess(10'000, 3), lids));
 }
 
 TEST(SilenceGateTest, NeedsItsLeastCountAndItsExcess) {
-  const SilenceCounts counts{.silent = 12,
+  const SilenceCounts counts{.all = {.exposed = 12, .control = 4},
                              .exposed = 1000,
                              .exposed_host_hours = 500,
-                             .control_silent = 4,
                              .control_host_hours = 5000};
   EXPECT_TRUE(IsBreached(MaxExcess(10'000, 12), counts));
   EXPECT_FALSE(IsBreached(MaxExcess(10'000, 13), counts));
@@ -120,29 +119,29 @@ TEST(SilenceGateTest, WorseNewsNeverClearsABreach) {
     const SilenceGate gate = MaxExcess(upto(50'000), 1 + upto(5));
     SilenceCounts counts;
     counts.exposed = 1 + upto(500);
-    counts.silent = upto(std::min<int64_t>(counts.exposed, 30));
+    counts.all.exposed = upto(std::min<int64_t>(counts.exposed, 30));
     counts.exposed_host_hours = static_cast<double>(upto(2 * counts.exposed));
-    counts.control_silent = upto(40);
+    counts.all.control = upto(40);
     counts.control_host_hours = static_cast<double>(upto(5000));
     if (!IsBreached(gate, counts)) continue;
     ++breaches;
     SilenceCounts worse = counts;
-    worse.silent += upto(10);
-    worse.control_silent -= upto(worse.control_silent);
+    worse.all.exposed += upto(10);
+    worse.all.control -= upto(worse.all.control);
     worse.control_host_hours += static_cast<double>(upto(1000));
     worse.exposed_host_hours -= static_cast<double>(upto(static_cast<int64_t>(worse.exposed_host_hours)));
     ASSERT_TRUE(IsBreached(gate, worse))
-        << "silent " << counts.silent << "->" << worse.silent << " exposed " << counts.exposed;
+        << "silent " << counts.all.exposed << "->" << worse.all.exposed << " exposed " << counts.exposed;
   }
   EXPECT_GT(breaches, 1000);
 }
 
 double Chance(int64_t silent, int64_t control, double exposed_hours, double control_hours) {
-  return ChanceOfSoMany({.silent = silent,
-                         .exposed = 1000,
-                         .exposed_host_hours = exposed_hours,
-                         .control_silent = control,
-                         .control_host_hours = control_hours});
+  const SilenceCounts counts{.all = {.exposed = silent, .control = control},
+                             .exposed = 1000,
+                             .exposed_host_hours = exposed_hours,
+                             .control_host_hours = control_hours};
+  return ChanceOfSoMany(counts, counts.all);
 }
 
 // Computed as exact fractions.
@@ -157,12 +156,44 @@ TEST(ChanceTest, EqualsKnownBinomialTails) {
 TEST(ChanceTest, WithFewControlsItAsksForMoreThanTheirRateWouldSay) {
   // One onset in five control hours could be a rate of 0.2 or chance; 30 in 100 exposed hours are no proof
   // yet.
-  SilenceCounts counts{
-      .silent = 30, .exposed = 40, .exposed_host_hours = 100, .control_silent = 0, .control_host_hours = 10};
+  SilenceCounts counts{.all = {.exposed = 30, .control = 0},
+                       .exposed = 40,
+                       .exposed_host_hours = 100,
+                       .control_host_hours = 10};
   EXPECT_FALSE(IsBreached(MaxExcess(10'000, 3), counts));
-  counts.control_silent = 100;
+  counts.all.control = 100;
   counts.control_host_hours = 5000;
   EXPECT_TRUE(IsBreached(MaxExcess(10'000, 3), counts));
+}
+
+// In an hour a tenth of all hosts leaves, most of them politely; five of twenty that vanish are no laptops.
+TEST(SilenceGateTest, UnannouncedSilenceTellsABrickAmongManyPoliteDepartures) {
+  SilenceCounts counts{.all = {.exposed = 6, .control = 110},
+                       .unannounced = {.exposed = 5, .control = 10},
+                       .exposed = 20,
+                       .exposed_host_hours = 10,
+                       .control_host_hours = 1000};
+  EXPECT_TRUE(IsBreached(MaxExcess(50'000, 5), counts));
+  counts.unannounced = {.exposed = 1, .control = 10};
+  EXPECT_FALSE(IsBreached(MaxExcess(50'000, 5), counts));
+}
+
+TEST(SilenceGateTest, FewerThanItsLeastCountAreSuspectWhenChanceDoesNotExplainThem) {
+  SilenceCounts counts{.all = {.exposed = 3, .control = 30},
+                       .unannounced = {.exposed = 3, .control = 10},
+                       .exposed = 8,
+                       .exposed_host_hours = 1,
+                       .control_host_hours = 1000};
+  EXPECT_FALSE(IsBreached(MaxExcess(50'000, 5), counts));
+  EXPECT_TRUE(IsSuspect(MaxExcess(50'000, 5), counts));
+  counts.exposed = 20;  // no longer new: two are not enough
+  EXPECT_TRUE(IsSuspect(MaxExcess(50'000, 5), counts));
+  counts.unannounced.exposed = counts.all.exposed = 2;
+  EXPECT_FALSE(IsSuspect(MaxExcess(50'000, 5), counts));
+  counts.exposed = 8;
+  EXPECT_TRUE(IsSuspect(MaxExcess(50'000, 5), counts));
+  counts.exposed_host_hours = 5;  // in five hours two of eight may well leave
+  EXPECT_FALSE(IsSuspect(MaxExcess(50'000, 5), counts));
 }
 
 TEST(ChanceTest, IsAlwaysAProbability) {

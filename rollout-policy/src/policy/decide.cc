@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "ringfence/policy/evidence.h"
 #include "ringfence/policy/ppm.h"
 
 namespace ringfence::policy {
@@ -45,10 +46,22 @@ Answer GateTripped(const StageView& view) {
 }
 
 // Written so that a figure that is not a number is not quiet either.
-Answer EvidenceNotQuiet(const StageView& view) {
+Answer EvidenceNotQuiet(const StageView& view, absl::Time now) {
   if (view.m_r < kQuiet) return std::nullopt;
-  return Stay("evidence_not_quiet",
-              absl::StrFormat("The combined evidence of harm is %.3g, wanted below %.3g.", view.m_r, kQuiet));
+  const absl::Duration long_enough = kInconclusiveSoaks * view.soak;
+  if (!(view.m_r < kBrakeAt)) {
+    return Stay(
+        "evidence_not_quiet",
+        absl::StrFormat("The combined evidence of harm is %.3g, wanted below %.3g.", view.m_r, kQuiet));
+  }
+  if (view.soaked >= long_enough) return std::nullopt;
+  return Stay(
+      "inconclusive",
+      absl::StrFormat("The combined evidence of harm is %.3g: neither quiet (below %.3g) nor braking (%.3g); "
+                      "the wave has soaked %s of the %s that this asks for.",
+                      view.m_r, kQuiet, kBrakeAt, absl::FormatDuration(view.soaked),
+                      absl::FormatDuration(long_enough)),
+      now + (long_enough - view.soaked));
 }
 
 Answer Overdue(const StageView& view) {
@@ -114,10 +127,12 @@ StageDecision DecideWaiting(const StageView& view) {
 }
 
 StageDecision DecideOpen(const StageView& view, absl::Time now) {
-  for (const auto rule : {&Braked, &Blind, &GateTripped, &EvidenceNotQuiet, &Overdue}) {
+  for (const auto rule : {&Braked, &Blind, &GateTripped, &Overdue}) {
     if (Answer answer = rule(view)) return *answer;
   }
-  if (Answer answer = Soak(view, now)) return *answer;
+  for (const auto rule : {&Soak, &EvidenceNotQuiet}) {
+    if (Answer answer = rule(view, now)) return *answer;
+  }
   for (const auto rule : {&Deserted, &WaveNotFull, &HalfConfirmed}) {
     if (Answer answer = rule(view)) return *answer;
   }

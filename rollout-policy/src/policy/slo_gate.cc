@@ -24,24 +24,29 @@ bool IsBreached(const RateGate& gate, const RateCounts& counts) {
   return Wide{counts.bad} * Ppm::kWhole > Wide{gate.max_rate.value} * counts.exposed;
 }
 
-double ExpectedSilent(const SilenceCounts& counts) {
+namespace {
+
+bool Exceeds(const SilenceGate& gate, const SilenceCounts& counts, const Onsets& onsets, int64_t min_count,
+             double chance) {
+  if (counts.exposed <= 0 || onsets.exposed < min_count) return false;
+  const double excess = (static_cast<double>(onsets.exposed) - ExpectedSilent(counts, onsets)) /
+                        static_cast<double>(counts.exposed);
+  return excess > gate.max_excess.AsShare() && ChanceOfSoMany(counts, onsets) < chance;
+}
+
+}  // namespace
+
+double ExpectedSilent(const SilenceCounts& counts, const Onsets& onsets) {
   if (!(counts.control_host_hours > 0)) return std::numeric_limits<double>::infinity();
-  const double rate = (static_cast<double>(counts.control_silent) + 1) / counts.control_host_hours;
+  const double rate = (static_cast<double>(onsets.control) + 1) / counts.control_host_hours;
   // 0 × infinity: a rate that cannot be told cannot be judged by.
   const double expected = rate * counts.exposed_host_hours;
   return std::isnan(expected) ? std::numeric_limits<double>::infinity() : expected;
 }
 
-bool IsBreached(const SilenceGate& gate, const SilenceCounts& counts) {
-  if (counts.exposed <= 0 || counts.silent < gate.min_count) return false;
-  const double expected = ExpectedSilent(counts);
-  const double excess = (static_cast<double>(counts.silent) - expected) / static_cast<double>(counts.exposed);
-  return excess > gate.max_excess.AsShare() && ChanceOfSoMany(counts) < kChance;
-}
-
-double ChanceOfSoMany(const SilenceCounts& counts) {
-  const double k = static_cast<double>(counts.silent);
-  const double c = static_cast<double>(counts.control_silent);
+double ChanceOfSoMany(const SilenceCounts& counts, const Onsets& onsets) {
+  const double k = static_cast<double>(onsets.exposed);
+  const double c = static_cast<double>(onsets.control);
   if (k <= 0 || !(counts.control_host_hours > 0)) return 1.0;
   if (!(counts.exposed_host_hours > 0)) return 0.0;
   const double n = k + c;
@@ -55,6 +60,19 @@ double ChanceOfSoMany(const SilenceCounts& counts) {
     tail += term;
   }
   return std::min(tail, 1.0);
+}
+
+bool IsBreached(const SilenceGate& gate, const SilenceCounts& counts) {
+  return Exceeds(gate, counts, counts.all, gate.min_count, kChance) ||
+         Exceeds(gate, counts, counts.unannounced, gate.min_count, kChance);
+}
+
+bool IsSuspect(const SilenceGate& gate, const SilenceCounts& counts) {
+  const bool novel = counts.exposed < kNovelHosts;
+  const int64_t least = std::min(gate.min_count, novel ? kNovelCount : kSuspectCount);
+  const double chance = novel ? kNovelChance : kSuspectChance;
+  return Exceeds(gate, counts, counts.all, least, chance) ||
+         Exceeds(gate, counts, counts.unannounced, least, chance);
 }
 
 }  // namespace ringfence::policy

@@ -41,7 +41,7 @@ enum class Step : uint8_t {
 struct StageDecision {
   Step step = Step::kNone;
   // Which rule decided, a stable word for audit and metrics: "soak", "wave_not_full", "half_confirmed", "overdue",
-  // "evidence_not_quiet", "gate_tripped", "braked", "blind", "vacant", "waiting_opens", "wave_passed", "ring_passed", ...
+  // "evidence_not_quiet", "inconclusive", "gate_tripped", "braked", "blind", "vacant", "waiting_opens", "wave_passed", "ring_passed", ...
   std::string rule;
   std::string why;  // one sentence with the figures
   absl::Time revisit_at = absl::InfiniteFuture();
@@ -49,12 +49,17 @@ struct StageDecision {
 
 // Hosts still asking may be at most this share of those that asked when a wave passes. The draw lets in at most a fifth
 // of the askers each round, so the last few wait geometrically long; they go on being drawn after the wave has passed.
-inline constexpr double kStragglerShare = 0.05;
-inline constexpr double kQuiet = 2.0;  // a wave passes only while m_r is below
+inline constexpr double kStragglerShare = 0.10;
+
+// A wave passes while m_r is below kQuiet. From there to the brake (10) the evidence is inconclusive: one closed laptop
+// among few treated hosts gets there, and in a full wave nothing can take it back, because no coin falls any more. Such a
+// wave passes after kInconclusiveSoaks times its soak; the evidence stays in m_r and counts in the waves that follow.
+inline constexpr double kQuiet = 2.0;
+inline constexpr int kInconclusiveSoaks = 2;
 
 // product.md 4, "Passing": soak over; full, or every host that asked was let in but for kStragglerShare; at least half
 // of the hosts the wave let in, and at least one, confirmed (a wave that found nobody left to let in relies on the
-// stage's); none overdue; evidence quiet; no gate tripped.
+// stage's); none overdue; evidence quiet, or inconclusive for kInconclusiveSoaks; no gate tripped.
 StageDecision Decide(const StageView& view, absl::Time now);
 
 }  // namespace ringfence::policy
