@@ -68,6 +68,7 @@ FlagsOrExit ParseFlags(int argc, char** argv, const std::string& version) {
   std::string internal_tenant, checkin_interval = "60s", log_level = "info";
   CLI::App cli(
       "ringfenced: moves releases through a fleet ring by ring, and stops by itself. docs/operations.md");
+  cli.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   cli.set_version_flag("--version", version);
   cli.add_option("--data-dir", flags.data_dir, "folder of the private PostgreSQL, made when missing");
   cli.add_option("--database-url", flags.database_url, "use this PostgreSQL instead (postgresql://...)")

@@ -22,8 +22,11 @@
 namespace ringfence::testing_support {
 namespace {
 
-// A look at the state of a process every few milliseconds: nothing tells when a file appears or a child ends in one wait.
-void Pause() { ::poll(nullptr, 0, 5); }
+// A look at the state of a process every few milliseconds: nothing tells when a file appears or a child ends
+// in one wait.
+void Pause() {
+  ::poll(nullptr, 0, 5);
+}
 
 std::string ReadAll(const std::string& path) {
   std::ifstream file(path);
@@ -53,7 +56,9 @@ void WriteOperators(const std::string& path) {
 
 }  // namespace
 
-std::string AdminOf(const std::string& tenant) { return absl::StrCat("admin-of-", tenant); }
+std::string AdminOf(const std::string& tenant) {
+  return absl::StrCat("admin-of-", tenant);
+}
 
 ServerProcess::ServerProcess(std::vector<std::string> flags) : flags_(std::move(flags)) {
   // Short, because a socket's path is; searchable, because PostgreSQL runs as another user when we are root.
@@ -75,18 +80,10 @@ ServerProcess::~ServerProcess() {
 }
 
 void ServerProcess::Spawn() {
-  std::vector<std::string> arguments = {RINGFENCED_BINARY,
-                                        "--data-dir",
-                                        data_dir(),
-                                        "--listen",
-                                        "127.0.0.1:0",
-                                        "--http-listen",
-                                        "127.0.0.1:0",
-                                        "--operators",
-                                        folder_ + "/operators.yaml",
-                                        "--port-file",
-                                        folder_ + "/ports",
-                                        "--pid-file",
+  std::vector<std::string> arguments = {RINGFENCED_BINARY, "--data-dir",       data_dir(),
+                                        "--listen",        "127.0.0.1:0",      "--http-listen",
+                                        "127.0.0.1:0",     "--operators",      folder_ + "/operators.yaml",
+                                        "--port-file",     folder_ + "/ports", "--pid-file",
                                         folder_ + "/pid"};
   arguments.insert(arguments.end(), flags_.begin(), flags_.end());
   std::vector<char*> argv;
@@ -152,7 +149,9 @@ ServerProcess::HttpResult ServerProcess::Get(const std::string& path) const {
   return result ? HttpResult{result->status, result->body} : HttpResult{};
 }
 
-std::string ServerProcess::log() const { return ReadAll(folder_ + "/log"); }
+std::string ServerProcess::log() const {
+  return ReadAll(folder_ + "/log");
+}
 
 void Prepare(grpc::ClientContext& context, const std::string& token) {
   if (!token.empty()) context.AddMetadata("authorization", absl::StrCat("Bearer ", token));

@@ -11,7 +11,8 @@
 
 namespace ringfence::testing_support {
 
-// Tokens in the operators' file that every ServerProcess gets. All tenants' admins carry the name of their tenant.
+// Tokens in the operators' file that every ServerProcess gets. All tenants' admins carry the name of their
+// tenant.
 inline constexpr char kSre[] = "sre-one";
 inline constexpr char kOtherSre[] = "sre-two";
 inline constexpr char kManager[] = "manager";
