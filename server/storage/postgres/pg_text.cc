@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
+#include <cstdlib>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -188,6 +188,18 @@ void PgArray::AddTime(absl::Time time) {
   text_ += '"';
   AppendTime(text_, time);
   text_ += '"';
+}
+
+void PgArray::AddSeconds(absl::Time time) {
+  Separate();
+  if (time == absl::InfiniteFuture() || time == absl::InfinitePast()) {
+    text_ += time == absl::InfiniteFuture() ? "Infinity" : "-Infinity";
+    return;
+  }
+  const int64_t micros = absl::ToUnixMicros(time);
+  if (micros < 0) text_ += '-';
+  absl::StrAppend(&text_, std::abs(micros) / 1'000'000, ".");
+  AppendDigits(text_, std::abs(micros) % 1'000'000, 6);
 }
 
 void PgArray::AddBytes(absl::string_view raw) {

@@ -42,6 +42,7 @@ class PgArray {
   void AddDouble(double value);
   void AddBool(bool value);
   void AddTime(absl::Time time);
+  void AddSeconds(absl::Time time);  // since 1970, whole microseconds: for to_timestamp
   void AddBytes(absl::string_view raw);
   void AddUuid(absl::string_view raw);  // 16 raw bytes
   // Ends the array.

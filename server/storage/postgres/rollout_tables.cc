@@ -124,6 +124,20 @@ std::vector<std::string> ScopeArrays(absl::Span<const Scope> scopes) {
   return {tenants.Take(), channels.Take(), serials.Take(), rings.Take()};
 }
 
+// Numbers different values from 1, in the order in which they are first met.
+template <typename Value>
+class Dictionary {
+ public:
+  // The value's number, and whether it was new.
+  std::pair<int64_t, bool> Find(const Value& value) {
+    const auto [found, is_new] = numbers_.try_emplace(value, static_cast<int64_t>(numbers_.size()) + 1);
+    return {found->second, is_new};
+  }
+
+ private:
+  absl::flat_hash_map<Value, int64_t> numbers_;
+};
+
 // The key of an exposure, for finding repeats in a batch. Views into the rows.
 using ExposureKey = std::tuple<absl::string_view, absl::string_view, uint64_t, AgentId, uint64_t>;
 
@@ -230,32 +244,52 @@ absl::StatusOr<std::vector<BrakeRow>> PostgresTransaction::Brakes() {
 
 absl::Status PostgresTransaction::InsertExposures(absl::Span<const ExposureRow> rows) {
   if (rows.empty()) return absl::OkStatus();
-  PgArray tenants, channels, serials, agents, buckets, stages, rings, waves, exposed, deadlines, previous,
-      rhos, pis, phis, cells, activated, outcomes, outcome_times;
+  // What the rows of one draw share. Views into the rows.
+  using Draw = std::tuple<absl::string_view, absl::string_view, uint64_t, uint64_t, StageId,
+                          absl::string_view, int, double, double, double, bool, Outcome, absl::Time>;
+  Dictionary<Draw> draws;
+  Dictionary<Digest> digests;
+  Dictionary<absl::Span<const std::string>> cell_lists;
+  PgArray tenants, channels, serials, buckets, stages, rings, waves, rhos, pis, phis, activated, outcomes,
+      outcome_times;
+  PgArray previous, cells;
+  PgArray agents, exposed, deadlines, draw_of, previous_of, cells_of;
   for (const ExposureRow& row : rows) {
-    tenants.AddText(row.tenant);
-    channels.AddText(row.channel);
-    serials.AddUnsigned(row.serial);
+    const auto [draw, new_draw] =
+        draws.Find({row.tenant, row.channel, row.serial, row.bucket, row.stage, row.ring, row.wave, row.rho,
+                    row.pi, row.phi, row.activated, row.outcome, row.outcome_at});
+    if (new_draw) {
+      tenants.AddText(row.tenant);
+      channels.AddText(row.channel);
+      serials.AddUnsigned(row.serial);
+      buckets.AddUnsigned(row.bucket);
+      stages.AddInt(row.stage);
+      rings.AddText(row.ring);
+      waves.AddInt(row.wave);
+      rhos.AddDouble(row.rho);
+      pis.AddDouble(row.pi);
+      phis.AddDouble(row.phi);
+      activated.AddBool(row.activated);
+      outcomes.AddText(Name(row.outcome));
+      outcome_times.AddTime(row.outcome_at);
+    }
+    const auto [digest, new_digest] = digests.Find(row.previous);
+    if (new_digest) previous.AddBytes(row.previous.raw());
+    const auto [cell_list, new_cell_list] = cell_lists.Find(row.cells);
+    if (new_cell_list) cells.AddText(PgTextArray(row.cells));
     agents.AddUuid(row.agent.raw());
-    buckets.AddUnsigned(row.bucket);
-    stages.AddInt(row.stage);
-    rings.AddText(row.ring);
-    waves.AddInt(row.wave);
-    exposed.AddTime(row.exposed_at);
-    deadlines.AddTime(row.deadline);
-    previous.AddBytes(row.previous.raw());
-    rhos.AddDouble(row.rho);
-    pis.AddDouble(row.pi);
-    phis.AddDouble(row.phi);
-    cells.AddText(PgTextArray(row.cells));
-    activated.AddBool(row.activated);
-    outcomes.AddText(Name(row.outcome));
-    outcome_times.AddTime(row.outcome_at);
+    exposed.AddSeconds(row.exposed_at);
+    deadlines.AddSeconds(row.deadline);
+    draw_of.AddInt(draw);
+    previous_of.AddInt(digest);
+    cells_of.AddInt(cell_list);
   }
   return Run(statements::kInsertExposures,
-             {tenants.Take(), channels.Take(), serials.Take(), agents.Take(), buckets.Take(), stages.Take(),
-              rings.Take(), waves.Take(), exposed.Take(), deadlines.Take(), previous.Take(), rhos.Take(),
-              pis.Take(), phis.Take(), cells.Take(), activated.Take(), outcomes.Take(), outcome_times.Take()})
+             {tenants.Take(),   channels.Take(), serials.Take(),       buckets.Take(),  stages.Take(),
+              rings.Take(),     waves.Take(),    rhos.Take(),          pis.Take(),      phis.Take(),
+              activated.Take(), outcomes.Take(), outcome_times.Take(), previous.Take(), cells.Take(),
+              agents.Take(),    exposed.Take(),  deadlines.Take(),     draw_of.Take(),  previous_of.Take(),
+              cells_of.Take()})
       .status();
 }
 
