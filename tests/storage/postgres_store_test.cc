@@ -6,6 +6,8 @@
 #include <signal.h>
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <future>
 #include <thread>
 
@@ -198,6 +200,56 @@ TEST_F(PostgresStoreTest, DeadlockIsRunAgainUntilBothCommit) {
   EXPECT_TRUE(first_status.ok()) << first_status;
   EXPECT_TRUE(second_status.ok()) << second_status;
   EXPECT_EQ(runs, 3) << "one of them was run again";
+}
+
+// Two batches that hand a brake over to each other without a gap, as those of several busy replicas do: each
+// keeps it until the other has it too, or until it is plain that the other has to wait. Row locks alone would
+// let them go on for ever.
+TEST_F(PostgresStoreTest, HaltIsNotStarvedByBatchesThatOverlap) {
+  const auto store = Open(Impatient());
+  const Scope scope{.tenant = "", .channel = "content", .serial = 9, .ring = ""};
+  ASSERT_TRUE(store->ReadWrite([&](Transaction& tx) { return tx.EnsureBrakes({scope}); }).ok());
+  Mutex mutex;
+  std::condition_variable changed;
+  int64_t batches = 0;
+  bool stopped = false;
+  std::vector<std::thread> writers;
+  for (int writer = 0; writer < 2; ++writer) {
+    writers.emplace_back([&] {
+      for (bool stops = false; !stops;) {
+        const absl::Status status = store->ReadWrite([&](Transaction& tx) -> absl::Status {
+          const auto brakes = tx.LockBrakesShared({scope});
+          if (!brakes.ok()) return brakes.status();
+          MutexLock lock(&mutex);
+          stops = brakes->at(0).Stops() || stopped;
+          const int64_t mine = ++batches;
+          changed.notify_all();
+          changed.wait_for(lock.native(), std::chrono::milliseconds(50),
+                           [&] { return batches > mine || stopped; });
+          return absl::OkStatus();
+        });
+        EXPECT_TRUE(status.ok()) << status;
+      }
+    });
+  }
+  {
+    MutexLock lock(&mutex);
+    changed.wait(lock.native(), [&] { return batches > 10; });
+  }
+  const absl::Status halted = store->ReadWrite([&](Transaction& tx) -> absl::Status {
+    absl::StatusOr<BrakeRow> brake = tx.LockBrake(scope);
+    if (!brake.ok()) return brake.status();
+    ++brake->epoch;
+    brake->halted = true;
+    return tx.PutBrake(*brake);
+  });
+  EXPECT_TRUE(halted.ok()) << halted;
+  {
+    MutexLock lock(&mutex);
+    stopped = true;
+    changed.notify_all();
+  }
+  for (std::thread& writer : writers) writer.join();
 }
 
 TEST_F(PostgresStoreTest, MoreCallersThanSessionsAllGetTheirTurn) {

@@ -74,6 +74,8 @@ class PostgresTransaction final : public Transaction {
   // Rows changed.
   absl::StatusOr<int64_t> Change(const Statement& statement, const std::vector<std::string>& parameters);
   absl::Status Spoil(absl::Status status);
+  // Waits its turn among those who lock the brake of `scope`, and keeps it to the end of the transaction.
+  absl::Status PassGateAlone(const Scope& scope);
   // Every row of the statement through `read`.
   template <typename Row>
   absl::StatusOr<std::vector<Row>> ReadAll(absl::StatusOr<Row> (*read)(const pqxx::row&),

@@ -260,7 +260,8 @@ ChildSpec PrivateCluster::ServerSpec() const {
   set("max_connections", "100");
   set("shared_buffers", "128MB");
   set("max_wal_size", "2GB");
-  set("jit", "off");  // our statements are short: compiling them costs more than running them
+  set("deadlock_timeout", "200ms");  // a transaction that lost is run again: the sooner the better
+  set("jit", "off");                 // our statements are short: compiling them costs more than running them
   set("log_timezone", "UTC");
   set("timezone", "UTC");
   set("log_min_error_statement", "panic");  // a failed statement's text may hold a hash of a secret

@@ -2,9 +2,12 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "ringfence/base/hash.h"
+#include "server/storage/postgres/advisory_locks.h"
 #include "server/storage/postgres/pg_text.h"
 #include "server/storage/postgres/read_all.h"
 
@@ -124,6 +127,13 @@ std::vector<std::string> ScopeArrays(absl::Span<const Scope> scopes) {
   return {tenants.Take(), channels.Take(), serials.Take(), rings.Take()};
 }
 
+// The same on every replica of every version, hence a published hash.
+int64_t GateOf(const Scope& scope) {
+  HashInput input;
+  input.String(scope.tenant).String(scope.channel).U64(scope.serial).String(scope.ring);
+  return static_cast<int64_t>(HeadBigEndian(Sha256(input.bytes())) % kBrakeGates);
+}
+
 // Numbers different values from 1, in the order in which they are first met.
 template <typename Value>
 class Dictionary {
@@ -199,10 +209,22 @@ absl::Status PostgresTransaction::EnsureBrakes(absl::Span<const Scope> scopes) {
 }
 
 absl::StatusOr<std::vector<BrakeRow>> PostgresTransaction::LockBrakesShared(absl::Span<const Scope> scopes) {
+  std::set<int64_t> gates;
+  for (const Scope& scope : scopes) gates.insert(GateOf(scope));
+  PgArray gate_array;
+  for (const int64_t gate : gates) gate_array.AddInt(gate);
+  RETURN_IF_ERROR(
+      Run(statements::kPassGatesShared, {absl::StrCat(kBrakeGateClass), gate_array.Take()}).status());
   return ReadAll(ReadBrake, statements::kLockBrakesShared, ScopeArrays(scopes));
 }
 
+absl::Status PostgresTransaction::PassGateAlone(const Scope& scope) {
+  return Run(statements::kPassGateAlone, {absl::StrCat(kBrakeGateClass), absl::StrCat(GateOf(scope))})
+      .status();
+}
+
 absl::StatusOr<BrakeRow> PostgresTransaction::LockBrake(const Scope& scope) {
+  RETURN_IF_ERROR(PassGateAlone(scope));
   RETURN_IF_ERROR(EnsureBrakes({scope}));
   ASSIGN_OR_RETURN(
       const pqxx::result result,
@@ -212,6 +234,7 @@ absl::StatusOr<BrakeRow> PostgresTransaction::LockBrake(const Scope& scope) {
 }
 
 absl::Status PostgresTransaction::PutBrake(const BrakeRow& row) {
+  RETURN_IF_ERROR(PassGateAlone(row.scope));  // at no cost after LockBrake
   ASSIGN_OR_RETURN(const pqxx::result result, Run(statements::kPutBrake, {row.scope.tenant,
                                                                           row.scope.channel,
                                                                           PgUnsigned(row.scope.serial),

@@ -151,6 +151,16 @@ inline constexpr Statement kEnsureBrakes{"ensure_brakes", R"sql(
   ORDER BY tenant, channel, serial, ring
   ON CONFLICT DO NOTHING)sql"};
 
+// A row lock is not fair: PostgreSQL lets a FOR SHARE join the ones that hold the row already, past a FOR
+// UPDATE that waits, and batches that overlap without a pause would keep a halt waiting for ever. Advisory
+// locks are served in order. So whoever locks brakes first passes their gates ($2, sorted): shared for
+// batches, alone for a change.
+inline constexpr Statement kPassGatesShared{"pass_gates_shared", R"sql(
+  SELECT pg_advisory_xact_lock_shared($1::integer, gate) FROM unnest($2::integer[]) AS given (gate))sql"};
+
+inline constexpr Statement kPassGateAlone{"pass_gate_alone",
+                                          "SELECT pg_advisory_xact_lock($1::integer, $2::integer)"};
+
 // In order, so that two transactions that lock overlapping scopes do not wait for each other crosswise.
 inline constexpr Statement kLockBrakesShared{"lock_brakes_shared", R"sql(
   SELECT tenant, channel, serial, ring, epoch, tenant_paused, vendor_paused, held, halted, reverting, recalled, rule,
