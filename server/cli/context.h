@@ -2,9 +2,9 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <iosfwd>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"

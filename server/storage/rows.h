@@ -92,7 +92,8 @@ struct StageRow {
 };
 
 // Where a brake applies; an empty part or serial 0 means every. The five canonical scopes of an exposure are
-// {channel, serial}, {tenant}, {tenant, channel}, {tenant, channel, serial} and {tenant, channel, serial, ring}.
+// {channel, serial}, {tenant}, {tenant, channel}, {tenant, channel, serial} and {tenant, channel, serial,
+// ring}.
 struct Scope {
   std::string tenant;
   std::string channel;
@@ -139,7 +140,8 @@ enum class Outcome : uint8_t {
 const char* Name(Outcome outcome);
 absl::StatusOr<Outcome> ParseOutcome(absl::string_view name);
 
-// One lease. Key: (tenant, channel, serial, agent, bucket): a retried commit of the same draw changes nothing.
+// One lease. Key: (tenant, channel, serial, agent, bucket): a retried commit of the same draw changes
+// nothing.
 struct ExposureRow {
   std::string tenant;
   std::string channel;
@@ -197,7 +199,8 @@ struct DecisionRow {
   uint64_t serial = 0;
   std::string ring;  // empty: all
   StageId stage = 0;
-  std::string action;    // open_wave, pass_ring, vacant, hold, halt, revert, pause, resume, recall, publish, refuse, ...
+  std::string action;    // open_wave, pass_ring, vacant, hold, halt, revert, pause, resume, recall, publish,
+                         // refuse, ...
   std::string rule;      // which rule decided: soak, gate_silence, test_r, guard_a, operator, ...
   std::string actor;     // "server" or the person
   std::string why;       // one sentence

@@ -26,6 +26,8 @@ absl::Time SystemClock::Now() {
   return absl::FromUnixNanos(ClampForward(last_nanos_, absl::ToUnixNanos(scaled)));
 }
 
-void ManualClock::Set(absl::Time now) { ClampForward(nanos_, absl::ToUnixNanos(now)); }
+void ManualClock::Set(absl::Time now) {
+  ClampForward(nanos_, absl::ToUnixNanos(now));
+}
 
 }  // namespace ringfence

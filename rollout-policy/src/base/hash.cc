@@ -42,7 +42,8 @@ void Sha256Stream::Update(absl::string_view bytes) {
 Digest Sha256Stream::Finish() {
   Digest digest;
   unsigned int size = 0;
-  RF_CHECK(EVP_DigestFinal_ex(state_->context, digest.bytes.data(), &size) == 1 && size == digest.bytes.size());
+  RF_CHECK(EVP_DigestFinal_ex(state_->context, digest.bytes.data(), &size) == 1 &&
+           size == digest.bytes.size());
   return digest;
 }
 

@@ -63,8 +63,8 @@ absl::StatusOr<AgentId> AgentId::FromBytes(absl::string_view raw) {
 
 std::string AgentId::ToString() const {
   const std::string hex = absl::BytesToHexString(raw());
-  return absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-", hex.substr(16, 4), "-",
-                      hex.substr(20));
+  return absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-", hex.substr(16, 4),
+                      "-", hex.substr(20));
 }
 
 absl::StatusOr<Digest> Digest::Parse(absl::string_view hex) {
@@ -85,7 +85,9 @@ absl::StatusOr<Digest> Digest::FromBytes(absl::string_view raw) {
   return digest;
 }
 
-std::string Digest::ToString() const { return absl::BytesToHexString(raw()); }
+std::string Digest::ToString() const {
+  return absl::BytesToHexString(raw());
+}
 
 bool IsSlug(absl::string_view text) {
   return !text.empty() && text.size() <= 63 && std::all_of(text.begin(), text.end(), [](char c) {

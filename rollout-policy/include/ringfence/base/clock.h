@@ -15,12 +15,13 @@ class Clock {
   virtual absl::Time Now() = 0;
 };
 
-// The wall clock, clamped so that it never goes backwards. With a scale above 1 time runs faster from the moment of
-// construction: every duration of the product shrinks by the same factor. Thread-safe.
+// The wall clock, clamped so that it never goes backwards. With a scale above 1 time runs faster from the
+// moment of construction: every duration of the product shrinks by the same factor. Thread-safe.
 class SystemClock final : public Clock {
  public:
   explicit SystemClock(double scale = 1.0);
-  // Scaled from `anchor` instead: a later process with the same anchor and scale goes on where an earlier one was.
+  // Scaled from `anchor` instead: a later process with the same anchor and scale goes on where an earlier one
+  // was.
   SystemClock(double scale, absl::Time anchor);
   absl::Time Now() override;
   double scale() const { return scale_; }

@@ -1,4 +1,5 @@
-// std::mutex with thread-safety annotations. Used instead of absl::Mutex, which Debian's thread sanitizer cannot see into.
+// std::mutex with thread-safety annotations. Used instead of absl::Mutex, which Debian's thread sanitizer
+// cannot see into.
 #pragma once
 
 #include <condition_variable>

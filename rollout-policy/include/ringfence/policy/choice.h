@@ -22,7 +22,8 @@ struct ReleaseProgress {
   bool internal_passed = false;  // true also where there is no internal tenant, and for that tenant itself
   absl::Duration healthy_age;    // time since publication during which enough hosts soaked healthy
   absl::Duration age;            // time since publication
-  std::vector<bool> ring_passed;  // one per ring of the plan, in its order; stays true when the ring took a newer one
+  std::vector<bool>
+      ring_passed;  // one per ring of the plan, in its order; stays true when the ring took a newer one
 };
 
 struct Choice {
@@ -32,17 +33,17 @@ struct Choice {
   absl::Time revisit_at = absl::InfiniteFuture();
 };
 
-// The newest release that is not stopped, passed the internal tenant and every earlier ring whose effective lag is not
-// larger, is old enough, and has at least k newer ones ahead of it (k = effective lag). Ahead of it count the releases
-// that are neither stopped nor too young and passed the internal tenant and every earlier ring without a lag: so a second
-// ring with N-1 follows the same release as the first once that has passed it, and does not fall to N-2.
-// `releases` in rising serial order.
-// min_age is counted in healthy_age, except on a plan's first ring when `first_of_internal`, where nobody could soak
-// before it: there it is counted in age. With a pin, only the pinned version qualifies and lag is 0; a pinned version
-// that is stopped gives kHalted, one that is not there kPinned.
-// What the ring worked on last is not known here: a choice with a lower serial (the leader of an N-1 ring was halted)
-// is for the caller to leave alone, for older releases are not resurrected.
-Choice ChooseRelease(const Plan& plan, int ring, absl::string_view channel, absl::Span<const ReleaseProgress> releases,
-                     bool first_of_internal, absl::Time now);
+// The newest release that is not stopped, passed the internal tenant and every earlier ring whose effective
+// lag is not larger, is old enough, and has at least k newer ones ahead of it (k = effective lag). Ahead of
+// it count the releases that are neither stopped nor too young and passed the internal tenant and every
+// earlier ring without a lag: so a second ring with N-1 follows the same release as the first once that has
+// passed it, and does not fall to N-2. `releases` in rising serial order. min_age is counted in healthy_age,
+// except on a plan's first ring when `first_of_internal`, where nobody could soak before it: there it is
+// counted in age. With a pin, only the pinned version qualifies and lag is 0; a pinned version that is
+// stopped gives kHalted, one that is not there kPinned. What the ring worked on last is not known here: a
+// choice with a lower serial (the leader of an N-1 ring was halted) is for the caller to leave alone, for
+// older releases are not resurrected.
+Choice ChooseRelease(const Plan& plan, int ring, absl::string_view channel,
+                     absl::Span<const ReleaseProgress> releases, bool first_of_internal, absl::Time now);
 
 }  // namespace ringfence::policy

@@ -1,5 +1,5 @@
-// The draw: of the hosts that ask in one bucket a few are let in by a coin whose probability is fixed before it falls.
-// health-analysis.md, section 2.
+// The draw: of the hosts that ask in one bucket a few are let in by a coin whose probability is fixed before
+// it falls. health-analysis.md, section 2.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +39,9 @@ uint64_t BucketNumber(uint32_t replica_epoch, uint64_t index);
 // The arm of one enrolled-or-not host. Eligibility and cell budgets were decided before.
 Arm DrawArm(double v, double u, const DrawRates& rates);
 
-// One bucket of one stage on one replica. Tokens fall with each T; when they are used up it goes on with pi = 0 until
-// there are max(50, 20·n_T) controls. The caller keeps the answers (a repeated request gets the logged one) and decides
-// eligibility and cell budgets before asking. Not thread-safe.
+// One bucket of one stage on one replica. Tokens fall with each T; when they are used up it goes on with pi =
+// 0 until there are max(50, 20·n_T) controls. The caller keeps the answers (a repeated request gets the
+// logged one) and decides eligibility and cell budgets before asking. Not thread-safe.
 class Bucket {
  public:
   Bucket() = default;

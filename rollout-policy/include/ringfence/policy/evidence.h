@@ -1,5 +1,6 @@
-// Test R, guard A, gauge B and their combination: health-analysis.md sections 3 to 6. State is a few numbers per cell
-// and channel; vectors of replicas add; exp is taken only for the combination. Golden vectors: tests/data/health.
+// Test R, guard A, gauge B and their combination: health-analysis.md sections 3 to 6. State is a few numbers
+// per cell and channel; vectors of replicas add; exp is taken only for the combination. Golden vectors:
+// tests/data/health.
 #pragma once
 
 #include <array>
@@ -28,14 +29,16 @@ inline constexpr double kHaltAt = 1000.0;
 // log of the weighted mean of exp(l), without overflow.
 double LogMix(absl::Span<const double> l, absl::Span<const double> weights);
 
-// What one bad event adds to the log evidence for the risk ratio `theta`: 0 unless 0 < pi < 1 (no coin, no evidence).
+// What one bad event adds to the log evidence for the risk ratio `theta`: 0 unless 0 < pi < 1 (no coin, no
+// evidence).
 double RIncrement(bool treated, double pi, double rho0, double theta);
 
 // Test R for one channel and scope.
 struct RVector {
   std::array<double, 6> l{};
 
-  // One bad event of a spell drawn with probability `pi` of T. rho0: the harmless risk ratio that is tolerated.
+  // One bad event of a spell drawn with probability `pi` of T. rho0: the harmless risk ratio that is
+  // tolerated.
   void AddBad(bool treated, double pi, double rho0);
   void Merge(const RVector& other);
   double LogE() const;  // log of the mean of exp(l)
@@ -53,8 +56,8 @@ struct ControlCounts {
 // Earlier buckets fade by 0.98 and take in this one.
 ControlCounts Decay(const ControlCounts& history, const ControlCounts& bucket);
 
-// The bound p-bar on the bad share of harmless T spells; nullopt: frozen (bound above one half, or fewer than two
-// concurrent controls of the scope itself). Cell counts are given for a cell's guard only.
+// The bound p-bar on the bad share of harmless T spells; nullopt: frozen (bound above one half, or fewer than
+// two concurrent controls of the scope itself). Cell counts are given for a cell's guard only.
 struct GuardInput {
   double p_hist = 0.02;
   ControlCounts history = {};  // S, N: decayed, all cells

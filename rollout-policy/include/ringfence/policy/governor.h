@@ -22,8 +22,8 @@ struct Budget {
 // max(b0, (b0 + gamma·H) / max(1, M_R/10))
 double Cap(int64_t b0, int64_t healthy, double m_r);
 
-// Whole exposures that may start now: the least over both budgets, the wave's room and this replica's grant; never
-// negative.
+// Whole exposures that may start now: the least over both budgets, the wave's room and this replica's grant;
+// never negative.
 int64_t Tokens(const Budget& release, const Budget& stage, double m_r, std::optional<int64_t> wave_room,
                std::optional<int64_t> grant);
 

@@ -1,5 +1,6 @@
-// May this host have this release now? The same function serves the server that offers and the agent that refuses.
-// Yes, or why not and when next; and for people every gate between the host and the release, in order.
+// May this host have this release now? The same function serves the server that offers and the agent that
+// refuses. Yes, or why not and when next; and for people every gate between the host and the release, in
+// order.
 #pragma once
 
 #include <optional>
@@ -15,8 +16,8 @@
 
 namespace ringfence::policy {
 
-// The lasting part: plan, ring, channel rule, targets, matrix. Depends on labels only, so it may be remembered per
-// (label set, plan revision, release).
+// The lasting part: plan, ring, channel rule, targets, matrix. Depends on labels only, so it may be
+// remembered per (label set, plan revision, release).
 Reason LastingReason(const Plan& plan, const Labels& labels, const Release& release);
 
 // The passing part, of a host that has no lasting reason.
@@ -31,17 +32,18 @@ struct Moment {
   bool recalled = false;
   bool blind = false;
   bool internal_passed = true;
-  bool ring_chose_it = true;              // the ring works on this release
-  Reason choice_reason = Reason::kNone;   // why the ring did not choose it, if it did not
-  StageState stage = StageState::kOpen;   // of the host's ring, for this release
+  bool ring_chose_it = true;             // the ring works on this release
+  Reason choice_reason = Reason::kNone;  // why the ring did not choose it, if it did not
+  StageState stage = StageState::kOpen;  // of the host's ring, for this release
   absl::Time revisit_at = absl::InfiniteFuture();
 };
 
 struct GateAnswer {
   Reason gate = Reason::kNone;  // the reason it would give when closed
   bool open = false;
-  std::string detail;           // figures or names, for people
-  std::string opens_by;         // "time", "the tenant", "the vendor", "two persons of the vendor", "the host", "proof"
+  std::string detail;  // figures or names, for people
+  std::string
+      opens_by;  // "time", "the tenant", "the vendor", "two persons of the vendor", "the host", "proof"
   absl::Time next = absl::InfiniteFuture();
 };
 

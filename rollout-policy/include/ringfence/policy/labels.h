@@ -1,4 +1,5 @@
-// What a host says of itself: os, kernel, sensor, coinstalled, ... A key may appear with several values (coinstalled).
+// What a host says of itself: os, kernel, sensor, coinstalled, ... A key may appear with several values
+// (coinstalled).
 #pragma once
 
 #include <string>
@@ -20,8 +21,8 @@ class Labels {
   static constexpr size_t kMaxValueBytes = 256;
 
   Labels() = default;
-  // Sorts and removes repeats. InvalidArgument, naming the pair, when there are more than kMaxPairs, a key is empty or
-  // too long, a value too long, or either is not UTF-8 or holds a control character.
+  // Sorts and removes repeats. InvalidArgument, naming the pair, when there are more than kMaxPairs, a key is
+  // empty or too long, a value too long, or either is not UTF-8 or holds a control character.
   static absl::StatusOr<Labels> Make(std::vector<Pair> pairs);
 
   bool Has(absl::string_view key, absl::string_view value) const;
@@ -29,8 +30,8 @@ class Labels {
   absl::Span<const Pair> WithKey(absl::string_view key) const;
   const std::vector<Pair>& pairs() const { return pairs_; }
 
-  // First 16 bytes of sha256 over the sorted pairs, each string length-prefixed: what an agent sends when its labels
-  // did not change. Raw bytes.
+  // First 16 bytes of sha256 over the sorted pairs, each string length-prefixed: what an agent sends when its
+  // labels did not change. Raw bytes.
   std::string Hash16() const;
 
   friend bool operator==(const Labels&, const Labels&) = default;

@@ -27,7 +27,7 @@ enum class ChannelMode : uint8_t {
 struct ChannelRule {
   std::string channel;  // slug
   ChannelMode mode = ChannelMode::kFollow;
-  int lag = 0;                 // 0 = N, 1 = N-1, 2 = N-2; a ring's lag in this channel is the larger of this and its own
+  int lag = 0;  // 0 = N, 1 = N-1, 2 = N-2; a ring's lag in this channel is the larger of this and its own
   std::string pinned_version;  // with kPinned only
 
   friend bool operator==(const ChannelRule&, const ChannelRule&) = default;
@@ -45,14 +45,15 @@ struct Ring {
   Selector selector;
   int lag = 0;  // 0, 1 or 2
   std::vector<Wave> waves;
-  absl::Duration soak;                              // least healthy time in each wave; lengthened to kSoakFloor if shorter
-  absl::Duration min_age;                           // least healthy age of a release before it enters; zero is none
-  std::optional<int64_t> hosts_per_minute;          // most exposures in any minute in this ring
+  absl::Duration soak;     // least healthy time in each wave; lengthened to kSoakFloor if shorter
+  absl::Duration min_age;  // least healthy age of a release before it enters; zero is none
+  std::optional<int64_t> hosts_per_minute;  // most exposures in any minute in this ring
 
   friend bool operator==(const Ring&, const Ring&) = default;
 };
 
-// At most `max_rate` of exposed hosts with a bad event in the window, judged from `min_count` distinct bad hosts on.
+// At most `max_rate` of exposed hosts with a bad event in the window, judged from `min_count` distinct bad
+// hosts on.
 struct RateGate {
   Ppm max_rate;
   int64_t min_count = 0;
@@ -84,12 +85,13 @@ struct SloGates {
 };
 
 struct Plan {
-  std::string tenant;                // slug
+  std::string tenant;  // slug
   std::vector<ChannelRule> channels;
-  std::vector<Ring> rings;           // in order; a host belongs to the first whose selector matches
+  std::vector<Ring> rings;  // in order; a host belongs to the first whose selector matches
   SloGates gates;
-  std::optional<Ppm> urgent_soak_factor;             // urgent releases soak for this share of `soak`; unset: no faster
-  absl::Duration hold_revert_after = absl::Minutes(30);  // an undecided hold orders exposed hosts back after this
+  std::optional<Ppm> urgent_soak_factor;  // urgent releases soak for this share of `soak`; unset: no faster
+  // An undecided hold orders exposed hosts back after this.
+  absl::Duration hold_revert_after = absl::Minutes(30);
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };
@@ -101,14 +103,16 @@ inline constexpr size_t kMaxChannels = 32;
 inline constexpr size_t kMaxCohortKeys = 16;
 inline constexpr int kMaxLag = 2;
 
-// Every fault at once, each with its path; empty when the plan is legal. Total: any value of Plan may be passed.
+// Every fault at once, each with its path; empty when the plan is legal. Total: any value of Plan may be
+// passed.
 std::vector<Fault> Validate(const Plan& plan);
 
-// Legal but probably not meant: all lag and no ring to lead, one wave of 100 %, no gates, a lag ring before its leader, ...
-// One sentence each.
+// Legal but probably not meant: all lag and no ring to lead, one wave of 100 %, no gates, a lag ring before
+// its leader, ... One sentence each.
 std::vector<std::string> Warnings(const Plan& plan);
 
-// The index of the first ring whose selector matches, if any. The one definition of membership, for server and agent.
+// The index of the first ring whose selector matches, if any. The one definition of membership, for server
+// and agent.
 std::optional<int> RingOf(const Plan& plan, const Labels& labels);
 
 // The rule for `channel`, or null.
@@ -117,8 +121,8 @@ const ChannelRule* FindRule(const Plan& plan, absl::string_view channel);
 // The lag of a ring in a channel: the larger of the ring's and the rule's; 0 in a pinned channel.
 int EffectiveLag(const Ring& ring, const ChannelRule& rule);
 
-// Soak of one wave of `ring` for a release: the plan's, shortened for urgent releases if the tenant opted in, and never
-// below kSoakFloor.
+// Soak of one wave of `ring` for a release: the plan's, shortened for urgent releases if the tenant opted in,
+// and never below kSoakFloor.
 absl::Duration EffectiveSoak(const Plan& plan, const Ring& ring, bool urgent);
 
 // Most hosts of `members` that may be exposed by the end of wave `wave` (product.md 4).

@@ -16,9 +16,9 @@ namespace ringfence::policy {
 struct Release {
   std::string channel;  // slug
   ChannelKind kind = ChannelKind::kContent;
-  uint64_t serial = 0;   // from 1
-  std::string version;   // 1 to 128 bytes of UTF-8
-  Digest digest;         // sha256 of the bytes
+  uint64_t serial = 0;  // from 1
+  std::string version;  // 1 to 128 bytes of UTF-8
+  Digest digest;        // sha256 of the bytes
   int64_t size_bytes = 0;
   Selector targets;              // hosts it is meant for
   std::vector<Selector> matrix;  // platforms it was qualified on; a host must match one

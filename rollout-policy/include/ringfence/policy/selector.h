@@ -25,8 +25,8 @@ struct Selector {
 
 bool Matches(const Selector& selector, const Labels& labels);
 
-// Appends faults: empty or over-long keys and values, no value, a key named twice, more than 32 requirements or 256
-// values in one. `path` is prefixed to each fault's path.
+// Appends faults: empty or over-long keys and values, no value, a key named twice, more than 32 requirements
+// or 256 values in one. `path` is prefixed to each fault's path.
 void Validate(const Selector& selector, const std::string& path, std::vector<Fault>& faults);
 
 // "os in (win10, win11), sensor=7.11+"; "every host" for the empty one.

@@ -1,5 +1,5 @@
-// The life of a stage: one ring of one tenant working on one release. The table in stage.cc is the only place where a
-// move is legal; everything else asks it.
+// The life of a stage: one ring of one tenant working on one release. The table in stage.cc is the only place
+// where a move is legal; everything else asks it.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 namespace ringfence::policy {
 
 enum class StageState : uint8_t {
-  kWaiting = 1,     // the ring chose the release; something (age, a brake, another stage) keeps its first wave closed
+  // The ring chose the release; something (age, a brake, another stage) keeps its first wave closed.
+  kWaiting = 1,
   kOpen = 2,        // a wave is open: hosts that ask may be drawn
   kPaused = 3,      // an operator stopped it; soak stands still, health is still judged
   kHeld = 4,        // the server stopped it and asks a person; never releases itself
@@ -23,13 +24,13 @@ enum class StageState : uint8_t {
 };
 
 enum class StageEvent : uint8_t {
-  kOpen = 1,       // the first wave opens
+  kOpen = 1,        // the first wave opens
   kFindVacant = 2,  // the ring has no member, and nobody was exposed
-  kPassRing = 3,   // the last wave passed
+  kPassRing = 3,    // the last wave passed
   kPause = 4,
   kHold = 5,
   kHalt = 6,
-  kResume = 7,     // the last brake on it was released
+  kResume = 7,  // the last brake on it was released
   kSupersede = 8,
   kRecall = 9,
 };
@@ -48,8 +49,8 @@ absl::StatusOr<StageState> Next(StageState from, StageEvent event);
 
 // Superseded and recalled stages never move again.
 bool IsTerminal(StageState state);
-// Does the ring count as passed for the rings after it? A superseded stage counts too if it had passed before, which only
-// its record can tell.
+// Does the ring count as passed for the rings after it? A superseded stage counts too if it had passed
+// before, which only its record can tell.
 bool CountsAsPassed(StageState state);
 // May hosts be drawn (if no brake says otherwise)? Open, passed and vacant.
 bool GivesLeases(StageState state);
