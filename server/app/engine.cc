@@ -100,7 +100,9 @@ storage::DecisionRow Engine::DecisionFor(const ReleaseState& release, std::strin
 }
 
 absl::Status Engine::RunOnce() {
+  MutexLock one_at_a_time(&commit_mu_);
   const absl::Time now = clock_->Now();
+  const absl::Status stages_known = ResolveDoubt();
   Batch batch;
   {
     MutexLock lock(&mu_);
@@ -127,11 +129,14 @@ absl::Status Engine::RunOnce() {
     }
     JudgeBlindness(passed);
     HoldsRevert(now);
-    ChooseStages(now, batch);
-    for (const auto& stage : stages_) StepStage(*stage, now, passed, batch);
+    if (stages_known.ok()) {
+      ChooseStages(now, batch);
+      for (const auto& stage : stages_) StepStage(*stage, now, passed, batch);
+    }
     CollectDirty(batch, now);
   }
-  absl::Status status = FlushBrakes();
+  absl::Status status = stages_known;
+  status.Update(FlushBrakes());
   status.Update(WriteBatch(batch));
   if (batch.told) TellWatchers();
   if (metrics_ != nullptr) metrics_->RunOnce(clock_->Now() - now, status.ok());

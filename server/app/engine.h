@@ -29,6 +29,10 @@
 
 namespace ringfence::app {
 
+// Why a digest was banned for a host; durable, and read again at the start.
+inline constexpr char kRejectedReason[] = "rejected";
+inline constexpr char kActivationFailedReason[] = "activation failed";
+
 // A set of labels that hosts of one tenant share, and what follows from it.
 struct LabelSet {
   uint32_t tenant = 0;
@@ -144,6 +148,8 @@ class Engine final : public App {
 
   // ---- fleet clock (engine_clock.cc)
   FleetNanos FleetNow() const;
+  // The most wall time that one step may take in.
+  absl::Duration LargestStep() const;
   // Moves the fleet clock on by what passed, unless blind. Returns the wall time that passed, at most one
   // step.
   absl::Duration AdvanceClock(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -176,6 +182,12 @@ class Engine final : public App {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RunningChanged(HostRef host, const LabelSet& set, uint32_t running_set, FleetNanos now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The host runs a release that it was thought not to run.
+  void RunsAfterAll(ReleaseState& release, Exposure& exposure, const LabelSet& set, FleetNanos now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void WentBack(ReleaseState& release, Exposure& exposure, HostRef host, const LabelSet& set)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Runs(HostRef host, const ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Quarantine(HostRef host, const LabelSet& set, const Digest& digest, std::string reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnRejected(ReleaseState& release, HostRef host, const LabelSet& set, const std::string& detail,
@@ -198,6 +210,8 @@ class Engine final : public App {
   int64_t AskersLeft(const Stage& stage, FleetNanos now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<int64_t> WaveRoom(const Stage& stage) const;
   int64_t TokensNow(const Stage& stage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Does the plan of this moment still let the host in? It may have changed since the draw.
+  bool PlanAllows(const PendingLease& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // An exposure that was refused at commit.
   void Forget(ReleaseState& release, Exposure& exposure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint32_t OpenSpell(ReleaseState& release, Stage& stage, HostRef host, policy::Arm arm, double pi,
@@ -228,12 +242,13 @@ class Engine final : public App {
   BrakeView BrakesOn(const Stage& stage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Stops here at once and queues the durable write.
   void Brake(BrakeChange change, storage::DecisionRow decision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Writes the queued brakes; those that could not be written stay queued.
+  // Writes the queued brakes; those that could not be written stay queued. One at a time.
   absl::Status FlushBrakes();
   // One operator's act on a brake, durable before it returns; `stops` ones act in memory first.
   absl::StatusOr<storage::BrakeRow> Operate(
       const Act& act, const char* what, const storage::Scope& scope, bool stops,
-      absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> fill);
+      absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> fill,
+      absl::FunctionRef<absl::Status(storage::Transaction&)> also);
   absl::Status MayBrake(const Act& act, const storage::Scope& scope, bool needs_release);
   void Installed(const storage::BrakeRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static std::vector<storage::Scope> ScopesOf(const std::string& tenant, const std::string& channel,
@@ -259,12 +274,23 @@ class Engine final : public App {
   Stage* AddStage(storage::StageRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status WriteBatch(Batch& batch);
   void CollectDirty(Batch& batch, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes what is to be written of exposures. Under commit_mu_, so that an older outcome is never written
+  // later.
+  void CollectOutcomes(std::vector<storage::OutcomeUpdate>& outcomes,
+                       std::vector<std::pair<Exposure*, ReleaseState*>>& exposures)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // After a step whose commit was in doubt: takes the stages from the store as they are.
+  absl::Status ResolveDoubt();
+  // A wave of the stage has just opened.
+  void WaveOpened(Stage& stage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- loading and views (engine_load.cc, engine_views.cc)
   absl::Status Load(storage::Transaction& tx);
   ReleaseState* AddRelease(storage::ReleaseRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RestoreExposure(ReleaseState& release, const storage::ExposureRow& row)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What the SLO gates knew of the restored exposures.
+  void RestoreWindows(ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   RolloutInfo InfoOf(ReleaseState& release, const std::string& tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   AgentInfo InfoOf(HostRef host) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   ReleaseState* FindRelease(const std::string& channel, uint64_t serial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -285,8 +311,9 @@ class Engine final : public App {
 
   FleetIndex fleet_;
   std::atomic<uint32_t> generation_{1};
-  std::atomic<int64_t> blind_nanos_{0};  // wall time that the fleet clock stood still
-  std::atomic<int64_t> frozen_at_{0};    // fleet time while blind; 0: running
+  std::atomic<int64_t> blind_nanos_{0};            // wall time that the fleet clock stood still
+  std::atomic<int64_t> frozen_at_{0};              // fleet time while blind; 0: running
+  std::atomic<int64_t> fleet_ends_at_{INT64_MAX};  // fleet time goes no further before the next step
 
   Mutex mu_;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mu_);
@@ -345,6 +372,9 @@ class Engine final : public App {
   uint64_t version_ ABSL_GUARDED_BY(mu_) = 1;
   uint64_t told_version_ ABSL_GUARDED_BY(mu_) = 0;
   bool choose_needed_ ABSL_GUARDED_BY(mu_) = true;
+  bool stages_in_doubt_ ABSL_GUARDED_BY(mu_) = false;
+  uint64_t seen_cursor_ ABSL_GUARDED_BY(mu_) = 0;  // last-seen times are written from here on
+  absl::Time seen_written_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   absl::Time choose_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   absl::Duration healthy_age_unsaved_ ABSL_GUARDED_BY(mu_);
   absl::Time events_forgotten_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
@@ -353,7 +383,8 @@ class Engine final : public App {
   std::map<int, std::function<void()>> watchers_ ABSL_GUARDED_BY(watchers_mu_);
   int next_watcher_ ABSL_GUARDED_BY(watchers_mu_) = 1;
 
-  Mutex commit_mu_;  // one committer at a time; taken before mu_
+  Mutex commit_mu_;  // one step or commit of exposures at a time; taken before mu_
+  Mutex flush_mu_;   // one writer of the brake queue at a time; taken before mu_, after commit_mu_
 };
 
 }  // namespace ringfence::app

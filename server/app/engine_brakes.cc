@@ -6,6 +6,13 @@
 #include "server/app/engine.h"
 
 namespace ringfence::app {
+namespace {
+
+absl::Status NothingElse(storage::Transaction&) {
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 void BrakeChange::ApplyTo(storage::BrakeRow& row) const {
   ++row.epoch;
@@ -83,11 +90,12 @@ void Engine::Brake(BrakeChange change, storage::DecisionRow decision) {
 }
 
 absl::Status Engine::FlushBrakes() {
+  MutexLock flushing(&flush_mu_);
   std::vector<PendingBrake> queue;
   {
     MutexLock lock(&mu_);
     if (brake_queue_.empty()) return absl::OkStatus();
-    queue.swap(brake_queue_);
+    queue = brake_queue_;
   }
   std::vector<storage::BrakeRow> rows(queue.size());
   const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
@@ -100,21 +108,22 @@ absl::Status Engine::FlushBrakes() {
     return absl::OkStatus();
   });
   MutexLock lock(&mu_);
+  // Otherwise: what stopped stays stopped here, and is written again at the next step. Applying a change
+  // twice is harmless.
   if (status.ok()) {
+    brake_queue_.erase(brake_queue_.begin(), brake_queue_.begin() + static_cast<int64_t>(queue.size()));
     for (const storage::BrakeRow& row : rows) Installed(row);
-  } else {
-    // What stopped stays stopped here, and is written again at the next step. Applying a change twice is
-    // harmless.
-    brake_queue_.insert(brake_queue_.begin(), std::make_move_iterator(queue.begin()),
-                        std::make_move_iterator(queue.end()));
   }
   return status;
 }
 
 void Engine::Installed(const storage::BrakeRow& row) {
   storage::BrakeRow& here = brakes_[row.scope];
-  if (row.epoch >= here.epoch || here.epoch == 0) here = row;
-  here.epoch = row.epoch;
+  here = row;
+  // What is decided and not written yet is not in the row, and stays on.
+  for (const PendingBrake& pending : brake_queue_) {
+    if (pending.change.scope == row.scope) pending.change.ApplyTo(here);
+  }
   Changed();
 }
 
@@ -157,7 +166,8 @@ absl::Status Engine::MayBrake(const Act& act, const storage::Scope& scope, bool 
 
 absl::StatusOr<storage::BrakeRow> Engine::Operate(
     const Act& act, const char* what, const storage::Scope& scope, bool stops,
-    absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> fill) {
+    absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> fill,
+    absl::FunctionRef<absl::Status(storage::Transaction&)> also) {
   BrakeChange blank;
   blank.scope = scope;
   blank.rule = "operator";
@@ -217,12 +227,14 @@ absl::StatusOr<storage::BrakeRow> Engine::Operate(
     audit.after = describe(row);
     audit.request_id = act.request_id;
     RETURN_IF_ERROR(tx.AppendAudit(audit));
+    RETURN_IF_ERROR(also(tx));
     return tx.PutRequest({act.request_id, act.actor.person, what, fingerprint, "", blank.at});
   });
   if (status.ok()) {
     {
+      // Also when it is a repeat: the first answer may have been lost in doubt, and with it what it changed.
       MutexLock lock(&mu_);
-      if (!repeated) Installed(row);
+      Installed(row);
       row = brakes_[scope];
     }
     if (!repeated && metrics_ != nullptr) metrics_->Decision(what, "operator");
@@ -241,31 +253,33 @@ absl::StatusOr<storage::BrakeRow> Engine::Operate(
 
 absl::StatusOr<storage::BrakeRow> Engine::Pause(const Act& act, const storage::Scope& scope) {
   RETURN_IF_ERROR(MayBrake(act, scope, false));
-  return Operate(act, "pause", scope, true, [&](const storage::BrakeRow&, BrakeChange& change) {
+  const auto fill = [&](const storage::BrakeRow&, BrakeChange& change) {
     (act.actor.IsVendor() ? change.vendor_paused : change.tenant_paused) = true;
     return absl::OkStatus();
-  });
+  };
+  return Operate(act, "pause", scope, true, fill, NothingElse);
 }
 
 absl::StatusOr<storage::BrakeRow> Engine::Halt(const Act& act, const storage::Scope& scope) {
   RETURN_IF_ERROR(MayBrake(act, scope, true));
-  return Operate(act, "halt", scope, true, [&](const storage::BrakeRow&, BrakeChange& change) {
+  const auto fill = [&](const storage::BrakeRow&, BrakeChange& change) {
     change.halted = true;
     change.first_approver = "";
     return absl::OkStatus();
-  });
+  };
+  return Operate(act, "halt", scope, true, fill, NothingElse);
 }
 
 absl::StatusOr<RollBackReply> Engine::RollBack(const Act& act, const storage::Scope& scope) {
   RETURN_IF_ERROR(MayBrake(act, scope, true));
   RollBackReply reply;
-  ASSIGN_OR_RETURN(reply.brake,
-                   Operate(act, "rollback", scope, true, [&](const storage::BrakeRow&, BrakeChange& change) {
-                     change.halted = true;
-                     change.reverting = true;
-                     change.first_approver = "";
-                     return absl::OkStatus();
-                   }));
+  const auto fill = [&](const storage::BrakeRow&, BrakeChange& change) {
+    change.halted = true;
+    change.reverting = true;
+    change.first_approver = "";
+    return absl::OkStatus();
+  };
+  ASSIGN_OR_RETURN(reply.brake, Operate(act, "rollback", scope, true, fill, NothingElse));
   MutexLock lock(&mu_);
   if (ReleaseState* release = FindRelease(scope.channel, scope.serial)) {
     for (const Exposure& exposure : release->exposures) {
@@ -281,18 +295,19 @@ absl::StatusOr<RollBackReply> Engine::RollBack(const Act& act, const storage::Sc
 absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope& scope, BrakeKind brake) {
   RETURN_IF_ERROR(MayBrake(act, scope, brake != BrakeKind::kPause));
   double m_r = 0, m_a = 0;
+  storage::BrakeRow before;
   {
     MutexLock lock(&mu_);
+    before = brakes_[scope];
     if (const ReleaseState* release = FindRelease(scope.channel, scope.serial); scope.serial != 0) {
       m_r = release->m_r;
       m_a = release->m_a;
     }
   }
   ResumeReply reply;
-  bool released = false;
+  bool anew = false;  // the evidence starts again at nothing
   const auto fill = [&](const storage::BrakeRow& row, BrakeChange& change) -> absl::Status {
-    released = false;
-    reply.needs_second_person = false;
+    anew = false;
     const bool vendor = act.actor.IsVendor();
     if (row.recalled) return absl::FailedPreconditionError("the release was recalled: it never runs again");
     switch (brake) {
@@ -314,7 +329,6 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
         if (!row.halted) return absl::FailedPreconditionError("nothing is halted on this scope");
         if (row.first_approver.empty()) {
           change.first_approver = act.actor.person;
-          reply.needs_second_person = true;
           return absl::OkStatus();
         }
         if (row.first_approver == act.actor.person) {
@@ -325,15 +339,29 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
         change.held = false;
         change.reverting = false;
         change.first_approver = "";
+        anew = scope.tenant.empty();
         break;
     }
-    released = true;
     change.mark_resume = true;
     change.m_r_mark = brake == BrakeKind::kHalt ? 0 : m_r;
     change.m_a_mark = brake == BrakeKind::kHalt ? 0 : m_a;
     return absl::OkStatus();
   };
-  ASSIGN_OR_RETURN(reply.brake, Operate(act, "resume", scope, false, fill));
+  // A new test with its own level, durable with the release of the halt: a restart must not find the old one.
+  const auto also = [&](storage::Transaction& tx) -> absl::Status {
+    if (!anew) return absl::OkStatus();
+    ASSIGN_OR_RETURN(std::vector<storage::EvidenceRow> rows, tx.Evidence(scope.channel, scope.serial));
+    for (storage::EvidenceRow& row : rows) {
+      row.r = {};
+      row.guard = {};
+      ++row.version;
+    }
+    return tx.PutEvidence(rows);
+  };
+  ASSIGN_OR_RETURN(reply.brake, Operate(act, "resume", scope, false, fill, also));
+  reply.needs_second_person = brake == BrakeKind::kHalt && reply.brake.halted;
+  const bool released = (brake == BrakeKind::kHalt && before.halted && !reply.brake.halted) ||
+                        (brake == BrakeKind::kHold && before.held && !reply.brake.held);
   MutexLock lock(&mu_);
   ReleaseState* release = FindRelease(scope.channel, scope.serial);
   if (released && scope.serial != 0 && release != nullptr) {

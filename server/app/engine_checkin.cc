@@ -198,39 +198,67 @@ void Engine::UnexpectedBoot(HostRef host, const LabelSet& set, uint32_t spell, F
 }
 
 void Engine::RunningChanged(HostRef host, const LabelSet& set, uint32_t running_set, FleetNanos now) {
-  for (const storage::Running& one : running_sets_[running_set]) {
-    const auto it = release_by_digest_.find(one.digest);
+  const std::vector<storage::Running>& running = running_sets_[running_set];
+  for (const auto& release : releases_) {
+    Exposure* exposure = release->live ? release->Find(host) : nullptr;
+    if (exposure == nullptr) continue;
+    // Nothing in the channel is an answer too: it went back to where it had nothing.
+    const auto one = std::find_if(running.begin(), running.end(), [&](const storage::Running& r) {
+      return r.channel == release->release().channel;
+    });
+    const auto it = one == running.end() ? release_by_digest_.end() : release_by_digest_.find(one->digest);
     const ReleaseState* runs = it == release_by_digest_.end() ? nullptr : releases_[it->second].get();
-    for (const auto& release : releases_) {
-      if (!release->live || release->release().channel != one.channel) continue;
-      Exposure* exposure = release->Find(host);
-      if (exposure == nullptr) continue;
-      if (runs == release.get()) {
-        exposure->left = false;
-        if (!exposure->activated) {
-          exposure->activated = true;
-          dirty_exposures_[exposure] = release.get();
-        }
-        release->UpdateSeries(*exposure);
-        continue;
+    if (runs == release.get()) {
+      exposure->left = false;
+      if (!exposure->activated) {
+        exposure->activated = true;
+        dirty_exposures_[exposure] = release.get();
       }
-      const bool newer = runs != nullptr && runs->release().serial > release->release().serial;
-      if (newer) {
-        exposure->left = true;
-        release->UpdateSeries(*exposure);
-        continue;
-      }
-      if (!exposure->activated || exposure->standing == Standing::kFree) continue;
-      // It went back, ordered or by itself: once burned, never again (invariant 12).
-      if (!exposure->harmed) ++release->saved;
-      SetOutcome(*release, *exposure, storage::Outcome::kReverted);
-      release->SetStanding(*exposure, Standing::kFree);
+      if (exposure->standing == Standing::kFree && exposure->committed)
+        RunsAfterAll(*release, *exposure, set, now);
       release->UpdateSeries(*exposure);
-      Quarantine(host, set, release->release().digest, "reverted");
-      ++version_;
+      continue;
     }
+    const bool newer = runs != nullptr && runs->release().serial > release->release().serial;
+    if (newer) {
+      exposure->left = true;
+      release->UpdateSeries(*exposure);
+      continue;
+    }
+    if (exposure->activated) WentBack(*release, *exposure, host, set);
   }
-  (void)now;
+}
+
+void Engine::RunsAfterAll(ReleaseState& release, Exposure& exposure, const LabelSet& set, FleetNanos now) {
+  // Its lease was taken for unused, or it had gone back: whoever runs the release is exposed to it (invariant
+  // 8).
+  const bool uncounted = exposure.outcome == storage::Outcome::kUnused;
+  SetOutcome(release, exposure, storage::Outcome::kPending);
+  if (uncounted) {
+    release.Recount(exposure, set.cells);
+  } else {
+    release.SetStanding(exposure, Standing::kUnproven);
+  }
+  release.StartProbation(exposure, now);
+}
+
+void Engine::WentBack(ReleaseState& release, Exposure& exposure, HostRef host, const LabelSet& set) {
+  // Ordered or by itself: once burned, never again (invariant 12).
+  Quarantine(host, set, release.release().digest, "reverted");
+  if (!exposure.committed || exposure.standing == Standing::kFree) return;
+  if (!exposure.harmed) ++release.saved;
+  SetOutcome(release, exposure, storage::Outcome::kReverted);
+  release.SetStanding(exposure, Standing::kFree);
+  release.UpdateSeries(exposure);
+  ++version_;
+}
+
+bool Engine::Runs(HostRef host, const ReleaseState& release) {
+  const uint32_t running_set = fleet_.With(host, [](Row& row) { return row.running_set; });
+  const std::vector<storage::Running>& running = running_sets_[running_set];
+  return std::any_of(running.begin(), running.end(), [&](const storage::Running& one) {
+    return one.channel == release.release().channel && one.digest == release.release().digest;
+  });
 }
 
 void Engine::Quarantine(HostRef host, const LabelSet& set, const Digest& digest, std::string reason) {
@@ -267,7 +295,7 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
       case EventKind::kActivationFailed:
         if (named && exposure != nullptr) {
           release->activation_failed.insert(host);
-          Quarantine(host, set, event.digest, "activation failed");
+          Quarantine(host, set, event.digest, kActivationFailedReason);
           if (exposure->committed && exposure->outcome == storage::Outcome::kPending) {
             SetOutcome(*release, *exposure, storage::Outcome::kFailed);
           }
@@ -278,14 +306,19 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
           if (exposure != nullptr && exposure->outcome == storage::Outcome::kPending) {
             SetOutcome(*release, *exposure, storage::Outcome::kRefused);
           }
-          Quarantine(host, set, event.digest, "rejected");
+          Quarantine(host, set, event.digest, kRejectedReason);
           OnRejected(*release, host, set, event.detail, now);
         }
+        break;
+      case EventKind::kReverted:
+        // It may have gone there and back between two check-ins.
+        if (!named) break;
+        Quarantine(host, set, event.digest, "reverted");
+        if (exposure != nullptr && !Runs(host, *release)) WentBack(*release, *exposure, host, set);
         break;
       case EventKind::kCrash:
       case EventKind::kSafeMode:
       case EventKind::kStagingFailed:
-      case EventKind::kReverted:
         break;
     }
   }
@@ -322,16 +355,12 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     if (!brakes.reverting && !brakes.recalled) continue;
     ordered.insert(one.channel);
     if (!exposure->revert_ordered) {
-      const FleetNanos minute = now / absl::ToInt64Nanoseconds(absl::Minutes(1));
-      if (release.revert_minute != minute) {
-        release.revert_minute = minute;
-        release.revert_ordered_in_minute = 0;
-      }
-      if (release.revert_ordered_in_minute >= policy::RollbackPerMinute(release.unproven + release.healthy)) {
+      if (release.reverts_ordered.Within(now) >=
+          policy::RollbackPerMinute(release.unproven + release.healthy)) {
         recheck(0);  // its turn comes
         continue;
       }
-      ++release.revert_ordered_in_minute;
+      release.reverts_ordered.Add(now);
       exposure->revert_ordered = true;
     }
     add(DirectiveKind::kRevert, release.release());

@@ -16,18 +16,28 @@ constexpr int kBlindIntervals = 20;
 FleetNanos Engine::FleetNow() const {
   const FleetNanos frozen = frozen_at_.load(std::memory_order_relaxed);
   if (frozen != 0) return frozen;
-  return absl::ToUnixNanos(clock_->Now()) - blind_nanos_.load(std::memory_order_relaxed);
+  // A process that stood still, or whose clock jumped, must not hear the first host on a clock that ran on:
+  // the time that no step saw is given back, from the first moment.
+  return std::min(absl::ToUnixNanos(clock_->Now()) - blind_nanos_.load(std::memory_order_relaxed),
+                  fleet_ends_at_.load(std::memory_order_relaxed));
+}
+
+absl::Duration Engine::LargestStep() const {
+  return std::max(absl::Seconds(30), options_.checkin_interval);
 }
 
 absl::Duration Engine::AdvanceClock(absl::Time now) {
   if (last_run_ == absl::InfinitePast()) last_run_ = now;
   const absl::Duration passed = now - last_run_;
   last_run_ = now;
-  const absl::Duration step = std::max(absl::Seconds(30), options_.checkin_interval);
+  const absl::Duration step = LargestStep();
+  if (passed > step && frozen_at_.load() == 0) {
+    blind_nanos_.fetch_add(absl::ToInt64Nanoseconds(passed - step));
+  }
+  fleet_ends_at_.store(absl::ToUnixNanos(now) - blind_nanos_.load() + absl::ToInt64Nanoseconds(step));
   if (passed <= step) return passed;
   // The server itself stood still, or its clock jumped: hosts get that time back, and nothing is promoted for
   // a while.
-  if (frozen_at_.load() == 0) blind_nanos_.fetch_add(absl::ToInt64Nanoseconds(passed - step));
   promotion_paused_until_ = now + options_.checkin_interval;
   return step;
 }
@@ -66,6 +76,7 @@ void Engine::JudgeBlindness(absl::Duration passed) {
     for (const HostRef host : lost) WentAway(host);
   }
   blind_nanos_.store(absl::ToUnixNanos(clock_->Now()) - frozen);
+  fleet_ends_at_.store(frozen + absl::ToInt64Nanoseconds(LargestStep()));
   frozen_at_.store(0);
   blind_ = false;
   promotion_paused_until_ = clock_->Now() + options_.checkin_interval;

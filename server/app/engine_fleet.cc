@@ -57,6 +57,19 @@ absl::StatusOr<EnrolReply> Engine::Enrol(const EnrolRequest& request) {
     });
   } else {
     AddHost(row, FleetNow());
+    if (known != kNoHost) {
+      // Deleted once and back: its exposures were never gone, and go on.
+      if (fleet_.With(known, [](Row& r) { return r.ever_exposed; })) --online_unexposed_;
+      for (const auto& release : releases_) {
+        Exposure* exposure = release->live ? release->Find(known) : nullptr;
+        if (exposure == nullptr) continue;
+        exposure->silent = false;
+        release->UpdateSeries(*exposure);
+        if (exposure->committed && exposure->standing == Standing::kUnproven && !exposure->in_probation) {
+          release->StartProbation(*exposure, FleetNow());
+        }
+      }
+    }
   }
   reply.next_checkin = NextCheckIn(fleet_.With(fleet_.Find(request.agent), [](Row& r) { return r; }));
   return reply;

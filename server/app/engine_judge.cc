@@ -119,21 +119,30 @@ void Engine::EndProbations(ReleaseState& release, FleetNanos now) {
       return r;
     });
     const bool heard = row.last_seen > deadline - release.d + release.a;
-    const std::vector<storage::Running>& running = running_sets_[row.running_set];
-    const bool runs = std::any_of(running.begin(), running.end(), [&](const storage::Running& one) {
-      return one.channel == release.release().channel && one.digest == release.release().digest;
-    });
+    const bool runs = Runs(exposure.host, release);
     if (!heard) {
+      if (row.deleted && !exposure.harmed) {
+        // Nobody watches a deleted host any more; its silence counts all the same (invariant 8).
+        release.AddBad(GateKind::kSilence, exposure.host, exposure.now_cells, now);
+      }
       SetOutcome(release, exposure, Outcome::kSilent);
       if (!row.goodbye) Harmed(release, exposure, Outcome::kSilent, now);
-      exposure.in_probation = false;  // it starts again when the host is heard
-    } else if (runs || exposure.left) {
+      exposure.in_probation = false;
+      // A silent host starts again when it is heard. One that was heard a moment ago, though too early to
+      // prove anything, is not silent yet, and nothing else would start it again.
+      if (!row.silent && !row.deleted) release.StartProbation(exposure, now);
+    } else if (runs) {
       if (exposure.harmed) {
         exposure.harmed = false;  // repaired
         --release.harmed;
       }
       SetOutcome(release, exposure, Outcome::kConfirmed);
       release.SetStanding(exposure, Standing::kHealthy);
+    } else if (exposure.left && exposure.activated) {
+      // It moved on to a newer release by itself: no proof of this one, and what was seen of it stays seen.
+      if (exposure.outcome == Outcome::kPending) SetOutcome(release, exposure, Outcome::kReverted);
+      release.SetStanding(exposure, Standing::kFree);
+      release.UpdateSeries(exposure);
     } else if (!exposure.activated && exposure.outcome == Outcome::kPending) {
       release.Uncount(exposure);
       SetOutcome(release, exposure, Outcome::kUnused);
@@ -366,7 +375,9 @@ void Engine::OnRejected(ReleaseState& release, HostRef host, const LabelSet& set
     change.reverting = true;
   } else {
     change.held = true;
-    change.hold_revert_at = change.at + tenants_[set.tenant].plan->plan.hold_revert_after;
+    // Any agent of any tenant may say this, also of one without a plan.
+    const auto& plan = tenants_[set.tenant].plan;
+    change.hold_revert_at = change.at + (plan.has_value() ? plan->plan : policy::Plan()).hold_revert_after;
   }
   storage::DecisionRow decision =
       DecisionFor(release, halt ? "halt" : "hold", change.rule, change.reason, change.at);

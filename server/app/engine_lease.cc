@@ -205,18 +205,21 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
     const Spell& spell = spells_[row.spell - 1];
     return refuse(Reason::kNotDrawn, absl::Nanoseconds(spell.t0 + spell.release->d - now));
   }
+  // One probation per host: whoever is being proven on another release (its spell may be gone with an earlier
+  // process) takes no second one meanwhile. A host that was seen to suffer may take the cure.
+  for (const auto& other : releases_) {
+    const Exposure* exposure = other->live && other.get() != &release ? other->Find(host) : nullptr;
+    if (exposure == nullptr || !exposure->in_probation || exposure->standing != Standing::kUnproven) continue;
+    if (exposure->outcome != storage::Outcome::kPending) continue;
+    return refuse(Reason::kNotDrawn, absl::Nanoseconds(std::max<FleetNanos>(0, exposure->deadline - now)));
+  }
   const std::optional<int64_t> room = WaveRoom(*stage);
   if (room.has_value() && *room <= 0) return refuse(Reason::kWaveFull);
 
   OpenBuckets(release, now);
   stage->askers[host].last_asked = now;
   if (ring.hosts_per_minute.has_value()) {
-    const FleetNanos minute = now / absl::ToInt64Nanoseconds(absl::Minutes(1));
-    if (stage->minute != minute) {
-      stage->minute = minute;
-      stage->let_in_this_minute = 0;
-    }
-    if (stage->let_in_this_minute >= *ring.hosts_per_minute) return refuse(Reason::kRate, absl::Minutes(1));
+    if (stage->let_in.Within(now) >= *ring.hosts_per_minute) return refuse(Reason::kRate, absl::Minutes(1));
   }
   // Eligibility and budgets are settled before the coin, alike for every arm.
   for (const CellId cell : set.cells) {
@@ -245,7 +248,7 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
 
   // T: in every budget from this moment, told only when its row is committed.
   stage->askers.erase(host);
-  ++stage->let_in_this_minute;
+  if (ring.hosts_per_minute.has_value()) stage->let_in.Add(now);
   Exposure& exposure = release.exposures.emplace_back();
   exposure.host = host;
   exposure.stage = stage;
@@ -314,7 +317,7 @@ absl::StatusOr<int> Engine::CommitOnce() {
   if (batch.empty()) return 0;
 
   const absl::Time started = clock_->Now();
-  std::vector<bool> allowed(batch.size());
+  std::vector<bool> allowed(batch.size()), exists(batch.size());
   std::vector<storage::Scope> scopes;
   for (const PendingLease& pending : batch) {
     const auto& row = pending.row;
@@ -324,13 +327,18 @@ absl::StatusOr<int> Engine::CommitOnce() {
   }
   std::sort(scopes.begin(), scopes.end());
   scopes.erase(std::unique(scopes.begin(), scopes.end()), scopes.end());
-  // A brake that this process knows of stops the batch even while it cannot be written.
+  // A brake that this process knows of stops the batch even while it cannot be written. Outcomes go first, in
+  // the same commit: the rows then show the budgets that these exposures were granted by.
   std::vector<bool> stopped_here(batch.size());
+  std::vector<storage::OutcomeUpdate> outcomes;
+  std::vector<std::pair<Exposure*, ReleaseState*>> settled;
   {
     MutexLock lock(&mu_);
+    CollectOutcomes(outcomes, settled);
     for (size_t i = 0; i < batch.size(); ++i) {
       const auto& row = batch[i].row;
-      stopped_here[i] = BrakesOn(row.tenant, row.channel, row.serial, row.ring).any();
+      stopped_here[i] =
+          BrakesOn(row.tenant, row.channel, row.serial, row.ring).any() || !PlanAllows(batch[i]);
     }
   }
   const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
@@ -348,6 +356,17 @@ absl::StatusOr<int> Engine::CommitOnce() {
         if (it == stops.end() || it->second) allowed[i] = false;
       }
       if (allowed[i]) rows.push_back(row);
+      // In doubt and stopped since: it may not be written now, and counts if it was.
+      exists[i] = false;
+      if (allowed[i] || !batch[i].exposure->in_doubt) continue;
+      const absl::Status looked =
+          tx.ForEachExposure(row.channel, row.serial, [&](const storage::ExposureRow& known) {
+            if (known.agent == row.agent && known.bucket == row.bucket) exists[i] = true;
+          });
+      if (!looked.ok()) return looked;
+    }
+    if (!outcomes.empty()) {
+      if (const absl::Status updated = tx.UpdateOutcomes(outcomes); !updated.ok()) return updated;
     }
     return rows.empty() ? absl::OkStatus() : tx.InsertExposures(rows);
   });
@@ -356,6 +375,9 @@ absl::StatusOr<int> Engine::CommitOnce() {
   std::vector<std::pair<LeaseDone, absl::StatusOr<LeaseReply>>> answers;
   {
     MutexLock lock(&mu_);
+    if (!status.ok()) {
+      for (const auto& [exposure, release] : settled) dirty_exposures_[exposure] = release;
+    }
     for (size_t i = 0; i < batch.size(); ++i) {
       PendingLease& pending = batch[i];
       Exposure& exposure = *pending.exposure;
@@ -370,7 +392,7 @@ absl::StatusOr<int> Engine::CommitOnce() {
         lease_queue_.push_back(std::move(pending));
         continue;
       }
-      if (!allowed[i] && !exposure.in_doubt) {
+      if (!allowed[i] && !exists[i]) {
         const policy::Reason reason =
             BrakesOn(pending.row.tenant, pending.row.channel, pending.row.serial, pending.row.ring).reason();
         Forget(release, exposure);
@@ -406,6 +428,15 @@ absl::StatusOr<int> Engine::CommitOnce() {
   if (!status.ok()) return status;
   if (!braked.ok()) return braked;
   return committed;
+}
+
+bool Engine::PlanAllows(const PendingLease& pending) {
+  const Row row = fleet_.With(pending.exposure->host, [](Row& r) { return r; });
+  LabelSet& set = label_sets_[row.label_set];
+  const auto& plan = tenants_[set.tenant].plan;
+  return plan.has_value() && set.ring >= 0 &&
+         plan->plan.rings[static_cast<size_t>(set.ring)].name == pending.row.ring &&
+         Lasting(set, IndexOf(*pending.release)) == policy::Reason::kNone;
 }
 
 void Engine::Forget(ReleaseState& release, Exposure& exposure) {

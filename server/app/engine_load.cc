@@ -1,4 +1,6 @@
 // Start: everything durable becomes memory again, and every host gets a fresh deadline.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
 #include "server/app/engine.h"
@@ -7,7 +9,9 @@ namespace ringfence::app {
 namespace {
 
 constexpr char kInternalTenant[] = "internal_tenant";
-constexpr int kLiveReleases = 8;  // the newest of each channel whose exposures are watched
+// The exposures of so many newest releases of each channel are watched, and of every older one that some host
+// runs.
+constexpr int kLiveReleases = 8;
 
 }  // namespace
 
@@ -44,6 +48,10 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   if (!internal.has_value()) RETURN_IF_ERROR(tx.PutSetting(kInternalTenant, options_.internal_tenant));
   ASSIGN_OR_RETURN(replica_epoch_, tx.NextReplicaEpoch(options_.replica_name, now));
 
+  last_run_ = now;
+  fleet_ends_at_.store(absl::ToUnixNanos(now) - blind_nanos_.load() +
+                       absl::ToInt64Nanoseconds(LargestStep()));
+
   // Re-run after a serialization failure: start from nothing each time.
   tenants_.clear();
   tenant_index_.clear();
@@ -52,6 +60,17 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   stages_.clear();
   current_stage_.clear();
   brakes_.clear();
+  quarantined_.clear();
+  fleet_.Clear();
+  label_sets_.clear();
+  label_set_index_.clear();
+  running_sets_.clear();
+  running_set_index_.clear();
+  fleet_series_ = OnsetSeries();
+  wheel_ = TimingWheel(FleetNow());
+  silent_hosts_ = 0;
+  online_unexposed_ = 0;
+  exposed_until_.clear();
   if (!options_.internal_tenant.empty()) TenantIndex(options_.internal_tenant);
 
   ASSIGN_OR_RETURN(std::vector<storage::PlanRow> plans, tx.NewestPlans());
@@ -73,13 +92,27 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   RETURN_IF_ERROR(tx.ForEachQuarantine([&](const storage::QuarantineRow& row) {
     mu_.AssertHeld();
     const HostRef host = fleet_.Find(row.agent);
-    if (host != kNoHost) quarantined_.insert({host, row.digest});
+    if (host == kNoHost) return;
+    quarantined_.insert({host, row.digest});
+    const auto it = release_by_digest_.find(row.digest);
+    if (it == release_by_digest_.end()) return;
+    ReleaseState& release = *releases_[it->second];
+    if (row.reason == kRejectedReason) release.rejected.insert(host);
+    if (row.reason == kActivationFailedReason) {
+      release.activation_failed.insert(host);
+      const auto brake = brakes_.find({"", release.release().channel, release.release().serial, ""});
+      if (brake != brakes_.end() && row.at <= brake->second.resumed_at) ++release.failures_mark;
+    }
   }));
 
   ASSIGN_OR_RETURN(std::vector<storage::StageRow> stages, tx.Stages());
   for (storage::StageRow& row : stages) {
     Stage* stage = AddStage(std::move(row));
     stage->opened = fleet_now - 10 * h_;
+  }
+  absl::flat_hash_set<Digest> in_use;
+  for (const std::vector<storage::Running>& running : running_sets_) {
+    for (const storage::Running& one : running) in_use.insert(one.digest);
   }
   for (const auto& release : releases_) {
     const policy::Release& r = release->release();
@@ -88,7 +121,8 @@ absl::Status Engine::Load(storage::Transaction& tx) {
       newer += other->release().channel == r.channel && other->release().serial > r.serial ? 1 : 0;
     }
     const BrakeView brakes_on = BrakesOn("", r.channel, r.serial, "");
-    release->live = newer < kLiveReleases || brakes_on.reverting || brakes_on.recalled;
+    release->live =
+        newer < kLiveReleases || in_use.contains(r.digest) || brakes_on.reverting || brakes_on.recalled;
     if (!release->live) continue;
     int64_t reach = 0;
     for (LabelSet& set : label_sets_) {
@@ -99,6 +133,7 @@ absl::Status Engine::Load(storage::Transaction& tx) {
       mu_.AssertHeld();
       RestoreExposure(*release, row);
     }));
+    RestoreWindows(*release);
     ASSIGN_OR_RETURN(release->earlier_rows, tx.Evidence(r.channel, r.serial));
     for (const storage::EvidenceRow& row : release->earlier_rows) {
       for (size_t c = 0; c < kWiredChannels; ++c) {
@@ -116,6 +151,33 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   }
   Changed();
   return absl::OkStatus();
+}
+
+void Engine::RestoreWindows(ReleaseState& release) {
+  // What went bad before this start still counts, oldest first, for as long as each window is; but not what a
+  // resume has settled.
+  absl::Time from = absl::InfinitePast();
+  for (const auto& [scope, brake] : brakes_) {
+    if (scope.channel == release.release().channel && scope.serial == release.release().serial) {
+      from = std::max(from, brake.resumed_at);
+    }
+  }
+  std::vector<const Exposure*> bad;
+  for (const Exposure& exposure : release.exposures) {
+    if (exposure.harmed && exposure.outcome_at > from) bad.push_back(&exposure);
+  }
+  std::stable_sort(bad.begin(), bad.end(),
+                   [](const Exposure* a, const Exposure* b) { return a->outcome_at < b->outcome_at; });
+  const FleetNanos now = FleetNow();
+  for (const Exposure* exposure : bad) {
+    const auto kind = exposure->outcome == storage::Outcome::kCrashed  ? policy::GateKind::kCrash
+                      : exposure->outcome == storage::Outcome::kSilent ? policy::GateKind::kSilence
+                                                                       : policy::GateKind::kDegraded;
+    if (kind == policy::GateKind::kDegraded && !exposure->activated) continue;  // it never ran there
+    release.AddBad(kind, exposure->host, exposure->now_cells,
+                   now - absl::ToInt64Nanoseconds(clock_->Now() - exposure->outcome_at));
+  }
+  for (auto& [key, window] : release.windows) window.Expire(now);
 }
 
 void Engine::RestoreExposure(ReleaseState& release, const storage::ExposureRow& row) {

@@ -122,6 +122,21 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
                                   absl::StrCat(release.channel, "/", release.serial)));
   });
   if (absl::IsAlreadyExists(status)) {
+    // A commit in doubt that did happen: the release is in the store and not in memory yet.
+    std::vector<storage::ReleaseRow> rows;
+    RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+      ASSIGN_OR_RETURN(rows, tx.Releases());
+      return absl::OkStatus();
+    }));
+    MutexLock lock(&mu_);
+    for (storage::ReleaseRow& known : rows) {
+      if (!SameManifest(known.release, release) || FindRelease(release.channel, release.serial) != nullptr)
+        continue;
+      AddRelease(known);
+      Changed();
+      reply.row = std::move(known);
+      return reply;
+    }
     return Refuse(absl::StatusCode::kFailedPrecondition, "stale_version",
                   "serial or digest exists in the channel");
   }
@@ -170,15 +185,16 @@ absl::StatusOr<storage::ReleaseRow> Engine::Recall(const Act& act, const std::st
   if (serial == 0) return absl::InvalidArgumentError("serial: wanted a release");
   const storage::Scope scope{"", channel, serial, ""};
   RETURN_IF_ERROR(MayBrake(act, scope, true));
-  RETURN_IF_ERROR(Operate(act, "recall", scope, true, [](const storage::BrakeRow&, BrakeChange& change) {
-                    change.recalled = true;
-                    change.halted = true;
-                    change.reverting = true;
-                    return absl::OkStatus();
-                  }).status());
-  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) {
+  const auto fill = [](const storage::BrakeRow&, BrakeChange& change) {
+    change.recalled = true;
+    change.halted = true;
+    change.reverting = true;
+    return absl::OkStatus();
+  };
+  const auto also = [&](storage::Transaction& tx) {
     return tx.SetReleaseState(channel, serial, storage::ReleaseState::kRecalled);
-  }));
+  };
+  RETURN_IF_ERROR(Operate(act, "recall", scope, true, fill, also).status());
   MutexLock lock(&mu_);
   ReleaseState* release = FindRelease(channel, serial);
   release->row.state = storage::ReleaseState::kRecalled;
@@ -207,9 +223,7 @@ absl::StatusOr<storage::PlanRow> Engine::ApplyPlan(const Act& act, const policy:
   RETURN_IF_ERROR(policy::ToStatus(policy::Validate(plan)));
   storage::PlanRow row{plan, expected_revision + 1, act.actor.person, clock_->Now()};
   const Digest fingerprint = Sha256(absl::StrCat("plan.apply\n", plan.tenant, "\n", expected_revision));
-  bool repeated = false;
   RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
-    repeated = false;
     ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, tx.FindRequest(act.request_id));
     ASSIGN_OR_RETURN(const std::vector<storage::PlanRow> history, tx.PlanHistory(plan.tenant));
     if (known.has_value()) {
@@ -220,7 +234,6 @@ absl::StatusOr<storage::PlanRow> Engine::ApplyPlan(const Act& act, const policy:
         return absl::InvalidArgumentError("request_id: was used for another request");
       }
       row = *same;
-      repeated = true;
       return absl::OkStatus();
     }
     RETURN_IF_ERROR(tx.InsertPlan(row));
@@ -232,10 +245,12 @@ absl::StatusOr<storage::PlanRow> Engine::ApplyPlan(const Act& act, const policy:
     RETURN_IF_ERROR(tx.AppendAudit(audit));
     return tx.PutRequest({act.request_id, act.actor.person, "plan.apply", fingerprint, "", row.applied_at});
   }));
-  if (repeated) return row;
   {
+    // Also when it is a repeat: the first answer may have been lost in doubt, and with it the plan.
     MutexLock lock(&mu_);
-    tenants_[TenantIndex(plan.tenant)].plan = row;
+    Tenant& tenant = tenants_[TenantIndex(plan.tenant)];
+    if (tenant.plan.has_value() && tenant.plan->revision >= row.revision) return row;
+    tenant.plan = row;
     PlansChanged();
   }
   TellWatchers();

@@ -16,6 +16,7 @@ using policy::StageEvent;
 using policy::StageState;
 
 const absl::Duration kSoakSavedEvery = absl::Seconds(30);
+const absl::Duration kSeenWrittenWithin = absl::Minutes(45);
 const absl::Duration kEventMemory = absl::Hours(7 * 24);  //
 const absl::Duration kEventsForgottenEvery = absl::Hours(1);
 
@@ -175,10 +176,13 @@ policy::StageView Engine::ViewOf(Stage& stage, absl::Time now) {
   policy::StageView view;
   view.state = stage.row.state;
   view.braked = BrakesOn(stage).any();
-  view.blind = blind_ || database_down_ || now < promotion_paused_until_;
+  // Where nobody who was let in is heard any more, there is no data either (invariant 7).
+  const bool deserted = stage.exposed > 0 && stage.heard == 0;
+  view.blind = blind_ || database_down_ || deserted || now < promotion_paused_until_;
   view.wave = stage.row.wave;
   view.waves = static_cast<int>(ring.waves.size());
-  view.members = stage.row.state == StageState::kWaiting
+  // Counted anew until somebody was exposed: a ring that all hosts left before is deserted.
+  view.members = stage.row.state == StageState::kWaiting || stage.exposed == 0
                      ? MembersOf(stage.tenant, stage.ring, IndexOf(release))
                      : stage.row.members;
   view.cap = stage.row.cap;
@@ -234,9 +238,15 @@ void Engine::StepStage(Stage& stage, absl::Time now, absl::Duration passed, Batc
     move.next.rule = policy::Name(*event);
     move.next.why = *event == StageEvent::kResume ? "the last brake was released" : "a brake is on";
     if (*next == StageState::kOpen && stage.row.wave_opened_at == absl::InfinitePast()) {
-      move.opens_wave = true;  // halted before its first wave
+      // Halted before its first wave; it opens now, if the plan still has the ring.
+      if (stage.ring < 0) return;
+      OpenWave(stage, 0, now, move);
+      storage::DecisionRow row = DecisionFor(*stage.release, "open_wave", move.next.rule, move.next.why, now);
+      row.tenant = stage.row.tenant;
+      row.ring = stage.row.ring;
+      row.stage = stage.row.stage;
+      batch.decisions.push_back(std::move(row));
     }
-    if (move.opens_wave) OpenWave(stage, 0, now, move);
     batch.moves.push_back(std::move(move));
     return;
   }
@@ -311,26 +321,40 @@ void Engine::OpenWave(Stage& stage, int wave, absl::Time now, Move& move) {
   move.next.plan_revision = tenants_[stage.tenant].plan->revision;
 }
 
-void Engine::CollectDirty(Batch& batch, absl::Time now) {
-  batch.now = now;
-  for (const HostRef host : dirty_hosts_) {
-    batch.hosts.push_back(host);
-    batch.agents.push_back(RowOf(host));
-  }
-  dirty_hosts_.clear();
+void Engine::CollectOutcomes(std::vector<storage::OutcomeUpdate>& outcomes,
+                             std::vector<std::pair<Exposure*, ReleaseState*>>& exposures) {
   for (auto it = dirty_exposures_.begin(); it != dirty_exposures_.end();) {
     const auto entry = it++;
     Exposure& exposure = *entry->first;
     ReleaseState& release = *entry->second;
     if (!exposure.committed) continue;  // its row does not exist yet
     const AgentId agent = fleet_.With(exposure.host, [](Row& row) { return row.agent; });
-    batch.outcomes.push_back({exposure.stage->row.tenant, release.release().channel, release.release().serial,
-                              agent, exposure.bucket, exposure.activated, exposure.outcome,
-                              exposure.outcome_at,
-                              exposure.exposed_at + absl::Nanoseconds(exposure.deadline - exposure.t0)});
-    batch.exposures.emplace_back(&exposure, &release);
+    outcomes.push_back({exposure.stage->row.tenant, release.release().channel, release.release().serial,
+                        agent, exposure.bucket, exposure.activated, exposure.outcome, exposure.outcome_at,
+                        exposure.exposed_at + absl::Nanoseconds(exposure.deadline - exposure.t0)});
+    exposures.emplace_back(&exposure, &release);
     dirty_exposures_.erase(entry);
   }
+}
+
+void Engine::CollectDirty(Batch& batch, absl::Time now) {
+  batch.now = now;
+  // A start takes hosts for away whose last-seen time is an hour old: within that time everyone's is written.
+  if (seen_written_at_ == absl::InfinitePast()) seen_written_at_ = now;
+  const double share = absl::FDivDuration(now - seen_written_at_, kSeenWrittenWithin);
+  if (const auto due = static_cast<int64_t>(share * static_cast<double>(fleet_.size())); due > 0) {
+    seen_written_at_ = now;
+    fleet_.VisitSome(seen_cursor_, std::min(due, fleet_.size()), [&](HostRef host, Row& row) {
+      mu_.AssertHeld();
+      if (!row.silent && !row.deleted) dirty_hosts_.insert(host);
+    });
+  }
+  for (const HostRef host : dirty_hosts_) {
+    batch.hosts.push_back(host);
+    batch.agents.push_back(RowOf(host));
+  }
+  dirty_hosts_.clear();
+  CollectOutcomes(batch.outcomes, batch.exposures);
   batch.quarantines.swap(new_quarantines_);
   batch.events.swap(new_events_);
   for (storage::DecisionRow& row : new_decisions_) batch.decisions.push_back(std::move(row));
@@ -433,6 +457,9 @@ absl::Status Engine::WriteBatch(Batch& batch) {
         if (release->evidence_version > 0) release->evidence_dirty = true;
       }
     }
+    if (!batch.moves.empty() || !batch.new_stages.empty()) {
+      stages_in_doubt_ = stages_in_doubt_ || !absl::IsUnavailable(status);
+    }
     choose_needed_ = true;
     return status;
   }
@@ -447,19 +474,52 @@ absl::Status Engine::WriteBatch(Batch& batch) {
     Stage& stage = *move.stage;
     changed = changed || move.next.state != stage.row.state || move.opens_wave;
     stage.row = std::move(move.next);
-    if (move.opens_wave) {
-      stage.b0 = policy::StartBudget(stage.row.members);
-      if (stage.row.wave == 0) stage.opened = FleetNow();
-      stage.soak_unsaved = absl::ZeroDuration();
-      int64_t reach = 0;
-      for (LabelSet& set : label_sets_) {
-        if (set.hosts > 0 && Lasting(set, IndexOf(*stage.release)) == policy::Reason::kNone)
-          reach += set.hosts;
-      }
-      stage.release->b0 = policy::StartBudget(reach);
-    }
+    if (move.opens_wave) WaveOpened(stage);
   }
   if (changed) Changed();
+  return absl::OkStatus();
+}
+
+void Engine::WaveOpened(Stage& stage) {
+  stage.b0 = policy::StartBudget(stage.row.members);
+  if (stage.row.wave == 0) stage.opened = FleetNow();
+  stage.soak_unsaved = absl::ZeroDuration();
+  int64_t reach = 0;
+  for (LabelSet& set : label_sets_) {
+    if (set.hosts > 0 && Lasting(set, IndexOf(*stage.release)) == policy::Reason::kNone) reach += set.hosts;
+  }
+  stage.release->b0 = policy::StartBudget(reach);
+}
+
+absl::Status Engine::ResolveDoubt() {
+  {
+    MutexLock lock(&mu_);
+    if (!stages_in_doubt_) return absl::OkStatus();
+  }
+  std::vector<storage::StageRow> rows;
+  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(rows, tx.Stages());
+    return absl::OkStatus();
+  }));
+  MutexLock lock(&mu_);
+  stages_in_doubt_ = false;
+  for (storage::StageRow& row : rows) {
+    const auto known = std::find_if(stages_.begin(), stages_.end(),
+                                    [&](const auto& stage) { return stage->row.stage == row.stage; });
+    if (known == stages_.end()) {
+      for (const storage::Scope& scope : ScopesOf(row.tenant, row.channel, row.serial, row.ring)) {
+        brakes_[scope].scope = scope;
+      }
+      AddStage(std::move(row));
+      continue;
+    }
+    Stage& stage = **known;
+    const bool opened = row.wave_opened_at != stage.row.wave_opened_at;
+    if (!opened) row.soaked = std::max(row.soaked, stage.row.soaked);  // time passed meanwhile
+    stage.row = std::move(row);
+    if (opened) WaveOpened(stage);
+  }
+  Changed();
   return absl::OkStatus();
 }
 

@@ -2,6 +2,15 @@
 
 namespace ringfence::app {
 
+void FleetIndex::Clear() {
+  for (Shard& shard : shards_) {
+    MutexLock lock(&shard.mutex);
+    shard.by_id.clear();
+    shard.rows.clear();
+    shard.heard_unexposed = 0;
+  }
+}
+
 HostRef FleetIndex::Add(const AgentId& agent) {
   Shard& shard = ShardOf(agent);
   MutexLock lock(&shard.mutex);
@@ -27,6 +36,19 @@ void FleetIndex::ForEach(absl::FunctionRef<void(HostRef, Row&)> visit) {
     for (uint32_t i = 0; i < shard.rows.size(); ++i) {
       visit(static_cast<HostRef>(s) << kIndexBits | i, shard.rows[i]);
     }
+  }
+}
+
+void FleetIndex::VisitSome(uint64_t& cursor, int64_t count, absl::FunctionRef<void(HostRef, Row&)> visit) {
+  for (int shards = 0; count > 0 && shards <= kShards; ++shards) {
+    const uint64_t s = cursor >> 32;
+    uint64_t i = cursor & 0xffffffff;
+    Shard& shard = shards_[s];
+    MutexLock lock(&shard.mutex);
+    for (; i < shard.rows.size() && count > 0; ++i, --count) {
+      visit(static_cast<HostRef>(s) << kIndexBits | static_cast<HostRef>(i), shard.rows[i]);
+    }
+    cursor = i < shard.rows.size() ? s << 32 | i : (s + 1) % kShards << 32;
   }
 }
 

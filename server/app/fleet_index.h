@@ -66,6 +66,7 @@ class FleetIndex {
     return static_cast<HostRef>(agent.bytes[0] % kShards) << kIndexBits | index;
   }
 
+  void Clear();
   // Adds a host, or returns the one there is.
   HostRef Add(const AgentId& agent);
   // kNoHost when unknown.
@@ -78,6 +79,8 @@ class FleetIndex {
     return body(shard.rows[IndexOf(host)]);
   }
   void ForEach(absl::FunctionRef<void(HostRef, Row&)> visit);
+  // Visits the next `count` hosts in a circle; `cursor` starts at 0 and is the caller's to keep.
+  void VisitSome(uint64_t& cursor, int64_t count, absl::FunctionRef<void(HostRef, Row&)> visit);
   // Check-ins of never-exposed hosts since the last call.
   int64_t TakeHeardUnexposed();
   int64_t size();

@@ -48,6 +48,15 @@ void ReleaseState::Uncount(Exposure& exposure) {
   for (const CellId cell : exposure.now_cells) --Cell(cell).exposed_now;
 }
 
+void ReleaseState::Recount(Exposure& exposure, const CellList& now_cells) {
+  ++exposed;
+  ++exposure.stage->exposed;
+  ++Stage::At(exposure.stage->wave_exposed, exposure.wave);
+  exposure.now_cells = now_cells;
+  for (const CellId cell : exposure.now_cells) ++Cell(cell).exposed_now;
+  SetStanding(exposure, Standing::kUnproven);
+}
+
 void ReleaseState::Relabel(Exposure& exposure, const CellList& now_cells) {
   if (exposure.outcome == storage::Outcome::kUnused) return;
   for (const CellId cell : exposure.now_cells) --Cell(cell).exposed_now;
@@ -64,6 +73,7 @@ void ReleaseState::UpdateSeries(Exposure& exposure) {
       exposure.committed && exposure.standing != Standing::kFree && !exposure.silent && !exposure.left;
   if (wanted == exposure.counted) return;
   exposure.counted = wanted;
+  exposure.stage->heard += wanted ? 1 : -1;
   exposed_series.Online(exposure.now_cells, wanted ? +1 : -1);
 }
 
@@ -124,6 +134,7 @@ void ReleaseState::ResetEvidence() {
     ++row.version;
   }
   m_r_mark = m_a_mark = 0;
+  evidence_version += 2;  // above what the resume wrote
   evidence_dirty = true;
   Combine();
 }

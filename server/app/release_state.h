@@ -26,6 +26,20 @@ namespace ringfence::app {
 
 struct Stage;
 
+// What happened within the last minute, whenever one asks.
+class LastMinute {
+ public:
+  int64_t Within(FleetNanos now) {
+    while (!times_.empty() && times_.front() <= now - kMinute) times_.pop_front();
+    return static_cast<int64_t>(times_.size());
+  }
+  void Add(FleetNanos now) { times_.push_back(now); }
+
+ private:
+  static constexpr FleetNanos kMinute = 60'000'000'000;
+  std::deque<FleetNanos> times_;
+};
+
 // Where an exposed host stands in the budgets.
 enum class Standing : uint8_t {
   kUnproven,  // in U
@@ -124,6 +138,8 @@ struct ReleaseState {
   void Count(Exposure& exposure);
   // An exposure that was never used leaves the denominators: it exposed nobody.
   void Uncount(Exposure& exposure);
+  // It is used after all: the host was heard running the release.
+  void Recount(Exposure& exposure, const CellList& now_cells);
   // The host's labels changed.
   void Relabel(Exposure& exposure, const CellList& now_cells);
   Exposure* Find(HostRef host) {
@@ -184,8 +200,7 @@ struct ReleaseState {
   int64_t bucket_index = -1;
 
   // ---- ordered rollback: its own pace
-  FleetNanos revert_minute = 0;
-  int64_t revert_ordered_in_minute = 0;
+  LastMinute reverts_ordered;
 };
 
 // A host that asks and was not let in yet.
@@ -204,6 +219,7 @@ struct Stage {
   int64_t b0 = 1;
   int64_t unproven = 0, healthy = 0;
   int64_t exposed = 0;  // but unused ones
+  int64_t heard = 0;    // of those, not silent, gone back or moved on
   std::array<int64_t, 9> by_outcome{};
   std::vector<int64_t> wave_exposed, wave_confirmed;
   static int64_t& At(std::vector<int64_t>& counts, int wave) {
@@ -215,8 +231,7 @@ struct Stage {
   uint64_t bucket_stratum = 0;  // 0: none opened in this bucket yet
   absl::flat_hash_map<HostRef, Asker> askers;
   FleetNanos opened = 0;  // fleet time of the first wave: the draw warms up after it
-  FleetNanos minute = 0;  // hosts_per_minute
-  int64_t let_in_this_minute = 0;
+  LastMinute let_in;      // hosts_per_minute
   absl::Duration soak_unsaved;
   absl::Time revisit_at = absl::InfiniteFuture();
 };

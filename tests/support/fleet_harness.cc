@@ -22,6 +22,7 @@ FleetHarness::FleetHarness(Options options)
           options_.seed * 3 + 1)),
       random_(options_.seed * 7 + 5) {
   effect = [](const SimHost&, const Digest&) { return Effect::kGood; };
+  refuses = [](const SimHost&, const Digest&) { return false; };
 }
 
 Digest FleetHarness::Factory(const std::string& channel) {
@@ -184,6 +185,7 @@ void FleetHarness::GoBack(SimHost& host, const std::string& channel, const Diges
 
 void FleetHarness::Activate(SimHost& host, const std::string& channel, const Digest& digest) {
   const Effect what = effect(host, digest);
+  host.suffers[digest] = what;
   if (what == Effect::kNeverActivates) return;
   if (what == Effect::kActivationFails) {
     Queue(host, EventKind::kActivationFailed, channel, digest);
@@ -227,7 +229,7 @@ void FleetHarness::CheckIn(SimHost& host) {
 
   for (auto& [channel, digest] : std::map<std::string, Digest>(host.running)) {
     if (digest == Factory(channel) || !host.activated_at.contains(digest)) continue;
-    const Effect what = effect(host, digest);
+    const Effect what = host.suffers[digest];
     if (what == Effect::kCrashesOften) Boot(host, false);
     if (what == Effect::kFallsBackHeard && clock_.Now() - host.activated_at[digest] > options_.h) {
       Boot(host, false);
@@ -286,7 +288,7 @@ void FleetHarness::OnDirective(SimHost& host, const app::Directive& directive) {
   switch (directive.kind) {
     case DirectiveKind::kPrefetch:
       watch_.Offered(host.id, directive.digest, clock_.Now());
-      if (effect(host, directive.digest) == Effect::kRejects) {
+      if (refuses(host, directive.digest)) {
         Queue(host, EventKind::kRejected, directive.channel, directive.digest);
       } else {
         host.staged.insert(directive.digest);

@@ -28,7 +28,6 @@ enum class Effect : uint8_t {
   kCrashesOften,      // one with each check-in
   kNeverActivates,    // takes leases and does nothing with them
   kActivationFails,   // tries, and says that it could not
-  kRejects,           // refuses the file when it is staged
   kDegrades,          // runs, and reports a bad metric
   kFallsBackUnheard,  // activates, and its loader goes back before the next check-in
   kFallsBackHeard,    // the same after a check-in on the new version
@@ -55,6 +54,7 @@ struct SimHost {
   absl::Time dies_at = absl::InfiniteFuture();
   absl::Time next = absl::InfinitePast();  // check-in
   std::map<Digest, absl::Time> activated_at;
+  std::map<Digest, Effect> suffers;
   std::vector<app::Directive> directives;     // of the last check-in
   std::optional<policy::Reason> last_answer;  // to a lease; kNone: granted
   absl::Duration last_retry;
@@ -87,7 +87,8 @@ class FleetHarness {
   void WakeUp(int index);
   void Relabel(int index, std::vector<policy::Labels::Pair> labels);
   // What a version does to a host; good where it is not said.
-  std::function<Effect(const SimHost&, const Digest&)> effect;
+  std::function<Effect(const SimHost&, const Digest&)> effect;  // asked once, at activation
+  std::function<bool(const SimHost&, const Digest&)> refuses;   // asked when a file is staged; none does
 
   // ---- the server
   void Start();

@@ -1,6 +1,8 @@
 #include "tests/support/invariant_watch.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/policy/choice.h"
@@ -27,7 +29,14 @@ bool Explained(const storage::DecisionRow& row) {
 
 }  // namespace
 
+void InvariantWatch::Trace(absl::Time now, const std::string& what) {
+  static const bool kWanted = std::getenv("RINGFENCE_TRACE") != nullptr;
+  if (!kWanted) return;
+  std::printf("%s %s\n", absl::FormatTime("%H:%M:%E3S", now, absl::UTCTimeZone()).c_str(), what.c_str());
+}
+
 void InvariantWatch::Found(absl::Time now, const std::string& what) {
+  Trace(now, "VIOLATION " + what);
   violations_.push_back(absl::StrCat(absl::FormatTime("%H:%M:%E3S", now, absl::UTCTimeZone()), " ", what));
 }
 
@@ -59,11 +68,13 @@ void InvariantWatch::Heard(const AgentId& agent, const policy::Labels& labels,
   host.last_heard = now;
 }
 
-void InvariantWatch::WentBack(const AgentId& agent, const Digest& digest, absl::Time) {
+void InvariantWatch::WentBack(const AgentId& agent, const Digest& digest, absl::Time now) {
+  Trace(now, absl::StrCat("went back ", agent.ToString().substr(0, 8)));
   not_yet_durable_.emplace_back(agent, digest);
 }
 
 void InvariantWatch::Crashed(absl::Time now) {
+  Trace(now, "server dies");
   not_yet_durable_.clear();
   deadlines_from_ = now;
 }
@@ -112,6 +123,8 @@ void InvariantWatch::Committed(const Changes& changes, absl::Time now) {
   for (const storage::QuarantineRow& row : changes.quarantines) quarantines_.push_back(row);
   for (const storage::DecisionRow& row : changes.decisions) {
     decisions_.push_back(row);
+    Trace(now, absl::StrCat("decision ", row.action, " by ", row.rule, " ", row.tenant, "/", row.serial, "/",
+                            row.ring, " ", row.why, " ", row.evidence));
     if (!Explained(row)) {
       Found(now, absl::StrCat("invariant 10: the decision ", row.action, " lacks a part of its reason"));
     }
@@ -210,12 +223,16 @@ void InvariantWatch::OnNewStage(const storage::StageRow& row, absl::Time now) {
       first ? now - release->second.release.published_at : release->second.healthy_age + absl::Minutes(3);
   if (age < ring->min_age) Found(now, absl::StrCat("invariant 4: ", what, " is too young"));
   stages_[row.stage] = row;
+  Trace(now, absl::StrCat("new ", what, " is ", row.stage));
 }
 
 void InvariantWatch::OnStage(const storage::StageRow& row, const Changes& changes, absl::Time now) {
   storage::StageRow& known = stages_[row.stage];
   const storage::StageRow before = known;
   known = row;
+  Trace(now, absl::StrCat("stage ", row.stage, " ", before.tenant, "/", before.serial, "/", before.ring, " ",
+                          policy::Name(before.state), " -> ", policy::Name(row.state), " wave ", row.wave,
+                          " cap ", row.cap, " members ", row.members, " ", row.rule, ": ", row.why));
   const bool to_pass = row.state != before.state && Passed(row.state);
   const bool opens = row.wave != before.wave ||
                      (before.state == StageState::kWaiting && row.state == StageState::kOpen) ||
@@ -290,6 +307,7 @@ void InvariantWatch::OnExposure(const storage::ExposureRow& row, absl::Time now)
   const std::string what =
       absl::StrCat("exposure of ", row.agent.ToString().substr(0, 8), " to ", row.channel, "/", row.serial);
   if (!exposures_.try_emplace({row.channel, row.serial, row.agent, row.bucket}, row).second) return;
+  Trace(now, what + " in ring " + row.ring);
   if (Brakes(row))
     Found(now, absl::StrCat("invariant 2: ", what, " committed although its scope is stopped"));
   for (const auto& [key, other] : exposures_) {
@@ -378,6 +396,7 @@ void InvariantWatch::OnOutcome(const storage::OutcomeUpdate& update, absl::Time 
                                         update.channel, "/", update.serial, " goes from ",
                                         storage::Name(row.outcome), " to ", storage::Name(update.outcome));
   if (update.outcome != row.outcome) {
+    Trace(now, what);
     const auto runs = host.running.find(update.channel);
     const Digest digest = releases_[{update.channel, update.serial}].release.digest;
     const bool on_it = runs != host.running.end() && runs->second == digest;

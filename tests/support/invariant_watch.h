@@ -46,6 +46,9 @@ class InvariantWatch {
   // The clock of deadlines stood still for some time.
   void TimeWasGivenBack(absl::Time now) { deadlines_from_ = now; }
 
+  // With RINGFENCE_TRACE set, prints what happens.
+  static void Trace(absl::Time now, const std::string& what);
+
   // ---- what was found, oldest first
   const std::vector<std::string>& violations() const { return violations_; }
 
