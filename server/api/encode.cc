@@ -235,7 +235,8 @@ void Encode(const app::StageInfo& in, v1::Stage* out) {
   out->set_tenant(in.row.tenant);
   out->set_ring(in.row.ring);
   out->set_state(static_cast<v1::StageState>(in.row.state));
-  out->set_wave(in.row.wave);
+  // From 1 once a wave has opened.
+  out->set_wave(in.row.wave_opened_at == absl::InfinitePast() ? 0 : in.row.wave + 1);
   out->set_waves(in.waves);
   out->set_members(in.row.members);
   out->set_cap(in.row.cap);

@@ -176,9 +176,10 @@ class CommandLine {
     command->add_option("--ring", rollout_.ring, "Only this ring");
     command
         ->add_option("--until", rollout_.until,
-                     "End when it is passed, halted, held, paused, reverted (all hosts back) or settled "
+                     "End when it is passed, halted, held, paused, stopped (halted or held), reverted (all "
+                     "hosts back) or settled "
                      "(passed or stopped)")
-        ->check(CLI::IsMember({"passed", "halted", "held", "paused", "reverted", "settled"}));
+        ->check(CLI::IsMember({"passed", "halted", "held", "paused", "stopped", "reverted", "settled"}));
     AddScope(Add(rollout, "pause", "Your side's brake: no new leases until your side resumes", &rollout_,
                  RolloutPause),
              false);
@@ -281,7 +282,8 @@ class CommandLine {
       if (word.word == "--output") word.values = {"table", "json", "yaml"};
       if (word.word == "--kind") word.values = {"sensor", "content"};
       if (word.word == "--brake") word.values = {"pause", "hold", "halt"};
-      if (word.word == "--until") word.values = {"passed", "halted", "held", "paused", "reverted", "settled"};
+      if (word.word == "--until")
+        word.values = {"passed", "halted", "held", "paused", "stopped", "reverted", "settled"};
       node.words.push_back(std::move(word));
     }
     if (path == "completion") {

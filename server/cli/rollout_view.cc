@@ -197,10 +197,11 @@ std::vector<Line> RenderRollout(const v1::Rollout& rollout, const ViewOptions& o
     if (stage.outcomes().reverted() > 0) {
       line.push_back({absl::StrCat("  ", stage.outcomes().reverted(), " back"), kBlue});
     }
-    if (stage.state() == v1::STAGE_STATE_OPEN && ToDuration(stage.soak()) > absl::ZeroDuration()) {
-      line.push_back(
-          {absl::StrCat("  soaked ", Human(absl::Trunc(ToDuration(stage.soaked()), absl::Seconds(1))), " of ",
-                        Human(ToDuration(stage.soak())))});
+    const absl::Duration soak = ToDuration(stage.soak());
+    const absl::Duration soaked = std::min(soak, absl::Trunc(ToDuration(stage.soaked()), absl::Seconds(1)));
+    if (stage.state() == v1::STAGE_STATE_OPEN && soak > absl::ZeroDuration()) {
+      line.push_back({soaked == soak ? absl::StrCat("  soaked ", Human(soak))
+                                     : absl::StrCat("  soaked ", Human(soaked), " of ", Human(soak))});
     } else if (!stage.rule().empty() && stage.state() != v1::STAGE_STATE_PASSED) {
       line.push_back({absl::StrCat("  ", Printable(stage.rule())), kDim});
     }

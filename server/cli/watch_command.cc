@@ -90,6 +90,11 @@ std::optional<bool> Reached(const v1::Rollout& rollout, const RolloutOptions& op
     if (summary == "passed") return false;
     return std::nullopt;
   }
+  if (options.until == "stopped") {  // by whatever safety brake
+    return stopped || summary == "held" ? std::optional(true)
+           : summary == "passed"        ? std::optional(false)
+                                        : std::nullopt;
+  }
   if (options.until == "settled") return stopped || summary == "passed" ? std::optional(true) : std::nullopt;
   if (summary == options.until) return true;
   if (stopped || summary == "passed") return false;

@@ -73,7 +73,8 @@ Answer Overdue(const StageView& view) {
 Answer Soak(const StageView& view, absl::Time now) {
   if (view.soaked >= view.soak) return std::nullopt;
   return Stay("soak",
-              absl::StrCat(OfWaves(view), " has soaked ", absl::FormatDuration(view.soaked), " of ",
+              absl::StrCat(OfWaves(view), " has soaked ",
+                           absl::FormatDuration(absl::Trunc(view.soaked, absl::Seconds(1))), " of ",
                            absl::FormatDuration(view.soak), "."),
               now + (view.soak - view.soaked));
 }
@@ -108,7 +109,8 @@ Answer HalfConfirmed(const StageView& view) {
 StageDecision Passes(const StageView& view) {
   const std::string why =
       absl::StrFormat("%s: soaked %s, %d exposed, %d confirmed, none overdue, evidence %.3g.", OfWaves(view),
-                      absl::FormatDuration(view.soaked), view.exposed, view.confirmed, view.m_r);
+                      absl::FormatDuration(absl::Trunc(view.soaked, absl::Seconds(1))), view.exposed,
+                      view.confirmed, view.m_r);
   // A plan that lost waves meanwhile leaves the index past its end: that wave is the last one too.
   if (int64_t{view.wave} + 1 < view.waves) return Move(Step::kNextWave, "wave_passed", why);
   return Move(Step::kPassRing, "ring_passed", why);
