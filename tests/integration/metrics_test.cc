@@ -23,7 +23,13 @@ TEST(MetricsTest, ServesExactlyTheDocumentedMetrics) {
       {"--internal-tenant", "vendor", "--demo", "--time-scale", "60", "--unsafe-fast-database"});
   ASSERT_TRUE(server.Start());
   People people(server.Channel());
-  ASSERT_TRUE(people.Apply(PlanOf("vendor", {"dogfood"})).ok());
+  v1::Plan plan = PlanOf("vendor", {"dogfood"});
+  v1::RateGate& crash = *plan.mutable_gates()->mutable_crash();
+  crash.set_max_rate_ppm(10'000);
+  crash.set_min_count(3);
+  crash.mutable_window()->set_seconds(3600);
+  plan.mutable_gates()->set_on_breach(v1::ON_BREACH_HALT);
+  ASSERT_TRUE(people.Apply(plan).ok());
   SimFleet fleet(11);
   fleet.Connect(server.Channel());
   ASSERT_TRUE(fleet.Enrol(people.Tokens("vendor", 6), "dogfood"));
