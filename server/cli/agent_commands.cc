@@ -116,11 +116,11 @@ int AgentExplain(Context& context, const AgentOptions& options) {
        {"runs", RunningText(agent)},
        {"release", absl::StrCat(response.channel(), "/", response.serial(), " ", response.version())}});
   if (response.reason().empty()) {
-    context.out() << "answer  " << context.Paint("yes: nothing stands in the way", kGreen) << "\n\n";
+    context.out() << "answer   " << context.Paint("yes: nothing stands in the way", kGreen) << "\n\n";
   } else {
-    context.out() << "answer  " << context.Paint("not now: ", kYellow) << Printable(response.sentence())
+    context.out() << "answer   " << context.Paint("not now: ", kYellow) << Printable(response.sentence())
                   << " (" << Printable(response.reason()) << ")\n";
-    if (response.has_next()) context.out() << "next    " << context.Time(response.next()) << "\n";
+    if (response.has_next()) context.out() << "next     " << context.Time(response.next()) << "\n";
     context.out() << "\n";
   }
   Table table({"", "GATE", "DETAIL", "OPENED BY", "NEXT"}, "there is no gate to show");

@@ -178,7 +178,7 @@ void YamlMember(const Value& value, size_t indent, std::string& out) {
     out += " " + Flow(value) + "\n";
   } else {
     out += "\n";
-    Yaml(value, std::holds_alternative<List>(value.data) ? indent : indent + 2, out);
+    Yaml(value, indent + 2, out);
   }
 }
 

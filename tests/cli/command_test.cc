@@ -1,0 +1,514 @@
+// The whole command over a server made of answers: what it prints, what it asks, how it ends.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/cord.h"
+#include "fake_remote.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+#include "ringfence/v1/fleet.pb.h"
+#include "ringfence/v1/plan.pb.h"
+#include "ringfence/v1/release.pb.h"
+#include "ringfence/v1/rollout.pb.h"
+#include "server/cli/command_line.h"
+
+namespace ringfence::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+template <typename Message>
+Message Proto(const std::string& text) {
+  Message message;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message)) << text;
+  return message;
+}
+
+class CommandTest : public ::testing::Test {
+ protected:
+  CommandTest() {
+    std::string pattern = (fs::temp_directory_path() / "ringfence-cli-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+    world_.in = &in_;
+    world_.out = &out_;
+    world_.err = &err_;
+    world_.columns = 120;
+    world_.zone = absl::FixedTimeZone(3600);
+    world_.now = [] { return absl::FromUnixSeconds(1'700'000'000); };
+    world_.env = [this](const char* name) -> const char* {
+      const auto found = environment_.find(name);
+      return found == environment_.end() ? nullptr : found->second.c_str();
+    };
+    world_.connect = [this](RemoteOptions options) { return server_.Connect(std::move(options)); };
+  }
+  ~CommandTest() override { fs::remove_all(folder_); }
+
+  int Run(std::vector<std::string> arguments) {
+    out_.str("");
+    err_.str("");
+    return cli::Run(world_, arguments);
+  }
+  std::string File(const std::string& name, const std::string& bytes) {
+    const std::string path = folder_ + "/" + name;
+    std::ofstream(path) << bytes;
+    return path;
+  }
+  std::string out() const { return out_.str(); }
+  std::string err() const { return err_.str(); }
+
+  std::string folder_;
+  std::istringstream in_;
+  std::ostringstream out_, err_;
+  std::map<std::string, std::string> environment_;
+  FakeServer server_;
+  World world_;
+};
+
+constexpr char kGoodPlan[] =
+    "tenant: acme\nchannels:\n  - channel: content\nrings:\n  - name: canary\n    waves: [100%]\n    soak: "
+    "30m\n";
+
+constexpr char kRollout[] = R"(
+  release { manifest { channel: "content" serial: 3 version: "1.2.0" } published_at { seconds: 1700000000 } }
+  stages { tenant: "vendor-internal" ring: "dogfood" state: STAGE_STATE_HALTED wave: 1 waves: 2 members: 100
+           outcomes { exposed: 14 pending: 2 confirmed: 6 silent: 4 reverted: 2 } soak { seconds: 300 } rule: "halt" why: "a brake is on" }
+  stages { tenant: "acme" ring: "canary" state: STAGE_STATE_WAITING waves: 1 members: 20 rule: "internal_not_passed" }
+  brakes { scope { channel: "content" serial: 3 } halted: true reverting: true rule: "gate_silence"
+           reason: "4 of 14 exposed hosts fell silent" actor: "server" }
+  health { m_r: 141.4 action: "hold" unproven: 8 budget: 12 healthy: 6 gates { gate: "silence" bad: 4 exposed: 14 expected: 0.2 breached: true } }
+  ledger { exposed: 14 harmed: 4 saved: 2 first_harm_to_last_lease { seconds: 90 } reachable: 2000 }
+  revert_outstanding: 2)";
+
+// ---------------------------------------------------------------- usage and exit codes
+
+TEST_F(CommandTest, HelpNamesEveryCommandAndExitCode) {
+  EXPECT_EQ(Run({"--help"}), 0);
+  for (const char* word : {"plan", "release", "rollout", "agent", "token", "status", "audit", "completion",
+                           "Exit codes", "server unreachable", "RINGFENCE_SERVER", "RINGFENCE_TOKEN"}) {
+    EXPECT_THAT(out(), HasSubstr(word));
+  }
+}
+
+TEST_F(CommandTest, WrongUsageEndsWithTwo) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{},
+                                             {"plan"},
+                                             {"plan", "fly"},
+                                             {"rollout", "watch"},
+                                             {"status", "-o", "xml"},
+                                             {"status", "--timeout", "soon"},
+                                             {"rollout", "halt", "content/3"},
+                                             {"plan", "validate", "/no/such/file"},
+                                             {"release", "publish", "x"}}) {
+    EXPECT_EQ(Run(arguments), 2) << ::testing::PrintToString(arguments);
+    EXPECT_NE(err(), "") << ::testing::PrintToString(arguments);
+  }
+}
+
+TEST_F(CommandTest, EveryKindOfRefusalHasItsExitCodeAndSaysWhatToDoNext) {
+  const std::pair<absl::Status, int> kCases[] = {
+      {absl::InternalError("boom"), 1},          {absl::InvalidArgumentError("no"), 2},
+      {absl::UnavailableError("refused"), 3},    {absl::DeadlineExceededError("late"), 3},
+      {absl::UnauthenticatedError("who"), 4},    {absl::PermissionDeniedError("role"), 4},
+      {absl::AbortedError("revision moved"), 5}, {absl::AlreadyExistsError("there"), 5},
+      {absl::NotFoundError("none"), 6},          {absl::FailedPreconditionError("state"), 7}};
+  for (const auto& [status, code] : kCases) {
+    server_.Fail("FleetService/GetServerStatus", status);
+    EXPECT_EQ(Run({"status"}), code) << status;
+    EXPECT_THAT(err(), AllOf(StartsWith("ringfence: "), HasSubstr(std::string(status.message())),
+                             HasSubstr("  next: ")));
+    EXPECT_EQ(out(), "");
+  }
+}
+
+TEST_F(CommandTest, TakesServerAndTokenFromFlagsThenEnvironment) {
+  server_.On("FleetService/GetServerStatus", v1::GetServerStatusResponse());
+  Run({"status"});
+  EXPECT_EQ(server_.options().server, "127.0.0.1:7443");
+  environment_ = {{"RINGFENCE_SERVER", "fleet:1"}, {"RINGFENCE_TOKEN", "from-env"}};
+  Run({"status"});
+  EXPECT_EQ(server_.options().server, "fleet:1");
+  EXPECT_EQ(server_.options().token, "from-env");
+  Run({"--server", "other:2", "--token-file", File("token", "from-file\n"), "status", "--timeout", "3s"});
+  EXPECT_EQ(server_.options().server, "other:2");
+  EXPECT_EQ(server_.options().token, "from-file");
+  EXPECT_EQ(server_.options().timeout, absl::Seconds(3));
+}
+
+TEST_F(CommandTest, ForeignTextCannotWriteToTheTerminal) {
+  server_.Fail("FleetService/GetServerStatus", absl::InternalError("\x1b[2Jgone \x07 \xc2\x9b"));
+  Run({"status"});
+  EXPECT_THAT(err(), AllOf(Not(HasSubstr("\x1b")), Not(HasSubstr("\x07")), Not(HasSubstr("\x9b"))));
+}
+
+// ---------------------------------------------------------------- plan
+
+TEST_F(CommandTest, PlanValidateShowsFaultsOfFormWithoutAServer) {
+  const std::string file = File("p.yaml", "tenant: acme\nchannels: []\nrings: []\nsoak: 5\n");
+  EXPECT_EQ(Run({"plan", "validate", file}), 2);
+  EXPECT_THAT(err(), StartsWith(file + ":4:1: soak: unknown key 'soak'"));
+  EXPECT_EQ(server_.Asked("PlanService/ValidatePlan"), "");
+}
+
+TEST_F(CommandTest, PlanValidateShowsTheServersFaultsWhereTheyStand) {
+  server_.On("PlanService/ValidatePlan",
+             Proto<v1::ValidatePlanResponse>(
+                 R"(faults { path: "rings[0].soak" found: "30m" wanted: "less" } warnings: "odd")"));
+  const std::string file = File("p.yaml", kGoodPlan);
+  EXPECT_EQ(Run({"plan", "validate", file}), 2);
+  EXPECT_EQ(err(), file + ":7:11: rings[0].soak: found 30m, wanted less\nwarning: odd\n");
+}
+
+TEST_F(CommandTest, PlanApplyAsksForTheRevisionItSaw) {
+  server_.On("PlanService/GetPlan", Proto<v1::GetPlanResponse>("current { revision: 4 }"));
+  server_.On("PlanService/ApplyPlan",
+             Proto<v1::ApplyPlanResponse>(R"(applied { revision: 5 plan { tenant: "acme" } })"));
+  EXPECT_EQ(Run({"plan", "apply", File("p.yaml", kGoodPlan), "-m", "slower", "--request-id", "r-1"}), 0);
+  EXPECT_EQ(out(), "plan of acme is now revision 5\n");
+  EXPECT_THAT(server_.Asked("PlanService/ApplyPlan"),
+              AllOf(HasSubstr("request_id: \"r-1\""), HasSubstr("expected_revision: 4"),
+                    HasSubstr("reason: \"slower\"")));
+}
+
+TEST_F(CommandTest, AFirstPlanExpectsNone) {
+  server_.Fail("PlanService/GetPlan", absl::NotFoundError("no plan"));
+  server_.On("PlanService/ApplyPlan",
+             Proto<v1::ApplyPlanResponse>(R"(applied { revision: 1 plan { tenant: "acme" } })"));
+  EXPECT_EQ(Run({"plan", "apply", File("p.yaml", kGoodPlan), "-m", "first"}), 0);
+  EXPECT_THAT(server_.Asked("PlanService/ApplyPlan"), Not(HasSubstr("expected_revision")));
+}
+
+TEST_F(CommandTest, PlanApplyShowsTheServersFaultListInTheFile) {
+  server_.Fail("PlanService/GetPlan", absl::NotFoundError("no plan"));
+  absl::Status refused = absl::InvalidArgumentError("faults");
+  refused.SetPayload(
+      kFaultListUrl,
+      absl::Cord(
+          Proto<v1::FaultList>(R"(faults { path: "plan.rings[0].waves[0].share" found: "0" wanted: "more" })")
+              .SerializeAsString()));
+  server_.Fail("PlanService/ApplyPlan", refused);
+  const std::string file = File("p.yaml", kGoodPlan);
+  EXPECT_EQ(Run({"plan", "apply", file, "-m", "x"}), 2);
+  EXPECT_THAT(err(), StartsWith(file + ":6:13: plan.rings[0].waves[0].share: found 0, wanted more\n"));
+}
+
+TEST_F(CommandTest, PlanShowPrintsAFileThatCanBeAppliedAgain) {
+  server_.On(
+      "PlanService/GetPlan",
+      Proto<v1::GetPlanResponse>(R"(current { revision: 2 applied_by: "ana" applied_at { seconds: 1700000000 }
+      plan { tenant: "acme" channels { channel: "content" mode: CHANNEL_MODE_FOLLOW }
+             rings { name: "canary" selector { all_of { key: "os" any_of: ["a", "b"] } } lag: 1 waves { share_ppm: 50000 } waves { share_ppm: 1000000 max_hosts: 9 }
+                     soak { seconds: 5400 } } } })"));
+  EXPECT_EQ(Run({"plan", "show", "acme"}), 0);
+  EXPECT_EQ(out(),
+            "# revision 2, applied 2023-11-14 23:13:20 +01:00 by ana\n"
+            "tenant: acme\n"
+            "channels:\n"
+            "  - channel: content\n"
+            "    mode: follow\n"
+            "rings:\n"
+            "  - name: canary\n"
+            "    selector:\n"
+            "      os: [a, b]\n"
+            "    lag: 1\n"
+            "    waves:\n"
+            "      - 5%\n"
+            "      - share: 100%\n"
+            "        max_hosts: 9\n"
+            "    soak: 1h30m\n");
+}
+
+TEST_F(CommandTest, PlanDiffShowsWhatWouldChange) {
+  server_.On(
+      "PlanService/GetPlan",
+      Proto<v1::GetPlanResponse>(
+          R"(current { revision: 2 plan { tenant: "acme" channels { channel: "content" mode: CHANNEL_MODE_FOLLOW }
+                 rings { name: "canary" waves { share_ppm: 1000000 } soak { seconds: 600 } } } })"));
+  EXPECT_EQ(Run({"plan", "diff", File("p.yaml", kGoodPlan)}), 0);
+  EXPECT_THAT(out(), AllOf(HasSubstr("-     soak: 10m\n+     soak: 30m\n"), HasSubstr("  tenant: acme\n")));
+}
+
+// ---------------------------------------------------------------- release
+
+TEST_F(CommandTest, PublishSendsTheManifestAndThenTheBytes) {
+  server_.On(
+      "ReleaseService/PublishRelease",
+      Proto<v1::PublishReleaseResponse>(
+          R"(release { manifest { channel: "content" serial: 7 } size_bytes: 3 signature: SIGNATURE_STATE_UNSIGNED } warnings: "os=linux is not covered")"));
+  EXPECT_EQ(Run({"release", "publish", File("a", "abc"), "--channel", "content", "--serial", "7", "--version",
+                 "1.4", "--target", "platform=windows", "--matrix", "os=win10|win11,arch=x64", "--matrix",
+                 "os=win12"}),
+            0);
+  EXPECT_THAT(
+      server_.Asked("ReleaseService/PublishRelease"),
+      AllOf(
+          HasSubstr("serial: 7"), HasSubstr("version: \"1.4\""),
+          HasSubstr(
+              R"(matrix { all_of { key: "os" any_of: "win10" any_of: "win11" } all_of { key: "arch" any_of: "x64" } })"),
+          HasSubstr("kind: CHANNEL_KIND_CONTENT")));
+  EXPECT_GT(server_.uploaded(), 3u);
+  EXPECT_THAT(out(), HasSubstr("published content/7 1.4 (3 B"));
+  EXPECT_EQ(err(), "warning: os=linux is not covered\n");
+}
+
+TEST_F(CommandTest, ARefusedReleaseIsNamedByItsWord) {
+  absl::Status refused = absl::FailedPreconditionError("serial 3 is not above 7");
+  refused.SetPayload(kRefusalUrl, absl::Cord("stale_version"));
+  server_.Fail("ReleaseService/PublishRelease", refused);
+  EXPECT_EQ(Run({"release", "publish", File("a", "abc"), "--channel", "c", "--serial", "3", "--version", "1",
+                 "--matrix", "os=a"}),
+            7);
+  EXPECT_THAT(err(), StartsWith("ringfence: stale_version: serial 3 is not above 7\n"));
+}
+
+TEST_F(CommandTest, ReleaseListIsAlignedAndEmptyListsSaySo) {
+  EXPECT_EQ((server_.On("ReleaseService/ListReleases", v1::ListReleasesResponse()), Run({"release", "list"})),
+            0);
+  EXPECT_EQ(out(), "no release was published yet\n");
+  server_.On("ReleaseService/ListReleases", Proto<v1::ListReleasesResponse>(R"(
+      releases { manifest { channel: "content" serial: 12 version: "1.10" digest: "\001\002\003\004\005\006\007" } size_bytes: 2048 state: RELEASE_STATE_PUBLISHED
+                 signature: SIGNATURE_STATE_UNSIGNED published_by: "ana" published_at { seconds: 1700000000 } }
+      releases { manifest { channel: "sensor" serial: 3 version: "7.16" digest: "\377\002\003\004\005\006\007" } size_bytes: 5 state: RELEASE_STATE_RECALLED
+                 signature: SIGNATURE_STATE_UNSIGNED published_by: "ana" published_at { seconds: 1700000000 } })"));
+  EXPECT_EQ(Run({"release", "list"}), 0);
+  EXPECT_EQ(out(),
+            "CHANNEL  SERIAL  VERSION  STATE      SIGNATURE     SIZE  SHA256        PUBLISHED                "
+            "   BY\n"
+            "content      12  1.10     published  unsigned   2.0 KiB  010203040506  2023-11-14 23:13:20 "
+            "+01:00  ana\n"
+            "sensor        3  7.16     recalled   unsigned       5 B  ff0203040506  2023-11-14 23:13:20 "
+            "+01:00  ana\n");
+}
+
+TEST_F(CommandTest, JsonHasHexDigestsWordsAndUtcTimes) {
+  server_.On("ReleaseService/GetRelease", Proto<v1::GetReleaseResponse>(R"(
+      release { manifest { channel: "content" serial: 12 version: "1.10" digest: "\001\377" matrix { } } size_bytes: 2048
+                state: RELEASE_STATE_PUBLISHED published_at { seconds: 1700000000 } })"));
+  EXPECT_EQ(Run({"release", "show", "content/12", "-o", "json"}), 0);
+  EXPECT_EQ(out(), R"({
+  "manifest": {
+    "channel": "content",
+    "kind": "unspecified",
+    "serial": 12,
+    "version": "1.10",
+    "matrix": [
+      {
+        "all_of": []
+      }
+    ],
+    "digest": "01ff",
+    "urgent": false
+  },
+  "size_bytes": 2048,
+  "state": "published",
+  "published_by": "",
+  "published_at": "2023-11-14T22:13:20.000Z",
+  "rollout_id": 0,
+  "signature": "unspecified"
+}
+)");
+  EXPECT_EQ(Run({"release", "show", "content/12", "-o", "yaml"}), 0);
+  EXPECT_THAT(
+      out(),
+      StartsWith("manifest:\n  channel: content\n  kind: unspecified\n  serial: 12\n  version: \"1.10\"\n"));
+}
+
+TEST_F(CommandTest, RecallAsksOnATerminalOnly) {
+  server_.On("ReleaseService/RecallRelease", Proto<v1::RecallReleaseResponse>("release { }"));
+  world_.in_is_tty = world_.out_is_tty = true;
+  in_.str("n\n");
+  EXPECT_EQ(Run({"release", "recall", "content/3", "-m", "bad"}), 1);
+  EXPECT_EQ(server_.Asked("ReleaseService/RecallRelease"), "");
+  EXPECT_EQ(Run({"release", "recall", "content/3", "-m", "bad", "--yes"}), 0);
+  EXPECT_NE(server_.Asked("ReleaseService/RecallRelease"), "");
+}
+
+TEST_F(CommandTest, AVersionIsLookedUp) {
+  server_.On("ReleaseService/ListReleases",
+             Proto<v1::ListReleasesResponse>(
+                 R"(releases { manifest { channel: "content" serial: 12 version: "1.10.0-rc" } })"));
+  server_.On("RolloutService/HaltRollout", v1::HaltRolloutResponse());
+  EXPECT_EQ(Run({"rollout", "halt", "content/1.10.0-rc", "-m", "smells"}), 0);
+  EXPECT_THAT(server_.Asked("RolloutService/HaltRollout"), HasSubstr("serial: 12"));
+  EXPECT_EQ(Run({"rollout", "halt", "content/9.9.9", "-m", "smells"}), 6);
+}
+
+// ---------------------------------------------------------------- rollout
+
+TEST_F(CommandTest, RolloutShowTellsTheWholeStory) {
+  server_.On("RolloutService/GetRollout",
+             Proto<v1::GetRolloutResponse>(std::string("rollout {") + kRollout + "}"));
+  EXPECT_EQ(Run({"rollout", "show", "content/3"}), 0);
+  EXPECT_EQ(out(),
+            "content/3 1.2.0  halted  unproven 8 of 12  healthy 6  evidence 141: hold\n"
+            "  vendor-internal/dogfood halted     wave 1/2 [██▒✗◂                              ]   14/100   "
+            "4 harmed  2 back  halt\n"
+            "  acme/canary             waiting             [                                   ]    0/20    "
+            "internal_not_passed\n"
+            "  brake  halted, exposed hosts ordered back for every tenant  by server\n"
+            "         gate_silence: 4 of 14 exposed hosts fell silent\n"
+            "  gate   silence  4 bad of 14 exposed, 0.2 expected\n"
+            "  ledger exposed 14, harmed 4, saved 2, first harm to last lease 1m 30s; a push to everyone "
+            "reaches 2000\n"
+            "         2 hosts have not been heard on their old version yet\n"
+            "  why    vendor-internal/dogfood: a brake is on\n");
+}
+
+TEST_F(CommandTest, ColoursOnlyOnATerminalThatWantsThem) {
+  server_.On("RolloutService/GetRollout",
+             Proto<v1::GetRolloutResponse>(std::string("rollout {") + kRollout + "}"));
+  Run({"rollout", "show", "content/3"});
+  EXPECT_THAT(out(), Not(HasSubstr("\x1b[")));
+  world_.out_is_tty = true;
+  Run({"rollout", "show", "content/3"});
+  EXPECT_THAT(out(), HasSubstr("\x1b[31m"));
+  environment_["NO_COLOR"] = "1";
+  Run({"rollout", "show", "content/3"});
+  EXPECT_THAT(out(), Not(HasSubstr("\x1b[")));
+}
+
+v1::WatchRolloutResponse At(v1::StageState state, int exposed, int confirmed) {
+  v1::WatchRolloutResponse response;
+  v1::ReleaseManifest* manifest = response.mutable_rollout()->mutable_release()->mutable_manifest();
+  manifest->set_channel("content");
+  manifest->set_serial(1);
+  v1::Stage* stage = response.mutable_rollout()->add_stages();
+  stage->set_tenant("acme");
+  stage->set_ring("canary");
+  stage->set_state(state);
+  stage->set_wave(state == v1::STAGE_STATE_WAITING ? 0 : 1);
+  stage->set_waves(1);
+  stage->set_members(4);
+  stage->mutable_outcomes()->set_exposed(exposed);
+  stage->mutable_outcomes()->set_confirmed(confirmed);
+  stage->mutable_outcomes()->set_pending(exposed - confirmed);
+  return response;
+}
+
+TEST_F(CommandTest, WatchPrintsALineForEachTurnAndEndsWhenToldTo) {
+  server_.On("RolloutService/WatchRollout", At(v1::STAGE_STATE_WAITING, 0, 0));
+  server_.Then("RolloutService/WatchRollout", At(v1::STAGE_STATE_OPEN, 0, 0));
+  server_.Then("RolloutService/WatchRollout", At(v1::STAGE_STATE_OPEN, 2, 1));
+  server_.Then("RolloutService/WatchRollout", At(v1::STAGE_STATE_PASSED, 4, 4));
+  server_.Then("RolloutService/WatchRollout", At(v1::STAGE_STATE_OPEN, 0, 0));  // never looked at
+  EXPECT_EQ(Run({"rollout", "watch", "content/1", "--until", "passed"}), 0);
+  EXPECT_EQ(out(),
+            "23:13:20 acme/canary waiting, 0 of 4 exposed, 0 confirmed\n"
+            "23:13:20 content/1 is waiting\n"
+            "23:13:20 acme/canary open wave 1/1, 0 of 4 exposed, 0 confirmed\n"
+            "23:13:20 content/1 is open\n"
+            "23:13:20 acme/canary passed wave 1/1, 4 of 4 exposed, 4 confirmed\n"
+            "23:13:20 content/1 is passed\n");
+}
+
+TEST_F(CommandTest, WatchSaysWhenItEndedOtherwise) {
+  server_.On("RolloutService/WatchRollout", At(v1::STAGE_STATE_HALTED, 2, 0));
+  EXPECT_EQ(Run({"rollout", "watch", "content/1", "--until", "passed"}), 8);
+  EXPECT_EQ(err(), "ringfence: it ended halted, not passed\n");
+}
+
+TEST_F(CommandTest, WatchRedrawsInPlaceOnATerminal) {
+  world_.out_is_tty = true;
+  environment_["NO_COLOR"] = "1";
+  server_.On("RolloutService/WatchRollout", At(v1::STAGE_STATE_OPEN, 0, 0));
+  server_.Then("RolloutService/WatchRollout",
+               At(v1::STAGE_STATE_OPEN, 0, 0));  // the same picture is not drawn again
+  server_.Then("RolloutService/WatchRollout", At(v1::STAGE_STATE_PASSED, 4, 4));
+  EXPECT_EQ(Run({"rollout", "watch", "content/1", "--until", "passed"}), 0);
+  EXPECT_THAT(out(), HasSubstr("\x1b[2A"));
+  EXPECT_EQ(out().find("\x1b[2A"), out().rfind("\x1b[2A"));
+  EXPECT_THAT(out(), HasSubstr("[████████████████████████████████████████]    4/4"));
+}
+
+TEST_F(CommandTest, WatchInJsonIsOneObjectALine) {
+  server_.On("RolloutService/WatchRollout", At(v1::STAGE_STATE_PASSED, 4, 4));
+  EXPECT_EQ(Run({"rollout", "watch", "content/1", "--until", "passed", "-o", "json"}), 0);
+  EXPECT_THAT(out(), AllOf(StartsWith("{\"id\":0,\"release\":{"), EndsWith("}\n")));
+}
+
+TEST_F(CommandTest, BrakesCarryTheirScopeAndTheReason) {
+  server_.On("RolloutService/PauseRollout",
+             Proto<v1::PauseRolloutResponse>(R"(brake { scope { tenant: "acme" channel: "content" } })"));
+  EXPECT_EQ(Run({"rollout", "pause", "content", "--tenant", "acme", "-m", "audit week"}), 0);
+  EXPECT_EQ(out(), "paused every release of content for acme\n");
+  EXPECT_THAT(server_.Asked("RolloutService/PauseRollout"),
+              AllOf(HasSubstr("scope { tenant: \"acme\" channel: \"content\" }"),
+                    HasSubstr("reason: \"audit week\"")));
+  server_.On("RolloutService/ResumeRollout", Proto<v1::ResumeRolloutResponse>("needs_second_person: true"));
+  EXPECT_EQ(Run({"rollout", "resume", "content/3", "--brake", "halt", "-m", "fixed"}), 0);
+  EXPECT_THAT(out(), HasSubstr("a second person"));
+  EXPECT_THAT(server_.Asked("RolloutService/ResumeRollout"), HasSubstr("brake: BRAKE_KIND_HALT"));
+}
+
+// ---------------------------------------------------------------- hosts and the server
+
+TEST_F(CommandTest, ExplainShowsEveryGateInOrder) {
+  server_.On("FleetService/ExplainAgent", Proto<v1::ExplainAgentResponse>(R"(
+      agent { id: "11111111-2222-4333-8444-555555555555" tenant: "acme" ring: "broad" labels { key: "os" value: "win11" } }
+      channel: "content" serial: 3 version: "1.2.0" reason: "earlier_ring_not_passed" sentence: "An earlier ring has not passed it yet."
+      gates { gate: "no_ring" open: true detail: "ring broad" }
+      gates { gate: "earlier_ring_not_passed" detail: "canary" opens_by: "proof" next { seconds: 1700000000 } })"));
+  EXPECT_EQ(Run({"agent", "explain", "11111111-2222-4333-8444-555555555555", "content/3"}), 0);
+  EXPECT_EQ(out(),
+            "host     11111111-2222-4333-8444-555555555555\n"
+            "place    acme, ring broad\n"
+            "labels   os=win11\n"
+            "runs     \n"
+            "release  content/3 1.2.0\n"
+            "answer   not now: An earlier ring has not passed it yet. (earlier_ring_not_passed)\n"
+            "\n"
+            "      GATE                     DETAIL      OPENED BY  NEXT\n"
+            "open  no_ring                  ring broad  -          -\n"
+            "SHUT  earlier_ring_not_passed  canary      proof      2023-11-14 23:13:20 +01:00\n");
+}
+
+TEST_F(CommandTest, ATokenStandsAloneOnTheStandardOutput) {
+  server_.On("FleetService/CreateEnrolmentToken",
+             Proto<v1::CreateEnrolmentTokenResponse>(R"(token: "t-123" expires_at { seconds: 1700000000 })"));
+  EXPECT_EQ(Run({"token", "create", "acme", "--valid-for", "12h"}), 0);
+  EXPECT_EQ(out(), "t-123\n");
+  EXPECT_THAT(server_.Asked("FleetService/CreateEnrolmentToken"), HasSubstr("valid_for { seconds: 43200 }"));
+  EXPECT_EQ(Run({"token", "create", "acme", "--valid-for", "12"}), 2);
+}
+
+TEST_F(CommandTest, ListsFollowTheirPages) {
+  server_.On("FleetService/ListAuditEvents", Proto<v1::ListAuditEventsResponse>(R"(
+      events { at { seconds: 1700000000 } person: "ana" role: "sre" act: "halt" target: "content/3" reason: "bricks" } next_page_token: "more")"));
+  EXPECT_EQ(Run({"audit", "--limit", "3"}), 0);  // the same page three times: the limit ends it
+  const std::string text = out();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4) << text;
+}
+
+TEST_F(CommandTest, CompletionKnowsTheWholeTree) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    EXPECT_EQ(Run({"completion", shell}), 0);
+    EXPECT_THAT(out(), AllOf(HasSubstr("rollback"), HasSubstr("plan history"), HasSubstr("reverted"),
+                             HasSubstr("until")))
+        << shell;
+  }
+}
+
+TEST_F(CommandTest, BashCompletionRuns) {
+  Run({"completion", "bash"});
+  const std::string script = File("complete.bash", out() + R"(
+check() { COMP_WORDS=("${@:1:$#-1}"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); _ringfence
+          case " ${COMPREPLY[*]} " in *" ${@: -1} "*) ;; *) echo "wanted ${*: -1} after ${COMP_WORDS[*]}, got ${COMPREPLY[*]}"; exit 1 ;; esac; }
+check ringfence ro rollout
+check ringfence rollout wa watch
+check ringfence rollout watch --until ha halted
+check ringfence --server x rollout halt content/3 --re --reason
+check ringfence completion f fish
+)");
+  EXPECT_EQ(std::system(("bash " + script).c_str()), 0);
+}
+
+}  // namespace
+}  // namespace ringfence::cli
