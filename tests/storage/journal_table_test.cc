@@ -59,9 +59,12 @@ TEST_P(JournalTableTest, DecisionComesBackWithItsEvidenceBitForBit) {
 }
 
 TEST_P(JournalTableTest, DecisionsAreFilteredNewestFirst) {
-  for (const auto& [tenant, serial] : std::vector<std::pair<std::string, uint64_t>>{
-           {"acme", 1}, {"", 2}, {"globex", 3}, {"acme", 4}, {"acme", 1}}) {
-    Commit([&](Transaction& tx) { return tx.AppendDecision(MakeDecision(tenant, serial)).status(); });
+  const std::vector<std::pair<std::string, uint64_t>> made = {
+      {"acme", 1}, {"", 2}, {"globex", 3}, {"acme", 4}, {"acme", 1}};
+  for (const auto& decision : made) {
+    Commit([&](Transaction& tx) {
+      return tx.AppendDecision(MakeDecision(decision.first, decision.second)).status();
+    });
   }
   const auto serials = [&](DecisionFilter filter) {
     return Serials(Commit([&](Transaction& tx) { return tx.Decisions(filter); }));

@@ -59,9 +59,12 @@ TEST_P(ReleaseTableTest, ReleaseComesBackAsItWasInserted) {
 }
 
 TEST_P(ReleaseTableTest, ReleasesAreOrderedByChannelThenSerial) {
-  for (const auto& [channel, serial] : std::vector<std::pair<std::string, uint64_t>>{
-           {"b-b", 2}, {"b-b", 10}, {"b", 3}, {"ba", 1}, {"a", 9}}) {
-    Commit([&](Transaction& tx) { return tx.InsertRelease(MakeRelease(channel, serial, serial)).status(); });
+  const std::vector<std::pair<std::string, uint64_t>> inserted = {
+      {"b-b", 2}, {"b-b", 10}, {"b", 3}, {"ba", 1}, {"a", 9}};
+  for (const auto& key : inserted) {
+    Commit([&](Transaction& tx) {
+      return tx.InsertRelease(MakeRelease(key.first, key.second, static_cast<uint8_t>(key.second))).status();
+    });
   }
   std::vector<std::pair<std::string, uint64_t>> order;
   for (const ReleaseRow& row : Commit([](Transaction& tx) { return tx.Releases(); })) {

@@ -122,7 +122,7 @@ absl::Status Session::Guard(F call) {
 absl::StatusOr<std::unique_ptr<Session>> Session::Connect(const PostgresOptions& options,
                                                           Watchdog& watchdog) {
   ASSIGN_OR_RETURN(const std::string parameters, WithTimeouts(options));
-  std::unique_ptr<Session> session(new Session(options, watchdog));
+  std::unique_ptr<Session> session(new Session(options));
   RETURN_IF_ERROR(session->Guard([&] {
     session->connection_ = std::make_unique<pqxx::connection>(parameters);
     ForbidReactivation(*session->connection_);

@@ -53,12 +53,11 @@ class Session {
   absl::Status Receive();
 
  private:
-  Session(const PostgresOptions& options, Watchdog& watchdog) : options_(options), watchdog_(watchdog) {}
+  explicit Session(const PostgresOptions& options) : options_(options) {}
   template <typename F>
   absl::Status Guard(F call);
 
   const PostgresOptions options_;
-  Watchdog& watchdog_;
   bool broken_ = false;
   std::unique_ptr<pqxx::connection> connection_;
   std::unique_ptr<pqxx::quiet_errorhandler> quiet_;
