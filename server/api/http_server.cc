@@ -1,10 +1,10 @@
 #include "server/api/http_server.h"
 
+#include <arpa/inet.h>
 #include <httplib.h>
 
 #include <thread>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -44,7 +44,9 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
 }
 
 bool IsLoopback(absl::string_view host) {
-  return absl::StartsWith(host, "127.") || host == "::1" || host == "localhost";
+  in_addr address{};
+  const bool numeric = ::inet_pton(AF_INET, std::string(host).c_str(), &address) == 1;
+  return (numeric && ntohl(address.s_addr) >> 24 == 127) || host == "::1" || host == "localhost";
 }
 
 struct HttpServer::State {

@@ -126,7 +126,7 @@ class KillLoopTest : public testing::Test {
 
   // A random number of check-ins, then kill -9, then a new start.
   void KillSomewhere() {
-    const int steps = std::uniform_int_distribution<int>(0, 120)(random_);
+    const int steps = std::uniform_int_distribution<int>(0, 250)(random_);
     for (int i = 0; i < steps; ++i) fleet_.Step();
     server_.Kill();
     fleet_.Step();  // nobody answers
@@ -134,32 +134,30 @@ class KillLoopTest : public testing::Test {
     fleet_.Connect(server_.Channel());
   }
 
-  // The rollout of `serial` gives new leases, is through, or says why it does not.
+  // Until the rollout is through, or says why it does not go on. False when it gave no lease and no reason
+  // for long.
   bool GoesOnOrSaysWhy(uint64_t serial, std::string* said) {
     const size_t before = fleet_.grants().size();
-    for (int i = 0; i < 2000; ++i) {
+    *said = "it goes on";
+    for (int i = 0; i < 4000; ++i) {
       fleet_.Step();
-      if (fleet_.grants().size() > before) return true;
       v1::Rollout rollout;
       if (i % 50 != 0 || !People(server_.Channel()).Rollout(serial, &rollout).ok()) continue;
-      bool all_passed = rollout.stages_size() == 3;
+      bool through = rollout.stages_size() == 3;
       for (const v1::Stage& stage : rollout.stages()) {
-        all_passed = all_passed && stage.state() == v1::STAGE_STATE_PASSED;
+        through = through && stage.state() == v1::STAGE_STATE_PASSED;
         const bool stopped = stage.state() == v1::STAGE_STATE_HELD || stage.state() == v1::STAGE_STATE_HALTED;
         if (stopped && !stage.why().empty()) return *said = stage.why(), true;
       }
-      for (const v1::Brake& brake : rollout.brakes()) {
-        if (!brake.reason().empty()) return *said = brake.reason(), true;
-      }
-      if (all_passed) return *said = "it is through", true;
+      if (through) return *said = "it is through", true;
     }
-    return false;
+    return fleet_.grants().size() > before;
   }
 
   const uint64_t seed_;
   std::mt19937_64 random_;
   ServerProcess server_{
-      {"--internal-tenant", "vendor", "--demo", "--time-scale", "60", "--unsafe-fast-database"}};
+      {"--internal-tenant", "vendor", "--demo", "--time-scale", "120", "--unsafe-fast-database"}};
   SimFleet fleet_;
 };
 
@@ -167,7 +165,8 @@ TEST_F(KillLoopTest, LosesNoExposureSkipsNoRingAndForgetsNoHalt) {
   for (int i = 0; i < kills; ++i) ASSERT_NO_FATAL_FAILURE(KillSomewhere());
   std::string said;
   EXPECT_TRUE(GoesOnOrSaysWhy(1, &said));
-  std::printf("after %d kills: %zu leases; %s\n", kills, fleet_.grants().size(), said.c_str());
+  std::printf("after %d kills: %zu leases to %zu hosts; %s\n", kills, fleet_.grants().size(), fleet_.size(),
+              said.c_str());
 
   // A halt in the middle, and a kill right after it.
   ASSERT_TRUE(People(server_.Channel()).Halt(1).ok());

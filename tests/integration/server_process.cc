@@ -15,6 +15,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/check.h"
 #include "ringfence/base/hash.h"
@@ -60,7 +61,10 @@ std::string AdminOf(const std::string& tenant) {
   return absl::StrCat("admin-of-", tenant);
 }
 
-ServerProcess::ServerProcess(std::vector<std::string> flags) : flags_(std::move(flags)) {
+ServerProcess::ServerProcess(std::vector<std::string> flags) : ServerProcess(std::move(flags), "") {}
+
+ServerProcess::ServerProcess(std::vector<std::string> flags, std::string database_url)
+    : flags_(std::move(flags)), database_url_(std::move(database_url)) {
   // Short, because a socket's path is; searchable, because PostgreSQL runs as another user when we are root.
   std::string folder = "/var/tmp/rf-it-XXXXXX";
   RF_CHECK(::mkdtemp(folder.data()) != nullptr);
@@ -80,10 +84,18 @@ ServerProcess::~ServerProcess() {
 }
 
 void ServerProcess::Spawn() {
-  std::vector<std::string> arguments = {RINGFENCED_BINARY, "--data-dir",       data_dir(),
-                                        "--listen",        "127.0.0.1:0",      "--http-listen",
-                                        "127.0.0.1:0",     "--operators",      folder_ + "/operators.yaml",
-                                        "--port-file",     folder_ + "/ports", "--pid-file",
+  std::vector<std::string> arguments = {RINGFENCED_BINARY,
+                                        database_url_.empty() ? "--data-dir" : "--database-url",
+                                        database_url_.empty() ? data_dir() : database_url_,
+                                        "--listen",
+                                        "127.0.0.1:0",
+                                        "--http-listen",
+                                        "127.0.0.1:0",
+                                        "--operators",
+                                        folder_ + "/operators.yaml",
+                                        "--port-file",
+                                        folder_ + "/ports",
+                                        "--pid-file",
                                         folder_ + "/pid"};
   arguments.insert(arguments.end(), flags_.begin(), flags_.end());
   std::vector<char*> argv;
@@ -100,11 +112,9 @@ void ServerProcess::Spawn() {
   }
 }
 
-bool ServerProcess::Start() {
-  Spawn();
-  for (;;) {
-    const std::string ports = ReadAll(folder_ + "/ports");
-    if (std::sscanf(ports.c_str(), "{\"grpc\":%d,\"http\":%d}", &grpc_port_, &http_port_) == 2) return true;
+template <typename Predicate>
+bool ServerProcess::WaitFor(Predicate happened) {
+  while (!happened()) {
     if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
       pid_ = 0;
       std::cerr << log();
@@ -112,6 +122,24 @@ bool ServerProcess::Start() {
     }
     Pause();
   }
+  return true;
+}
+
+bool ServerProcess::Start() {
+  Spawn();
+  return WaitUntilServing();
+}
+
+bool ServerProcess::StartStandingBy() {
+  Spawn();
+  return WaitFor([&] { return absl::StrContains(log(), "\"stands_by\""); });
+}
+
+bool ServerProcess::WaitUntilServing() {
+  return WaitFor([&] {
+    return std::sscanf(ReadAll(folder_ + "/ports").c_str(), "{\"grpc\":%d,\"http\":%d}", &grpc_port_,
+                       &http_port_) == 2;
+  });
 }
 
 int ServerProcess::RunToEnd() {

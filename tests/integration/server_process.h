@@ -23,12 +23,18 @@ class ServerProcess {
  public:
   // `flags` are added to those that every test needs. Nothing is started yet.
   explicit ServerProcess(std::vector<std::string> flags);
+  // On this database instead of a private one.
+  ServerProcess(std::vector<std::string> flags, std::string database_url);
   ~ServerProcess();  // kills
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;
 
   // Starts and waits until it answers. False, with the log on stderr, when it ended instead.
   [[nodiscard]] bool Start();
+  // Starts and waits until it stands by: another server leads. False when it ended instead.
+  [[nodiscard]] bool StartStandingBy();
+  // Waits until a server that stood by answers.
+  [[nodiscard]] bool WaitUntilServing();
   // Starts and waits for its end: for starts that must be refused. The exit code.
   int RunToEnd();
 
@@ -51,8 +57,12 @@ class ServerProcess {
 
  private:
   void Spawn();
+  // True when `happened`; false, with the log on stderr, when the process ended first.
+  template <typename Predicate>
+  bool WaitFor(Predicate happened);
 
   std::vector<std::string> flags_;
+  std::string database_url_;  // empty: a private cluster
   std::string folder_;
   pid_t pid_ = 0;
   int grpc_port_ = 0;
