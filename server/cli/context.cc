@@ -107,14 +107,16 @@ int Context::Fail(const absl::Status& status, const std::string& file, const Pla
         const Place place = places->Find(fault.path());
         at = absl::StrCat(file, ":", place.line, ":", place.column, ": ");
       }
-      err() << at << Printable(fault.path()) << ": found " << Printable(fault.found()) << ", wanted "
-            << Printable(fault.wanted()) << "\n";
+      err() << at << Printable(absl::StripPrefix(absl::StripPrefix(fault.path(), "plan."), "manifest."))
+            << ": found " << Printable(fault.found()) << ", wanted " << Printable(fault.wanted()) << "\n";
     }
     err() << "ringfence: " << advice.word << ": " << list.faults_size()
           << (list.faults_size() == 1 ? " fault" : " faults") << "\n";
   } else {
-    err() << "ringfence: " << (refusal.has_value() ? Printable(std::string(*refusal)) : advice.word) << ": "
-          << Lines(std::string(status.message())) << "\n";
+    const std::string word = refusal.has_value() ? Printable(std::string(*refusal)) : advice.word;
+    // The server's text may start with the word already.
+    err() << "ringfence: " << word << ": "
+          << Lines(absl::StripPrefix(std::string(status.message()), absl::StrCat(word, ": "))) << "\n";
   }
   if (advice.next[0] != '\0') err() << "  next: " << advice.next << "\n";
   return advice.exit_code;

@@ -16,6 +16,7 @@ namespace ringfence::cli {
 namespace {
 
 constexpr size_t kMaxFileBytes = 1 << 20;
+constexpr absl::Duration kHoldRevertDefault = absl::Minutes(30);  // what the server takes for an absent one
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 constexpr int32_t kMostInt = std::numeric_limits<int32_t>::max();
 
@@ -230,8 +231,11 @@ Value RingValue(const v1::Ring& ring) {
     }
   }
   map.emplace_back("waves", std::move(waves));
-  if (ring.has_soak()) map.emplace_back("soak", DurationText(ring.soak()));
-  if (ring.has_min_age()) map.emplace_back("min_age", DurationText(ring.min_age()));
+  const auto is_set = [](const google::protobuf::Duration& d) {
+    return ToDuration(d) != absl::ZeroDuration();
+  };
+  if (is_set(ring.soak())) map.emplace_back("soak", DurationText(ring.soak()));
+  if (is_set(ring.min_age())) map.emplace_back("min_age", DurationText(ring.min_age()));
   if (ring.has_hosts_per_minute()) map.emplace_back("hosts_per_minute", ring.hosts_per_minute());
   return map;
 }
@@ -276,8 +280,9 @@ std::string PlanToYaml(const v1::Plan& plan) {
   if (plan.has_urgent_soak_factor_ppm()) {
     map.emplace_back("urgent_soak_factor", HumanShare(plan.urgent_soak_factor_ppm()));
   }
-  if (plan.has_hold_revert_after())
+  if (plan.has_hold_revert_after() && ToDuration(plan.hold_revert_after()) != kHoldRevertDefault) {
     map.emplace_back("hold_revert_after", DurationText(plan.hold_revert_after()));
+  }
   return ToYaml(map);
 }
 

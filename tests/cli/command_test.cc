@@ -197,7 +197,7 @@ TEST_F(CommandTest, PlanApplyShowsTheServersFaultListInTheFile) {
   server_.Fail("PlanService/ApplyPlan", refused);
   const std::string file = File("p.yaml", kGoodPlan);
   EXPECT_EQ(Run({"plan", "apply", file, "-m", "x"}), 2);
-  EXPECT_THAT(err(), StartsWith(file + ":6:13: plan.rings[0].waves[0].share: found 0, wanted more\n"));
+  EXPECT_THAT(err(), StartsWith(file + ":6:13: rings[0].waves[0].share: found 0, wanted more\n"));
 }
 
 TEST_F(CommandTest, PlanShowPrintsAFileThatCanBeAppliedAgain) {
