@@ -1,0 +1,124 @@
+// Memory for each host at a million: the fleet index alone, and what an application holds in all.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_format.h"
+#include "ringfence/base/clock.h"
+#include "server/app/app.h"
+#include "server/app/fleet_index.h"
+#include "tests/bench/checkin_fleet.h"
+#include "tests/bench/figure.h"
+
+namespace ringfence::bench {
+namespace {
+
+constexpr int kHosts = 1'000'000;
+// A quarter: tables that double are as full as with all.
+constexpr int kAppHosts = 250'000;
+
+// Resident memory of this process, in bytes.
+double Resident() {
+  long pages = 0;
+  FILE* file = std::fopen("/proc/self/statm", "r");
+  RF_CHECK(file != nullptr && std::fscanf(file, "%*d %ld", &pages) == 1);
+  std::fclose(file);
+  return static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+// The least that could do the work: an id, and a row that holds a secret's hash, a time and two references.
+struct BareRow {
+  Digest secret_hash;
+  int64_t last_seen = 0;
+  uint32_t label_set = 0;
+  uint32_t running_set = 0;
+};
+
+double BareBytes() {
+  const double before = Resident();
+  absl::flat_hash_map<AgentId, uint32_t> ids;
+  std::vector<BareRow> rows;
+  for (int host = 0; host < kHosts; ++host) {
+    ids.emplace(HostId(host), static_cast<uint32_t>(rows.size()));
+    rows.emplace_back().last_seen = host;
+  }
+  return (Resident() - before) / kHosts;
+}
+
+double IndexBytes(bool resident) {
+  const double before = Resident();
+  app::FleetIndex index;
+  for (int host = 0; host < kHosts; ++host) {
+    index.With(index.Add(HostId(host)), [&](app::Row& row) {
+      row.secret_hash = SecretOf(host);
+      row.label_set = static_cast<uint32_t>(host % 240);
+    });
+  }
+  return (resident ? Resident() - before : static_cast<double>(index.MemoryBytes())) / kHosts;
+}
+
+double AppBytes() {
+  ManualClock clock(absl::FromUnixSeconds(1'700'000'000));
+  const std::unique_ptr<storage::Store> store = storage::MakeMemoryStore();
+  std::vector<storage::AgentRow> rows;
+  for (int host = 0; host < kAppHosts; ++host) {
+    rows.push_back(RowOf(host, absl::StrCat("tenant-", host % 50), clock.Now()));
+    if (rows.size() < 5000) continue;
+    RF_CHECK(store->ReadWrite([&](storage::Transaction& tx) { return tx.PutAgents(rows); }).ok());
+    rows.clear();
+  }
+  const std::unique_ptr<app::App> app = app::App::Make({}, store.get(), &clock, nullptr);
+  const double before = Resident();
+  RF_CHECK(app->Start().ok());
+  return (Resident() - before) / kAppHosts;
+}
+
+// Each in a process that did nothing before: none grows into memory that another gave back.
+double InOwnProcess(double (*measure)()) {
+  int result[2];
+  RF_CHECK(::pipe(result) == 0);
+  const pid_t pid = ::fork();
+  RF_CHECK(pid >= 0);
+  double value = 0;
+  if (pid == 0) {
+    value = measure();
+    RF_CHECK(::write(result[1], &value, sizeof(value)) == sizeof(value));
+    ::_exit(0);
+  }
+  RF_CHECK(::read(result[0], &value, sizeof(value)) == sizeof(value));
+  ::close(result[0]);
+  ::close(result[1]);
+  ::waitpid(pid, nullptr, 0);
+  return value;
+}
+
+}  // namespace
+
+Figure MeasureIndex(const Options&) {
+  const double resident = InOwnProcess([] { return IndexBytes(/*resident=*/true); });
+  const double counted = InOwnProcess([] { return IndexBytes(/*resident=*/false); });
+  const double bare = InOwnProcess(BareBytes);
+  const double in_app = InOwnProcess(AppBytes);
+
+  Figure figure;
+  figure.name = "index";
+  figure.value = std::max(resident, counted);
+  figure.unit = "bytes per agent";
+  figure.floor = bare;
+  figure.ratio = figure.value / bare;
+  figure.target = "value <= 250";
+  figure.met = figure.value <= 250;
+  figure.note = absl::StrFormat(
+      "%d agents; growth of the resident memory %.0f, FleetIndex::MemoryBytes %.0f; floor: one flat map and "
+      "a "
+      "row of %d bytes; an App that starts with %d agents (label sets, deadlines, index; without the store) "
+      "grows by %.0f for each",
+      kHosts, resident, counted, sizeof(BareRow), kAppHosts, in_app);
+  return figure;
+}
+
+}  // namespace ringfence::bench
