@@ -21,7 +21,6 @@ class AppServer final : public Server {
       : store_(store), clock_(clock) {
     app_options_.internal_tenant = options.internal_tenant;
     app_options_.checkin_interval = options.checkin;
-    app_options_.sensor_downtime = options.sensor_downtime;
     app_options_.replica_name = "replay";
     app_options_.seed = options.seed;
   }

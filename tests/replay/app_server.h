@@ -14,7 +14,6 @@ namespace ringfence::replay {
 struct AppServerOptions {
   std::string internal_tenant;  // empty: none
   absl::Duration checkin;
-  absl::Duration sensor_downtime;  // how long a sensor may be away during its update
   uint64_t seed = 1;
 };
 

@@ -14,10 +14,6 @@
 namespace ringfence::replay {
 namespace {
 
-// Sensors of scenarios are swapped in place within agent.activate_delay; none reboots for it. An installation
-// states what its own sensor needs.
-constexpr absl::Duration kSensorDowntime = absl::Minutes(1);
-
 // Always shown, whether or not a bound asks for them.
 constexpr const char* kAlways[] = {"offered_hosts",
                                    "exposed_hosts",
@@ -106,7 +102,7 @@ absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& 
   } else {
     ASSIGN_OR_RETURN(store, make_store());
     const AppServerOptions app{HasInternalTenant(scenario) ? kInternalTenant : "",
-                               absl::Seconds(scenario.fleet.checkin_seconds), kSensorDowntime,
+                               absl::Seconds(scenario.fleet.checkin_seconds),
                                seed * 0x9e3779b97f4a7c15ull + 1};
     server = MakeAppServer(app, store.get(), &clock);
   }
