@@ -12,9 +12,9 @@ namespace ringfence::policy {
 // Everything the decision depends on, taken at one instant.
 struct StageView {
   StageState state = StageState::kWaiting;
-  bool braked = false;         // any brake in its scope is on: paused, held or halted
-  bool blind = false;          // the server cannot tell silence from its own deafness, or cannot write
-  int wave = 0;                // index of the open wave
+  bool braked = false;  // any brake in its scope is on: paused, held or halted
+  bool blind = false;   // the server cannot tell silence from its own deafness, or cannot write
+  int wave = 0;         // index of the open wave
   int waves = 1;
   int64_t members = 0;         // hosts of the ring that the release targets and covers
   int64_t cap = 0;             // most hosts exposed in the ring by the end of this wave
@@ -31,8 +31,8 @@ struct StageView {
 };
 
 enum class Step : uint8_t {
-  kNone = 0,      // nothing to do before revisit_at or an event
-  kOpen = 1,      // open the first wave
+  kNone = 0,        // nothing to do before revisit_at or an event
+  kOpen = 1,        // open the first wave
   kFindVacant = 2,  // no member, nobody exposed: the ring counts as passed
   kNextWave = 3,
   kPassRing = 4,
@@ -40,26 +40,30 @@ enum class Step : uint8_t {
 
 struct StageDecision {
   Step step = Step::kNone;
-  // Which rule decided, a stable word for audit and metrics: "soak", "wave_not_full", "half_confirmed", "overdue",
-  // "evidence_not_quiet", "inconclusive", "gate_tripped", "braked", "blind", "vacant", "waiting_opens", "wave_passed", "ring_passed", ...
+  // Which rule decided, a stable word for audit and metrics: "soak", "wave_not_full", "half_confirmed",
+  // "overdue", "evidence_not_quiet", "inconclusive", "gate_tripped", "braked", "blind", "vacant",
+  // "waiting_opens", "wave_passed", "ring_passed", ...
   std::string rule;
   std::string why;  // one sentence with the figures
   absl::Time revisit_at = absl::InfiniteFuture();
 };
 
-// Hosts still asking may be at most this share of those that asked when a wave passes. The draw lets in at most a fifth
-// of the askers each round, so the last few wait geometrically long; they go on being drawn after the wave has passed.
+// Hosts still asking may be at most this share of those that asked when a wave passes. The draw lets in at
+// most a fifth of the askers each round, so the last few wait geometrically long; they go on being drawn
+// after the wave has passed.
 inline constexpr double kStragglerShare = 0.10;
 
-// A wave passes while m_r is below kQuiet. From there to the brake (10) the evidence is inconclusive: one closed laptop
-// among few treated hosts gets there, and in a full wave nothing can take it back, because no coin falls any more. Such a
-// wave passes after kInconclusiveSoaks times its soak; the evidence stays in m_r and counts in the waves that follow.
+// A wave passes while m_r is below kQuiet. From there to the brake (10) the evidence is inconclusive: one
+// closed laptop among few treated hosts gets there, and in a full wave nothing can take it back, because no
+// coin falls any more. Such a wave passes after kInconclusiveSoaks times its soak; the evidence stays in m_r
+// and counts in the waves that follow.
 inline constexpr double kQuiet = 2.0;
 inline constexpr int kInconclusiveSoaks = 2;
 
-// product.md 4, "Passing": soak over; full, or every host that asked was let in but for kStragglerShare; at least half
-// of the hosts the wave let in, and at least one, confirmed (a wave that found nobody left to let in relies on the
-// stage's); none overdue; evidence quiet, or inconclusive for kInconclusiveSoaks; no gate tripped.
+// product.md 4, "Passing": soak over; full, or every host that asked was let in but for kStragglerShare; at
+// least half of the hosts the wave let in, and at least one, confirmed (a wave that found nobody left to let
+// in relies on the stage's); none overdue; evidence quiet, or inconclusive for kInconclusiveSoaks; no gate
+// tripped.
 StageDecision Decide(const StageView& view, absl::Time now);
 
 }  // namespace ringfence::policy
