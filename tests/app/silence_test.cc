@@ -1,5 +1,4 @@
-// The silent host, and what other rollout servers fell into. The numbers are those of the list of traps in
-// docs/peers.md.
+// The silent host, and what other rollout servers fell into: each test is named after the trap it keeps shut.
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

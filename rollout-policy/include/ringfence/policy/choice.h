@@ -1,4 +1,4 @@
-// Which release a ring works on next (product.md, "How a release travels", 3).
+// Which release a ring works on next (docs/plans.md, "Which release a ring takes: lag").
 #pragma once
 
 #include <cstdint>

@@ -60,7 +60,7 @@ inline constexpr double kStragglerShare = 0.10;
 inline constexpr double kQuiet = 2.0;
 inline constexpr int kInconclusiveSoaks = 2;
 
-// product.md 4, "Passing": soak over; full, or every host that asked was let in but for kStragglerShare; at
+// A wave passes when: soak over; full, or every host that asked was let in but for kStragglerShare; at
 // least half of the hosts the wave let in, and at least one, confirmed (a wave that found nobody left to let
 // in relies on the stage's); none overdue; evidence quiet, or inconclusive for kInconclusiveSoaks; no gate
 // tripped.

@@ -125,7 +125,7 @@ int EffectiveLag(const Ring& ring, const ChannelRule& rule);
 // and never below kSoakFloor.
 absl::Duration EffectiveSoak(const Plan& plan, const Ring& ring, bool urgent);
 
-// Most hosts of `members` that may be exposed by the end of wave `wave` (product.md 4).
+// Most hosts of `members` that may be exposed by the end of wave `wave` (docs/plans.md).
 int64_t WaveCap(const Ring& ring, int wave, int64_t members);
 
 }  // namespace ringfence::policy
