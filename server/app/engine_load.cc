@@ -123,6 +123,9 @@ absl::Status Engine::Load(storage::Transaction& tx) {
     const BrakeView brakes_on = BrakesOn("", r.channel, r.serial, "");
     release->live =
         newer < kLiveReleases || in_use.contains(r.digest) || brakes_on.reverting || brakes_on.recalled;
+    // A ring may still let hosts in: by budgets that must be known.
+    for (const auto& [key, stage] : current_stage_)
+      release->live = release->live || stage->release == release.get();
     if (!release->live) continue;
     int64_t reach = 0;
     for (LabelSet& set : label_sets_) {

@@ -133,15 +133,11 @@ void InvariantWatch::Committed(const Changes& changes, absl::Time now) {
   for (const storage::StageRow& row : changes.new_stages) OnNewStage(row, now);
   for (const storage::StageRow& row : changes.stages) OnStage(row, changes, now);
   for (const storage::BrakeRow& row : changes.brakes) OnBrake(row, changes, now);
-  std::set<std::pair<std::string, uint64_t>> touched;
-  for (const storage::ExposureRow& row : changes.exposures) {
-    OnExposure(row, now);
-    touched.insert({row.channel, row.serial});
-  }
+  for (const storage::ExposureRow& row : changes.exposures) OnExposure(row, now);
   if (!budgets_late_) {
-    for (const auto& [channel, serial] : touched) CheckBudgets(channel, serial, now);
+    for (const storage::ExposureRow& row : changes.exposures) CheckBudgets(row, now);
   }
-  if (!touched.empty()) budgets_late_ = false;
+  if (!changes.exposures.empty()) budgets_late_ = false;
 }
 
 bool InvariantWatch::RingPassed(const std::string& tenant, const std::string& channel, uint64_t serial,
@@ -347,13 +343,16 @@ void InvariantWatch::OnExposure(const storage::ExposureRow& row, absl::Time now)
   }
 }
 
-void InvariantWatch::CheckBudgets(const std::string& channel, uint64_t serial, absl::Time now) {
+void InvariantWatch::CheckBudgets(const storage::ExposureRow& granted, absl::Time now) {
+  const std::string& channel = granted.channel;
+  const uint64_t serial = granted.serial;
   struct Sum {
     int64_t unproven = 0, healthy = 0;
+    std::string who;
   };
-  Sum all;
-  std::map<StageId, Sum> stages;
+  Sum all, stage;
   std::map<std::string, Sum> cells;
+  for (const std::string& cell : granted.cells) cells[cell];
   for (const auto& [key, row] : exposures_) {
     if (row.channel != channel || row.serial != serial) continue;
     const bool healthy = row.outcome == Outcome::kConfirmed;
@@ -361,30 +360,31 @@ void InvariantWatch::CheckBudgets(const std::string& channel, uint64_t serial, a
     const auto runs = host.running.find(channel);
     const bool on_it =
         runs != host.running.end() && runs->second == releases_[{channel, serial}].release.digest;
-    // Failed and refused ones that were heard on something else run what they ran.
+    // Whoever was heard on something else after it took the release runs what it ran, or moved on.
     const bool free = row.outcome == Outcome::kReverted || row.outcome == Outcome::kUnused ||
-                      ((row.outcome == Outcome::kFailed || row.outcome == Outcome::kRefused) && !on_it) ||
-                      (row.outcome != Outcome::kPending && !healthy && !on_it && row.activated);
+                      (row.outcome != Outcome::kPending && !healthy && !on_it &&
+                       (row.activated || host.last_heard > row.outcome_at));
     if (free) continue;
-    const auto add = [&](Sum& sum) { ++(healthy ? sum.healthy : sum.unproven); };
+    const auto add = [&](Sum& sum) {
+      ++(healthy ? sum.healthy : sum.unproven);
+      absl::StrAppend(&sum.who, " ", row.agent.ToString().substr(0, 8), ":", storage::Name(row.outcome));
+    };
     add(all);
-    add(stages[row.stage]);
-    for (const std::string& cell : row.cells) add(cells[cell]);
+    if (row.stage == granted.stage) add(stage);
+    for (const std::string& cell : row.cells) {
+      if (cells.contains(cell)) add(cells[cell]);
+    }
   }
   const auto check = [&](const Sum& sum, int64_t b0, const std::string& name) {
     if (sum.unproven > b0 + sum.healthy) {
       Found(now, absl::StrCat("invariant 6: ", channel, "/", serial, " ", name, ": ", sum.unproven,
-                              " unproven with ", sum.healthy, " healthy and b0 = ", b0));
+                              " unproven with ", sum.healthy, " healthy and b0 = ", b0, ":", sum.who));
     }
   };
+  const int64_t b0 = StartOf(stages_[granted.stage].members);
   check(all, StartOf(static_cast<int64_t>(hosts_.size())), "release");
-  int64_t largest = 1;
-  for (const auto& [stage, sum] : stages) {
-    const int64_t b0 = StartOf(stages_[stage].members);
-    largest = std::max(largest, b0);
-    check(sum, b0, absl::StrCat("stage ", stage));
-  }
-  for (const auto& [cell, sum] : cells) check(sum, largest, "cell " + cell);
+  check(stage, b0, absl::StrCat("stage ", granted.stage));
+  for (const auto& [cell, sum] : cells) check(sum, b0, "cell " + cell);
 }
 
 void InvariantWatch::OnOutcome(const storage::OutcomeUpdate& update, absl::Time now) {
@@ -400,8 +400,10 @@ void InvariantWatch::OnOutcome(const storage::OutcomeUpdate& update, absl::Time 
     const auto runs = host.running.find(update.channel);
     const Digest digest = releases_[{update.channel, update.serial}].release.digest;
     const bool on_it = runs != host.running.end() && runs->second == digest;
-    if (update.outcome == Outcome::kConfirmed && !on_it && host.last_heard <= update.outcome_at) {
-      Found(now, absl::StrCat("invariant 7: ", what, " although it was last heard on something else"));
+    if (update.outcome == Outcome::kConfirmed && !on_it && host.last_heard < update.outcome_at) {
+      Found(now, absl::StrCat("invariant 7: ", what, " at ", absl::FormatTime(update.outcome_at),
+                              " although it was last heard on something else at ",
+                              absl::FormatTime(host.last_heard)));
     }
     if (update.outcome == Outcome::kConfirmed && host.last_heard < row.exposed_at) {
       Found(now, absl::StrCat("invariant 7: ", what, " although it was not heard since"));
@@ -413,7 +415,7 @@ void InvariantWatch::OnOutcome(const storage::OutcomeUpdate& update, absl::Time 
     if (was_bad && update.outcome == Outcome::kUnused) {
       Found(now, absl::StrCat("invariant 8: ", what));
     }
-    if (update.outcome == Outcome::kSilent && host.last_heard <= update.outcome_at &&
+    if (update.outcome == Outcome::kSilent && host.last_heard < update.outcome_at &&
         update.outcome_at - host.last_heard < 2.5 * options_.h - absl::Seconds(1)) {
       Found(now, absl::StrCat("invariant 13: ", what, " although it was heard ",
                               absl::FormatDuration(update.outcome_at - host.last_heard), " before"));

@@ -71,7 +71,8 @@ class InvariantWatch {
   void OnBrake(const storage::BrakeRow& row, const Changes& changes, absl::Time now);
   void OnExposure(const storage::ExposureRow& row, absl::Time now);
   void OnOutcome(const storage::OutcomeUpdate& update, absl::Time now);
-  void CheckBudgets(const std::string& channel, uint64_t serial, absl::Time now);
+  // The budgets that one exposure, just committed, was granted by.
+  void CheckBudgets(const storage::ExposureRow& granted, absl::Time now);
   bool InternalPassed(const std::string& channel, uint64_t serial) const;
   bool StoppedFor(const std::string& tenant, const std::string& channel, uint64_t serial) const;
   bool RingPassed(const std::string& tenant, const std::string& channel, uint64_t serial,
