@@ -8,12 +8,14 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <random>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -124,12 +126,17 @@ class KillLoopTest : public testing::Test {
     ASSERT_TRUE(people.Publish(1).ok());
   }
 
-  // A random number of check-ins, then kill -9, then a new start.
+  // kill -9 at a random moment while hosts check in and lease, then a new start.
   void KillSomewhere() {
-    const int steps = std::uniform_int_distribution<int>(0, 250)(random_);
-    for (int i = 0; i < steps; ++i) fleet_.Step();
-    server_.Kill();
-    fleet_.Step();  // nobody answers
+    const std::chrono::microseconds moment(std::uniform_int_distribution<int>(0, 4'000'000)(random_));
+    std::thread killer([this, moment] {
+      std::this_thread::sleep_for(moment);
+      server_.Signal(SIGKILL);
+    });
+    while (fleet_.Step()) {
+    }
+    killer.join();
+    EXPECT_EQ(server_.Wait(), -SIGKILL);
     ASSERT_TRUE(server_.Start());
     fleet_.Connect(server_.Channel());
   }
