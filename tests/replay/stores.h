@@ -13,8 +13,8 @@ namespace ringfence::replay {
 class Stores {
  public:
   virtual ~Stores() = default;
-  // `kind`: "memory", or "postgres": a private cluster in a temporary folder, a database of its own for each run.
-  // Runs crash the server at most, never the machine, so the cluster does without fsync.
+  // `kind`: "memory", or "postgres": a private cluster in a temporary folder, a database of its own for each
+  // run. Runs crash the server at most, never the machine, so the cluster does without fsync.
   static absl::StatusOr<std::unique_ptr<Stores>> Open(const std::string& kind);
   virtual absl::StatusOr<std::unique_ptr<storage::Store>> Make() = 0;
 };
