@@ -114,7 +114,9 @@ FleetNanos Engine::WatchHost(HostRef host, FleetNanos now) {
     // says it too.
     for (const auto& release : releases_) {
       const Exposure* exposure = release->live ? release->Find(host) : nullptr;
-      if (exposure != nullptr && exposure->outcome == storage::Outcome::kPending && !exposure->activated) {
+      // Its probation may have ended meanwhile, silent and without harm.
+      if (exposure != nullptr && exposure->standing == Standing::kUnproven && !exposure->harmed &&
+          !exposure->activated) {
         due = std::max(due, row.last_seen + absl::ToInt64Nanoseconds(absl::Minutes(30)));
       }
     }

@@ -296,9 +296,13 @@ class History {
     for (uint64_t serial = 1; serial < fleet_.NextRelease().serial; ++serial) {
       const app::RolloutInfo info = fleet_.Rollout(serial);
       const int64_t rows = fleet_.watch().Exposed("content", serial);
-      // Older ones that nobody runs are not loaded at a start.
-      if (fleet_.NextRelease().serial - serial > 8 && fleet_.Running(info.release.release.digest) == 0)
-        continue;
+      // Older ones that nobody is known to run are not loaded at a start.
+      bool in_use = fleet_.NextRelease().serial - serial <= 8;
+      for (const auto& [agent, host] : fleet_.watch().hosts()) {
+        const auto runs = host.running.find("content");
+        in_use = in_use || (runs != host.running.end() && runs->second == info.release.release.digest);
+      }
+      if (!in_use) continue;
       if (info.ledger.exposed != rows) {
         absl::StrAppend(&problems_, "serial ", serial, ": ", info.ledger.exposed, " exposed, the rows say ",
                         rows, "\n");
@@ -357,7 +361,7 @@ TEST(HistoriesTest, EverySeedThatFoundABugHoldsNow) {
 TEST(HistoriesTest, TheInvariantsHoldInRandomHistories) {
   const char* given = std::getenv("RINGFENCE_HISTORIES");
   const char* one = std::getenv("RINGFENCE_SEED");
-  const int histories = given != nullptr ? std::atoi(given) : one != nullptr ? 1 : 1500;
+  const int histories = given != nullptr ? std::atoi(given) : one != nullptr ? 1 : 1000;
   const uint64_t first = Seed(20'240'719);
   for (int i = 0; i < histories; ++i) {
     Check(first + static_cast<uint64_t>(i));

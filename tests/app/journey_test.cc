@@ -1,4 +1,7 @@
 // The way of one release through the fleet, seen from the hosts.
+#include <algorithm>
+#include <map>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fleet_harness.h"
@@ -25,6 +28,32 @@ TEST(JourneyTest, AGoodReleaseReachesEveryHostOfTheVendorAndThenOfTheCustomer) {
       << fleet.Running(release.digest);
   EXPECT_TRUE(
       fleet.RunUntil([&] { return fleet.StateOf("acme", "all", 1) == StageState::kPassed; }, absl::Hours(1)));
+  EXPECT_EQ(fleet.Violations(), "");
+  EXPECT_FALSE(fleet.Stopped(1));
+}
+
+TEST(JourneyTest, SensorAndContentTravelTogetherWithOneProbationPerHost) {
+  FleetHarness fleet;
+  fleet.AddRing("vendor", "dogfood", 16);
+  fleet.Start();
+  policy::Plan plan = PlanOf("vendor", {RingNamed("dogfood")});
+  policy::ChannelRule sensor;
+  sensor.channel = "sensor";
+  plan.channels.push_back(sensor);
+  fleet.Apply(plan);
+  const policy::Release content = fleet.Publish("content");
+  const policy::Release program = fleet.Publish("sensor");
+  EXPECT_TRUE(fleet.RunUntil(
+      [&] { return fleet.Running(content.digest) == 16 && fleet.Running(program.digest) == 16; },
+      absl::Hours(48)));
+  std::map<AgentId, std::vector<std::pair<absl::Time, absl::Time>>> probations;
+  for (const auto& [key, row] : fleet.watch().exposures()) {
+    probations[row.agent].emplace_back(row.exposed_at, row.deadline);
+  }
+  for (auto& [agent, spans] : probations) {
+    std::sort(spans.begin(), spans.end());
+    for (size_t i = 1; i < spans.size(); ++i) EXPECT_GE(spans[i].first, spans[i - 1].second);
+  }
   EXPECT_EQ(fleet.Violations(), "");
   EXPECT_FALSE(fleet.Stopped(1));
 }

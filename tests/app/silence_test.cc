@@ -309,6 +309,25 @@ TEST(GoodbyeTest, OneSaidAfterActivationExemptsNobody) {
   EXPECT_EQ(fleet.Running(release.digest), 1);
 }
 
+TEST(GoodbyeTest, OneSaidBeforeActivationIsNoHarmForAWhile) {
+  FleetHarness fleet(OneTenant());
+  AddAcme(fleet);
+  std::optional<AgentId> leased;
+  fleet.effect = [&](const SimHost& host, const Digest&) {
+    leased = host.id;
+    return Effect::kNeverActivates;
+  };
+  fleet.Start();
+  fleet.Apply(TwoRings());
+  fleet.Publish();
+  ASSERT_TRUE(fleet.RunUntil([&] { return leased.has_value(); }, absl::Hours(1)));
+  fleet.HostOf(*leased).goodbye_next = true;  // shut down with the lease in its hand
+  fleet.RunFor(absl::Minutes(25));
+  EXPECT_EQ(fleet.Rollout(1).ledger.harmed, 0);
+  fleet.RunFor(absl::Minutes(15));
+  EXPECT_EQ(fleet.Rollout(1).ledger.harmed, 1);
+}
+
 TEST(GoodbyeTest, AProvenHostThatSaysGoodbyeSleeps) {
   FleetHarness fleet(OneTenant());
   AddAcme(fleet);
