@@ -53,12 +53,12 @@ class Tokens {
       ringfence::v1::CreateEnrolmentTokenRequest request;
       ringfence::v1::CreateEnrolmentTokenResponse response;
     };
-    auto call = std::make_shared<Call>();
     {
       ringfence::MutexLock lock(&mutex_);
       if (closing_) return;
       ++open_;
     }
+    auto* call = new Call;  // until its callback; it keeps the channel, which must not end on gRPC's thread
     call->context.AddMetadata("authorization", "Bearer " + token_);
     call->context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
     call->request.set_request_id(absl::StrCat("fleet-", run_, "-", ++count_));
@@ -70,6 +70,7 @@ class Tokens {
                                            } else {
                                              done(absl::UnavailableError(status.error_message()));
                                            }
+                                           delete call;
                                            ringfence::MutexLock lock(&mutex_);
                                            if (--open_ == 0) idle_.notify_all();
                                          });

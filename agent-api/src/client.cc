@@ -37,7 +37,10 @@ std::string Bearer(const Credential& who) {
 
 }  // namespace
 
-// Outlives the Client only by nothing: the destructor waits until every call has ended.
+// The destructor of Client waits until nothing of any call is left. It must: a ClientContext keeps the
+// channel, and gRPC 1.51 crashes when the last owner of a channel lets go of it on one of gRPC's own callback
+// threads (grpc/grpc#37858). So callbacks own no part of this, and a call counts as open until its context is
+// destroyed.
 class Client::Impl {
  public:
   explicit Impl(ClientOptions options) : options_(std::move(options)) {
@@ -57,19 +60,26 @@ class Client::Impl {
   bool Open(grpc::ClientContext* context) {
     MutexLock lock(&mutex_);
     if (closing_) return false;
-    open_.insert(context);
+    cancellable_.insert(context);
+    ++open_;
     return true;
   }
-  void Close(grpc::ClientContext* context) {
+  // Ends a call with its owner, the object that holds its context.
+  template <typename Owner>
+  void Close(std::unique_ptr<Owner> owner) {
+    {
+      MutexLock lock(&mutex_);
+      cancellable_.erase(owner->context());
+    }
+    owner.reset();
     MutexLock lock(&mutex_);
-    open_.erase(context);
-    if (open_.empty()) idle_.notify_all();
+    if (--open_ == 0) idle_.notify_all();
   }
   void CancelAndWait() {
     MutexLock lock(&mutex_);
     closing_ = true;
-    for (grpc::ClientContext* context : open_) context->TryCancel();
-    while (!open_.empty()) idle_.wait(lock.native());
+    for (grpc::ClientContext* context : cancellable_) context->TryCancel();
+    while (open_ > 0) idle_.wait(lock.native());
   }
 
  private:
@@ -79,30 +89,45 @@ class Client::Impl {
   Mutex mutex_;
   std::condition_variable idle_;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
-  std::unordered_set<grpc::ClientContext*> open_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_set<grpc::ClientContext*> cancellable_ ABSL_GUARDED_BY(mutex_);
+  int64_t open_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 namespace {
-
-// A unary call in flight: context and messages live until its callback.
-template <typename Request, typename Response>
-struct Call {
-  grpc::ClientContext context;
-  Request request;
-  Response response;
-};
 
 void Prepare(grpc::ClientContext& context, absl::Duration deadline, const Credential* who) {
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(deadline));
   if (who != nullptr) context.AddMetadata("authorization", Bearer(*who));
 }
 
-// Reads an artifact chunk by chunk. Deletes itself in OnDone.
+// A unary call in flight: owns context and messages, and itself until its callback.
+template <typename Request, typename Response>
+struct Call {
+  grpc::ClientContext context_;
+  Request request;
+  Response response;
+
+  grpc::ClientContext* context() { return &context_; }
+  template <typename Reply, typename Impl>
+  auto Callback(Impl* impl, Client::Done<Reply> done) {
+    return [this, impl, done = std::move(done)](grpc::Status status) {
+      std::unique_ptr<Call> self(this);
+      if (status.ok()) {
+        done(FromProto(response));
+      } else {
+        done(ToStatus(status, context_));
+      }
+      impl->Close(std::move(self));
+    };
+  }
+};
+
+// Reads an artifact chunk by chunk.
 class Download final : public grpc::ClientReadReactor<v1::GetArtifactResponse> {
  public:
-  Download(int64_t offset, Client::Sink sink,
-           std::function<void(absl::StatusOr<int64_t>, grpc::ClientContext*)> done)
-      : next_(offset), sink_(std::move(sink)), done_(std::move(done)) {}
+  Download(int64_t offset, Client::Sink sink, Client::Done<int64_t> done,
+           std::function<void(std::unique_ptr<Download>)> close)
+      : next_(offset), sink_(std::move(sink)), done_(std::move(done)), close_(std::move(close)) {}
 
   grpc::ClientContext* context() { return &context_; }
   void Start(v1::AgentService::Stub& stub, v1::GetArtifactRequest request) {
@@ -130,20 +155,20 @@ class Download final : public grpc::ClientReadReactor<v1::GetArtifactResponse> {
   }
 
   void OnDone(const grpc::Status& status) override {
-    if (!refusal_.ok()) {
-      done_(refusal_, &context_);
-    } else if (!status.ok()) {
-      done_(ToStatus(status, context_), &context_);
-    } else if (next_ != size_) {
-      done_(absl::DataLossError(absl::StrCat("the download ended at byte ", next_, " of ", size_)),
-            &context_);
-    } else {
-      done_(size_, &context_);
-    }
-    delete this;
+    std::unique_ptr<Download> self(this);
+    done_(Result(status));
+    const auto close = std::move(close_);
+    close(std::move(self));
   }
 
  private:
+  absl::StatusOr<int64_t> Result(const grpc::Status& status) const {
+    if (!refusal_.ok()) return refusal_;
+    if (!status.ok()) return ToStatus(status, context_);
+    if (next_ == size_) return size_;
+    return absl::DataLossError(absl::StrCat("the download ended at byte ", next_, " of ", size_));
+  }
+
   grpc::ClientContext context_;
   v1::GetArtifactRequest request_;
   v1::GetArtifactResponse chunk_;
@@ -151,88 +176,65 @@ class Download final : public grpc::ClientReadReactor<v1::GetArtifactResponse> {
   int64_t size_ = -1;
   absl::Status refusal_;
   Client::Sink sink_;
-  std::function<void(absl::StatusOr<int64_t>, grpc::ClientContext*)> done_;
+  Client::Done<int64_t> done_;
+  std::function<void(std::unique_ptr<Download>)> close_;
 };
 
 }  // namespace
 
-Client::Client(ClientOptions options) : impl_(std::make_shared<Impl>(std::move(options))) {}
+Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Client::~Client() {
   impl_->CancelAndWait();
 }
 
 void Client::Enrol(absl::string_view token, const AgentId& agent, const policy::Labels& labels,
                    absl::string_view boot_id, Done<EnrolReply> done) {
-  auto call = std::make_shared<Call<v1::EnrollRequest, v1::EnrollResponse>>();
-  if (!impl_->Open(&call->context)) return done(absl::CancelledError("the client is closing"));
-  Prepare(call->context, impl_->options().deadline, nullptr);
+  auto call = std::make_unique<Call<v1::EnrollRequest, v1::EnrollResponse>>();
+  if (!impl_->Open(call->context())) return done(absl::CancelledError("the client is closing"));
+  Prepare(*call->context(), impl_->options().deadline, nullptr);
   call->request.set_token(std::string(token));
   call->request.set_agent_id(std::string(agent.raw()));
   call->request.set_boot_id(std::string(boot_id));
   ToProto(labels, call->request.mutable_labels());
-  impl_->stub().async()->Enroll(&call->context, &call->request, &call->response,
-                                [impl = impl_, call, done = std::move(done)](grpc::Status status) {
-                                  if (status.ok()) {
-                                    done(FromProto(call->response));
-                                  } else {
-                                    done(ToStatus(status, call->context));
-                                  }
-                                  impl->Close(&call->context);
-                                });
+  auto* open = call.release();  // until its callback
+  impl_->stub().async()->Enroll(open->context(), &open->request, &open->response,
+                                open->Callback<EnrolReply>(impl_.get(), std::move(done)));
 }
 
 void Client::CheckIn(const Credential& who, const agent::CheckIn& request, Done<CheckInReply> done) {
-  auto call = std::make_shared<Call<v1::CheckInRequest, v1::CheckInResponse>>();
-  if (!impl_->Open(&call->context)) return done(absl::CancelledError("the client is closing"));
-  Prepare(call->context, impl_->options().deadline, &who);
+  auto call = std::make_unique<Call<v1::CheckInRequest, v1::CheckInResponse>>();
+  if (!impl_->Open(call->context())) return done(absl::CancelledError("the client is closing"));
+  Prepare(*call->context(), impl_->options().deadline, &who);
   ToProto(request, &call->request);
-  impl_->stub().async()->CheckIn(&call->context, &call->request, &call->response,
-                                 [impl = impl_, call, done = std::move(done)](grpc::Status status) {
-                                   if (status.ok()) {
-                                     done(FromProto(call->response));
-                                   } else {
-                                     done(ToStatus(status, call->context));
-                                   }
-                                   impl->Close(&call->context);
-                                 });
+  auto* open = call.release();  // until its callback
+  impl_->stub().async()->CheckIn(open->context(), &open->request, &open->response,
+                                 open->Callback<CheckInReply>(impl_.get(), std::move(done)));
 }
 
 void Client::Lease(const Credential& who, absl::string_view channel, const Digest& digest,
                    absl::string_view boot_id, Done<LeaseReply> done) {
-  auto call = std::make_shared<Call<v1::LeaseRequest, v1::LeaseResponse>>();
-  if (!impl_->Open(&call->context)) return done(absl::CancelledError("the client is closing"));
-  Prepare(call->context, impl_->options().deadline, &who);
+  auto call = std::make_unique<Call<v1::LeaseRequest, v1::LeaseResponse>>();
+  if (!impl_->Open(call->context())) return done(absl::CancelledError("the client is closing"));
+  Prepare(*call->context(), impl_->options().deadline, &who);
   call->request.set_channel(std::string(channel));
   call->request.set_digest(std::string(digest.raw()));
   call->request.set_boot_id(std::string(boot_id));
-  impl_->stub().async()->Lease(&call->context, &call->request, &call->response,
-                               [impl = impl_, call, done = std::move(done)](grpc::Status status) {
-                                 if (status.ok()) {
-                                   done(FromProto(call->response));
-                                 } else {
-                                   done(ToStatus(status, call->context));
-                                 }
-                                 impl->Close(&call->context);
-                               });
+  auto* open = call.release();  // until its callback
+  impl_->stub().async()->Lease(open->context(), &open->request, &open->response,
+                               open->Callback<LeaseReply>(impl_.get(), std::move(done)));
 }
 
 void Client::Fetch(const Credential& who, const Digest& digest, int64_t offset, Sink sink,
                    Done<int64_t> done) {
-  auto* download =
-      new Download(offset, std::move(sink),
-                   [impl = impl_, done](absl::StatusOr<int64_t> size, grpc::ClientContext* context) {
-                     done(std::move(size));
-                     impl->Close(context);
-                   });
-  if (!impl_->Open(download->context())) {
-    delete download;
-    return done(absl::CancelledError("the client is closing"));
-  }
+  auto download = std::make_unique<Download>(
+      offset, std::move(sink), done,
+      [impl = impl_.get()](std::unique_ptr<Download> ended) { impl->Close(std::move(ended)); });
+  if (!impl_->Open(download->context())) return done(absl::CancelledError("the client is closing"));
   Prepare(*download->context(), impl_->options().fetch_deadline, &who);
   v1::GetArtifactRequest request;
   request.set_digest(std::string(digest.raw()));
   request.set_offset(offset);
-  download->Start(impl_->stub(), std::move(request));
+  download.release()->Start(impl_->stub(), std::move(request));  // owns itself until OnDone
 }
 
 absl::Duration Client::RetryAfter(const absl::Status& status) {

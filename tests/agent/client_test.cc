@@ -170,8 +170,8 @@ TEST(ClientAloneTest, EveryCallEndsWhenNobodyListens) {
 }
 
 TEST(ClientAloneTest, ClosingEndsOpenCallsFirst) {
+  std::promise<void> arrived, release;  // outlive the server's threads
   FakeServer server;
-  std::promise<void> arrived, release;
   server.on_check_in = [&](const v1::CheckInRequest&, v1::CheckInResponse*) {
     arrived.set_value();
     release.get_future().wait();
@@ -187,6 +187,19 @@ TEST(ClientAloneTest, ClosingEndsOpenCallsFirst) {
   client.reset();
   EXPECT_EQ(ended, 1);
   release.set_value();
+}
+
+// The last callback of a client may still be running on gRPC's thread when its owner closes it: whoever lets
+// go of the channel last must not be that thread.
+TEST(ClientAloneTest, ClosesWhileItsLastCallbackReturns) {
+  FakeServer server;
+  for (int i = 0; i < 300; ++i) {
+    auto client = std::make_unique<Client>(ClientOptions{.server = server.address()});
+    Waiter<CheckInReply> waiter;
+    client->CheckIn(kWho, {}, waiter.Done());
+    EXPECT_TRUE(waiter.Get().ok());
+    client.reset();
+  }
 }
 
 }  // namespace
