@@ -285,7 +285,7 @@ class Engine final : public App {
   void WaveOpened(Stage& stage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- loading and views (engine_load.cc, engine_views.cc)
-  absl::Status Load(storage::Transaction& tx);
+  absl::Status Load(storage::Transaction& tx) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   ReleaseState* AddRelease(storage::ReleaseRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RestoreExposure(ReleaseState& release, const storage::ExposureRow& row)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

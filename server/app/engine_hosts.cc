@@ -67,6 +67,7 @@ void Engine::PlansChanged() {
       same->tenants.push_back(t);
     }
     const auto add = [&](policy::GateKind kind, absl::Duration window) {
+      mu_.AssertHeld();
       window_keys_.insert({kind, absl::ToInt64Nanoseconds(window)});
     };
     if (gates.crash.has_value()) add(policy::GateKind::kCrash, gates.crash->window);

@@ -264,6 +264,7 @@ void Engine::JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos
   for (const GateConfig& config : gate_configs_) {
     std::vector<int64_t> scopes = {-1};
     const auto wanted = [&](CellId cell) {
+      mu_.AssertHeld();
       const absl::string_view key = cells_.KeyOf(cell);
       return std::find(config.gates.cohort_keys.begin(), config.gates.cohort_keys.end(), key) !=
              config.gates.cohort_keys.end();
@@ -319,6 +320,7 @@ void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const Gat
     const auto on_release = brakes_.find({"", channel, serial, ""});
     const auto it = brakes_.find(scope);
     const auto stopped = [&](const auto& found) {
+      mu_.AssertHeld();
       if (found == brakes_.end()) return false;
       const storage::BrakeRow& row = found->second;
       return row.halted || row.recalled || (wanted == policy::OnBreach::kHold && row.held);

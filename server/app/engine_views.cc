@@ -57,6 +57,7 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
   }
   const std::string& internal = options_.internal_tenant;
   const auto order = [&](const StageInfo& s) {
+    mu_.AssertHeld();
     const auto t = tenant_index_.find(s.row.tenant);
     int ring = 1 << 20;
     for (const auto& stage : stages_) {
@@ -82,8 +83,11 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
   // The release as a whole, and of each gate the cell that stands worst: for the plan that is asked about, or
   // the first.
   for (const GateConfig& config : gate_configs_) {
-    const bool asked = tenant.empty() || std::any_of(config.tenants.begin(), config.tenants.end(),
-                                                     [&](uint32_t t) { return tenants_[t].name == tenant; });
+    const bool asked =
+        tenant.empty() || std::any_of(config.tenants.begin(), config.tenants.end(), [&](uint32_t t) {
+          mu_.AssertHeld();
+          return tenants_[t].name == tenant;
+        });
     if (!asked) continue;
     for (GateReading& whole : ReadGates(release, config.gates, -1, now))
       info.health.gates.push_back(std::move(whole));

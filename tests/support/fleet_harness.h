@@ -181,7 +181,6 @@ class FleetHarness {
   int64_t request_ = 0;
   std::map<std::string, uint64_t> serials_;
   std::map<std::string, int64_t> revisions_;
-  int64_t failed_before_ = 0;
 };
 
 // ---- plans

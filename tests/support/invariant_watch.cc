@@ -365,7 +365,7 @@ void InvariantWatch::CheckBudgets(const storage::ExposureRow& granted, absl::Tim
                       (row.outcome != Outcome::kPending && !healthy && !on_it &&
                        (row.activated || host.last_heard > row.outcome_at));
     if (free) continue;
-    const auto add = [&](Sum& sum) {
+    const auto add = [&, &row = row](Sum& sum) {
       ++(healthy ? sum.healthy : sum.unproven);
       absl::StrAppend(&sum.who, " ", row.agent.ToString().substr(0, 8), ":", storage::Name(row.outcome));
     };
