@@ -42,7 +42,7 @@ struct Leader {
 
 struct Tables {
   absl::flat_hash_map<Digest, EnrolTokenRow> tokens;
-  absl::flat_hash_map<AgentId, AgentRow> agents;
+  std::map<AgentId, AgentRow> agents;  // visited in one order, so that a replay repeats exactly
   std::map<std::tuple<std::string, AgentId, Digest>, QuarantineRow> quarantines;
   absl::flat_hash_map<std::tuple<AgentId, std::string, uint64_t>, absl::Time> events;
 

@@ -15,10 +15,10 @@ namespace {
 constexpr size_t kEnrolBatch = 1000;
 constexpr int kPage = 1000;
 
-class AppServer final : public Server {
+class AppServerImpl final : public AppServer {
  public:
-  AppServer(const AppServerOptions& options, storage::Store* store, Clock* clock)
-      : store_(store), clock_(clock) {
+  AppServerImpl(const AppServerOptions& options, storage::Store* store, Clock* clock)
+      : store_(store), clock_(clock), on_lease_queued_(options.on_lease_queued) {
     app_options_.internal_tenant = options.internal_tenant;
     app_options_.checkin_interval = options.checkin;
     app_options_.replica_name = "replay";
@@ -35,11 +35,13 @@ class AppServer final : public Server {
 
   absl::Status Start() override {
     app_ = app::App::Make(app_options_, store_, clock_, /*metrics=*/nullptr);
+    app_->OnLeaseQueued(on_lease_queued_);
     RETURN_IF_ERROR(app_->Start());
     app_->AddWatcher([this] { changed_ = true; });
     return absl::OkStatus();
   }
   void Stop() override { app_.reset(); }
+  app::App* app() override { return app_.get(); }
 
   absl::Status ApplyPlan(const policy::Plan& plan) override {
     return app_
@@ -142,6 +144,7 @@ class AppServer final : public Server {
 
   storage::Store* const store_;
   Clock* const clock_;
+  const std::function<void()> on_lease_queued_;
   app::AppOptions app_options_;
   std::unique_ptr<app::App> app_;
   std::atomic<bool> changed_{false};
@@ -150,8 +153,9 @@ class AppServer final : public Server {
 
 }  // namespace
 
-std::unique_ptr<Server> MakeAppServer(const AppServerOptions& options, storage::Store* store, Clock* clock) {
-  return std::make_unique<AppServer>(options, store, clock);
+std::unique_ptr<AppServer> MakeAppServer(const AppServerOptions& options, storage::Store* store,
+                                         Clock* clock) {
+  return std::make_unique<AppServerImpl>(options, store, clock);
 }
 
 }  // namespace ringfence::replay

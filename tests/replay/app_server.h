@@ -2,6 +2,7 @@
 // store of the caller's choice.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,15 +10,28 @@
 #include "server.h"
 #include "server/storage/store.h"
 
+namespace ringfence::app {
+class App;
+}  // namespace ringfence::app
+
 namespace ringfence::replay {
 
 struct AppServerOptions {
   std::string internal_tenant;  // empty: none
   absl::Duration checkin;
   uint64_t seed = 1;
+  // Called when a lease waits for its commit; may be empty.
+  std::function<void()> on_lease_queued;
+};
+
+class AppServer : public Server {
+ public:
+  // Between Start and Stop.
+  virtual app::App* app() = 0;
 };
 
 // `clock` and `store` outlive it.
-std::unique_ptr<Server> MakeAppServer(const AppServerOptions& options, storage::Store* store, Clock* clock);
+std::unique_ptr<AppServer> MakeAppServer(const AppServerOptions& options, storage::Store* store,
+                                         Clock* clock);
 
 }  // namespace ringfence::replay

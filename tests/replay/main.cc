@@ -26,6 +26,7 @@ struct Options {
   std::string stub;
   double scale = 1;
   int jobs = 1;
+  bool wire = false;
   bool json = false;
   bool verbose = false;
 };
@@ -42,7 +43,7 @@ bool RunAll(const std::vector<Job>& jobs, const Options& options, Stores& stores
   std::mutex printing;
   const auto work = [&] {
     for (size_t i = next++; i < jobs.size(); i = next++) {
-      const RunOptions run{options.scale, options.stub == "push-to-all"};
+      const RunOptions run{options.scale, options.wire, options.stub == "push-to-all"};
       const RunResult result =
           RunScenario(*jobs[i].scenario, jobs[i].seed, run, [&stores] { return stores.Make(); });
       if (!result.passed) all_passed = false;
@@ -72,8 +73,11 @@ int main(int argc, char** argv) {
   cli.add_option("--scale", options.scale, "multiply the number of hosts")->check(CLI::PositiveNumber);
   cli.add_option("--store", options.store, "where the server keeps its state")
       ->check(CLI::IsMember({"memory", "postgres"}));
-  cli.add_option("--stub", options.stub, "run a stub instead of the server, and check the file's calibration")
-      ->check(CLI::IsMember({"push-to-all"}));
+  CLI::Option* stub = cli.add_option("--stub", options.stub,
+                                     "run a stub instead of the server, and check the file's calibration")
+                          ->check(CLI::IsMember({"push-to-all"}));
+  cli.add_flag("--wire", options.wire, "fleet and people call the server over gRPC, through its public API")
+      ->excludes(stub);
   cli.add_option("-j", options.jobs, "runs at the same time")->check(CLI::Range(1, 256));
   cli.add_flag("--json", options.json, "one JSON object per file and seed");
   cli.add_flag("--verbose", options.verbose, "the server's decisions too");

@@ -9,6 +9,7 @@
 #include "plan_builder.h"
 #include "ringfence/base/status_macros.h"
 #include "stub_server.h"
+#include "wire_server.h"
 #include "world.h"
 
 namespace ringfence::replay {
@@ -89,6 +90,12 @@ std::string OneLine(const storage::DecisionRow& row) {
       row.cohort.empty() ? "" : " [" + row.cohort + "]", " by ", row.actor, " (", row.rule, ") ", row.why);
 }
 
+std::vector<std::string> TenantsOf(const Scenario& scenario) {
+  std::vector<std::string> names;
+  for (const TenantSpec& tenant : scenario.fleet.tenants) names.push_back(tenant.name);
+  return names;
+}
+
 absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& options,
                      StoreMaker make_store, RunResult& result) {
   ManualClock clock(WallAtStart());
@@ -103,8 +110,12 @@ absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& 
     ASSIGN_OR_RETURN(store, make_store());
     const AppServerOptions app{HasInternalTenant(scenario) ? kInternalTenant : "",
                                absl::Seconds(scenario.fleet.checkin_seconds),
-                               seed * 0x9e3779b97f4a7c15ull + 1};
-    server = MakeAppServer(app, store.get(), &clock);
+                               seed * 0x9e3779b97f4a7c15ull + 1, nullptr};
+    if (options.wire) {
+      ASSIGN_OR_RETURN(server, MakeWireServer(app, TenantsOf(scenario), store.get(), &clock));
+    } else {
+      server = MakeAppServer(app, store.get(), &clock);
+    }
   }
   World world(scenario, std::move(fleet), server.get(), &clock, seed);
   RETURN_IF_ERROR(world.Run());

@@ -1,6 +1,5 @@
-// What the simulated fleet talks to. The replay runs the server's own application code in this process; a
-// stub that pushes to everybody shows that a scenario is dangerous; a client of a separate process would be a
-// third.
+// What the simulated fleet talks to: the server's own application code in this process, called directly or
+// over gRPC through its public API; or a stub that pushes to everybody and shows that a scenario is dangerous.
 #pragma once
 
 #include <functional>
