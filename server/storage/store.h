@@ -83,7 +83,8 @@ class RolloutTable {
   virtual absl::Status PutBrake(const BrakeRow& row) = 0;
   virtual absl::StatusOr<std::vector<BrakeRow>> Brakes() = 0;
 
-  // Rows whose key exists are left as they are.
+  // Rows whose key exists are left as they are. PostgreSQL may answer Aborted once when one exists, and runs
+  // the transaction again: a body returns what it was told.
   virtual absl::Status InsertExposures(absl::Span<const ExposureRow> rows) = 0;
   virtual absl::Status UpdateOutcomes(
       absl::Span<const OutcomeUpdate> rows) = 0;  // unknown keys are an error: NotFound

@@ -171,7 +171,8 @@ TEST_F(PrivateClusterTest, BrokenClusterIsAnErrorThatShowsTheLog) {
   std::filesystem::remove_all(absl::StrCat(pg_, "/data/global"));
   const auto cluster = PrivateCluster::Start(In(pg_));
   EXPECT_EQ(cluster.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(cluster.status().message()), ::testing::HasSubstr("could not find the database system"));
+  EXPECT_THAT(std::string(cluster.status().message()),
+              ::testing::HasSubstr("could not find the database system"));
 }
 
 TEST(PrivateClusterFolderTest, UnsearchableFolderIsNamed) {

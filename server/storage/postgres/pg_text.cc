@@ -46,7 +46,7 @@ void AppendTime(std::string& out, absl::Time time) {
     out += "-infinity";
     return;
   }
-  const int64_t micros = std::min(std::max(absl::ToUnixMicros(time), kFirstMicros), kEndMicros - 1);
+  const int64_t micros = PgMicros(time);
   const int64_t days = micros >= 0 ? micros / kMicrosPerDay : -((kMicrosPerDay - 1 - micros) / kMicrosPerDay);
   const int64_t of_day = micros - days * kMicrosPerDay;
   const absl::CivilDay day = absl::CivilDay(1970, 1, 1) + days;
@@ -87,6 +87,10 @@ absl::Status Malformed(const char* what, absl::string_view text) {
 }
 
 }  // namespace
+
+int64_t PgMicros(absl::Time time) {
+  return std::min(std::max(absl::ToUnixMicros(time), kFirstMicros), kEndMicros - 1);
+}
 
 std::string PgTime(absl::Time time) {
   std::string text;
@@ -188,18 +192,6 @@ void PgArray::AddTime(absl::Time time) {
   text_ += '"';
   AppendTime(text_, time);
   text_ += '"';
-}
-
-void PgArray::AddSeconds(absl::Time time) {
-  Separate();
-  if (time == absl::InfiniteFuture() || time == absl::InfinitePast()) {
-    text_ += time == absl::InfiniteFuture() ? "Infinity" : "-Infinity";
-    return;
-  }
-  const int64_t micros = absl::ToUnixMicros(time);
-  if (micros < 0) text_ += '-';
-  absl::StrAppend(&text_, std::abs(micros) / 1'000'000, ".");
-  AppendDigits(text_, std::abs(micros) % 1'000'000, 6);
 }
 
 void PgArray::AddBytes(absl::string_view raw) {

@@ -16,6 +16,8 @@ namespace ringfence::storage {
 // "2024-07-19 04:09:00.000123+00", or "infinity" and "-infinity". Whole microseconds, earlier ones. Years
 // from 1 on.
 std::string PgTime(absl::Time time);
+// Of a finite time: microseconds since 1970, within the years 1 to 9999.
+int64_t PgMicros(absl::Time time);
 absl::StatusOr<absl::Time> ParsePgTime(absl::string_view text);  // with the session's time zone UTC
 
 // "\x" and hex digits: the text form of bytea.
@@ -42,7 +44,6 @@ class PgArray {
   void AddDouble(double value);
   void AddBool(bool value);
   void AddTime(absl::Time time);
-  void AddSeconds(absl::Time time);  // since 1970, whole microseconds: for to_timestamp
   void AddBytes(absl::string_view raw);
   void AddUuid(absl::string_view raw);  // 16 raw bytes
   // Ends the array.

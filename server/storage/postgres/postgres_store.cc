@@ -20,9 +20,15 @@ class PostgresStore final : public Store {
   explicit PostgresStore(const PostgresOptions& options) : pool_(options) {}
 
   absl::Status ReadWrite(absl::FunctionRef<absl::Status(Transaction&)> body) override {
+    bool repeats = false;
     for (int attempt = 1;; ++attempt) {
       bool lost = false;
-      const absl::Status status = RunOnce(body, lost);
+      bool met_repeats = false;
+      const absl::Status status = RunOnce(body, repeats, lost, met_repeats);
+      if (met_repeats && !repeats) {
+        repeats = true;
+        continue;
+      }
       if (!lost || attempt == kAttempts) return status;
       // Real time: the other transaction runs in it. Longer each time, so that two losers do not stay in
       // step.
@@ -35,11 +41,14 @@ class PostgresStore final : public Store {
   }
 
  private:
-  // Sets `lost` when the transaction must be run again because of another one.
-  absl::Status RunOnce(absl::FunctionRef<absl::Status(Transaction&)> body, bool& lost) {
+  // Sets `lost` when the transaction must be run again because of another one, `met_repeats` when it must
+  // because something is there already.
+  absl::Status RunOnce(absl::FunctionRef<absl::Status(Transaction&)> body, bool repeats, bool& lost,
+                       bool& met_repeats) {
     ASSIGN_OR_RETURN(ConnectionPool::Lease session, AcquireBegun());
-    PostgresTransaction transaction(*session);
+    PostgresTransaction transaction(*session, repeats);
     absl::Status status = body(transaction);
+    met_repeats = transaction.met_repeats();
     const absl::Status& spoilt = transaction.spoilt();
     // Aborted from the database itself, not the answer of a method to a stale revision: that one does not
     // spoil.

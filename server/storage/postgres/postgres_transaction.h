@@ -11,12 +11,16 @@ namespace ringfence::storage {
 
 class PostgresTransaction final : public Transaction {
  public:
-  // `session` has an open transaction and outlives this object.
-  explicit PostgresTransaction(Session& session) : session_(session) {}
+  // `session` has an open transaction and outlives this object. `repeats`: what it inserts may be there
+  // already.
+  explicit PostgresTransaction(Session& session, bool repeats = true)
+      : session_(session), repeats_(repeats) {}
 
   // Why it must not commit, if so: a statement that failed leaves a PostgreSQL transaction whose COMMIT
   // quietly rolls back.
   const absl::Status& spoilt() const { return spoilt_; }
+  // Something it inserted was there already: it must be run again with `repeats`.
+  bool met_repeats() const { return met_repeats_; }
 
   absl::Status PutEnrolToken(const EnrolTokenRow& token) override;
   absl::StatusOr<EnrolTokenRow> TakeEnrolToken(const Digest& token_hash, absl::Time now) override;
@@ -83,6 +87,8 @@ class PostgresTransaction final : public Transaction {
                                            const std::vector<std::string>& parameters = {});
 
   Session& session_;
+  const bool repeats_;
+  bool met_repeats_ = false;
   absl::Status spoilt_;
 };
 

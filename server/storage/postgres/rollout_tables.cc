@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
 #include "server/storage/postgres/advisory_locks.h"
+#include "server/storage/postgres/pg_binary.h"
 #include "server/storage/postgres/pg_text.h"
 #include "server/storage/postgres/read_all.h"
 
@@ -139,17 +140,22 @@ template <typename Value>
 class Dictionary {
  public:
   // The value's number, and whether it was new.
-  std::pair<int64_t, bool> Find(const Value& value) {
-    const auto [found, is_new] = numbers_.try_emplace(value, static_cast<int64_t>(numbers_.size()) + 1);
+  std::pair<int32_t, bool> Find(const Value& value) {
+    const auto [found, is_new] = numbers_.try_emplace(value, static_cast<int32_t>(numbers_.size()) + 1);
     return {found->second, is_new};
   }
 
  private:
-  absl::flat_hash_map<Value, int64_t> numbers_;
+  absl::flat_hash_map<Value, int32_t> numbers_;
 };
 
 // The key of an exposure, for finding repeats in a batch. Views into the rows.
 using ExposureKey = std::tuple<absl::string_view, absl::string_view, uint64_t, AgentId, uint64_t>;
+
+template <typename Row>
+ExposureKey KeyOf(const Row& row) {
+  return {row.tenant, row.channel, row.serial, row.agent, row.bucket};
+}
 
 }  // namespace
 
@@ -267,17 +273,27 @@ absl::StatusOr<std::vector<BrakeRow>> PostgresTransaction::Brakes() {
 
 absl::Status PostgresTransaction::InsertExposures(absl::Span<const ExposureRow> rows) {
   if (rows.empty()) return absl::OkStatus();
+  // In the order of the key: neighbours go to the same page of the index.
+  std::vector<const ExposureRow*> sorted;
+  sorted.reserve(rows.size());
+  for (const ExposureRow& row : rows) sorted.push_back(&row);
+  std::sort(sorted.begin(), sorted.end(),
+            [](const ExposureRow* a, const ExposureRow* b) { return KeyOf(*a) < KeyOf(*b); });
   // What the rows of one draw share. Views into the rows.
   using Draw = std::tuple<absl::string_view, absl::string_view, uint64_t, uint64_t, StageId,
                           absl::string_view, int, double, double, double, bool, Outcome, absl::Time>;
   Dictionary<Draw> draws;
   Dictionary<Digest> digests;
   Dictionary<absl::Span<const std::string>> cell_lists;
-  PgArray tenants, channels, serials, buckets, stages, rings, waves, rhos, pis, phis, activated, outcomes,
-      outcome_times;
-  PgArray previous, cells;
-  PgArray agents, exposed, deadlines, draw_of, previous_of, cells_of;
-  for (const ExposureRow& row : rows) {
+  PgBinaryArray tenants(PgType::kText), channels(PgType::kText), serials(PgType::kInt8),
+      buckets(PgType::kInt8), stages(PgType::kInt8), rings(PgType::kText), waves(PgType::kInt4),
+      rhos(PgType::kDouble), pis(PgType::kDouble), phis(PgType::kDouble), activated(PgType::kBool),
+      outcomes(PgType::kText), outcome_times(PgType::kTime);
+  PgBinaryArray previous(PgType::kBytes), cells(PgType::kText);
+  PgBinaryArray agents(PgType::kUuid), exposed(PgType::kTime), deadlines(PgType::kTime),
+      draw_of(PgType::kInt4), previous_of(PgType::kInt4), cells_of(PgType::kInt4);
+  for (const ExposureRow* at : sorted) {
+    const ExposureRow& row = *at;
     const auto [draw, new_draw] =
         draws.Find({row.tenant, row.channel, row.serial, row.bucket, row.stage, row.ring, row.wave, row.rho,
                     row.pi, row.phi, row.activated, row.outcome, row.outcome_at});
@@ -286,9 +302,9 @@ absl::Status PostgresTransaction::InsertExposures(absl::Span<const ExposureRow> 
       channels.AddText(row.channel);
       serials.AddUnsigned(row.serial);
       buckets.AddUnsigned(row.bucket);
-      stages.AddInt(row.stage);
+      stages.AddInt8(row.stage);
       rings.AddText(row.ring);
-      waves.AddInt(row.wave);
+      waves.AddInt4(row.wave);
       rhos.AddDouble(row.rho);
       pis.AddDouble(row.pi);
       phis.AddDouble(row.phi);
@@ -300,34 +316,37 @@ absl::Status PostgresTransaction::InsertExposures(absl::Span<const ExposureRow> 
     if (new_digest) previous.AddBytes(row.previous.raw());
     const auto [cell_list, new_cell_list] = cell_lists.Find(row.cells);
     if (new_cell_list) cells.AddText(PgTextArray(row.cells));
-    agents.AddUuid(row.agent.raw());
-    exposed.AddSeconds(row.exposed_at);
-    deadlines.AddSeconds(row.deadline);
-    draw_of.AddInt(draw);
-    previous_of.AddInt(digest);
-    cells_of.AddInt(cell_list);
+    agents.AddUuid(row.agent);
+    exposed.AddTime(row.exposed_at);
+    deadlines.AddTime(row.deadline);
+    draw_of.AddInt4(draw);
+    previous_of.AddInt4(digest);
+    cells_of.AddInt4(cell_list);
   }
-  return Run(statements::kInsertExposures,
-             {tenants.Take(),   channels.Take(), serials.Take(),       buckets.Take(),  stages.Take(),
-              rings.Take(),     waves.Take(),    rhos.Take(),          pis.Take(),      phis.Take(),
-              activated.Take(), outcomes.Take(), outcome_times.Take(), previous.Take(), cells.Take(),
-              agents.Take(),    exposed.Take(),  deadlines.Take(),     draw_of.Take(),  previous_of.Take(),
-              cells_of.Take()})
-      .status();
+  const absl::Status status =
+      session_
+          .RunBinary(
+              repeats_ ? statements::kInsertMissingExposures : statements::kInsertExposures,
+              {tenants.Take(),   channels.Take(), serials.Take(),       buckets.Take(),  stages.Take(),
+               rings.Take(),     waves.Take(),    rhos.Take(),          pis.Take(),      phis.Take(),
+               activated.Take(), outcomes.Take(), outcome_times.Take(), previous.Take(), cells.Take(),
+               agents.Take(),    exposed.Take(),  deadlines.Take(),     draw_of.Take(),  previous_of.Take(),
+               cells_of.Take()})
+          .status();
+  if (status.ok()) return status;
+  met_repeats_ = !repeats_ && absl::IsAlreadyExists(status);
+  return Spoil(met_repeats_ ? absl::AbortedError("exposures: some are there already") : status);
 }
 
 absl::Status PostgresTransaction::UpdateOutcomes(absl::Span<const OutcomeUpdate> updates) {
   if (updates.empty()) return absl::OkStatus();
-  const auto key_of = [](const OutcomeUpdate& update) {
-    return ExposureKey(update.tenant, update.channel, update.serial, update.agent, update.bucket);
-  };
   absl::flat_hash_map<ExposureKey, const OutcomeUpdate*>
       newest;  // the last of several updates of one row counts
   newest.reserve(updates.size());
-  for (const OutcomeUpdate& update : updates) newest[key_of(update)] = &update;
+  for (const OutcomeUpdate& update : updates) newest[KeyOf(update)] = &update;
   PgArray tenants, channels, serials, agents, buckets, activated, outcomes, times, deadlines;
   for (const OutcomeUpdate& update : updates) {
-    if (newest.size() != updates.size() && newest[key_of(update)] != &update) continue;
+    if (newest.size() != updates.size() && newest[KeyOf(update)] != &update) continue;
     tenants.AddText(update.tenant);
     channels.AddText(update.channel);
     serials.AddUnsigned(update.serial);

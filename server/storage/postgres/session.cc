@@ -49,6 +49,7 @@ absl::Status FromSqlState(const std::string& state, const std::string& message) 
       state == "25P03" || state == "55P03") {
     return absl::UnavailableError(message);
   }
+  if (state == "23505") return absl::AlreadyExistsError(message);
   if (state == "2200H") return absl::ResourceExhaustedError(message);
   if (in_class("22") || in_class("23")) return absl::InvalidArgumentError(message);
   return absl::InternalError(absl::StrCat(message, " (", state, ")"));
@@ -172,6 +173,20 @@ absl::StatusOr<pqxx::result> Session::Run(const Statement& statement,
   RETURN_IF_ERROR(Guard([&] {
     if (prepared_.insert(statement.name).second) connection_->prepare(statement.name, statement.sql);
     result = work_->exec_prepared(statement.name, pqxx::prepare::make_dynamic_params(parameters));
+  }));
+  return result;
+}
+
+absl::StatusOr<pqxx::result> Session::RunBinary(const Statement& statement,
+                                                const std::vector<std::string>& parameters) {
+  pqxx::result result;
+  RETURN_IF_ERROR(Guard([&] {
+    if (prepared_.insert(statement.name).second) connection_->prepare(statement.name, statement.sql);
+    // The type says the form: libpqxx sends a binarystring as it is.
+    std::vector<pqxx::binarystring> raw;
+    raw.reserve(parameters.size());
+    for (const std::string& parameter : parameters) raw.emplace_back(parameter);
+    result = work_->exec_prepared(statement.name, pqxx::prepare::make_dynamic_params(raw));
   }));
   return result;
 }

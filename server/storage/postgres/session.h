@@ -19,8 +19,8 @@ namespace ringfence::storage {
 
 // Statuses: Unavailable: the database cannot be reached or cannot work now; nothing of the transaction
 // remains. DeadlineExceeded: only from Commit; it may have happened. Aborted: lost against another
-// transaction, run it again. InvalidArgument: a value that the schema refuses. ResourceExhausted: a sequence
-// has ended. Internal: a fault of ours.
+// transaction, run it again. InvalidArgument: a value that the schema refuses. AlreadyExists: a key that is
+// taken. ResourceExhausted: a sequence has ended. Internal: a fault of ours.
 //
 // Not thread-safe. Once broken it stays broken: libpqxx 6 would silently open a new session without the locks
 // and settings of the old one, and is forbidden to.
@@ -44,6 +44,9 @@ class Session {
   // byte in one is InvalidArgument, since libpq would cut the text there.
   absl::StatusOr<pqxx::result> Run(const Statement& statement,
                                    const std::vector<std::string>& parameters = {});
+  // The same with parameters in binary form (pg_binary.h).
+  absl::StatusOr<pqxx::result> RunBinary(const Statement& statement,
+                                         const std::vector<std::string>& parameters);
   // A migration: several statements in one text, without parameters.
   absl::Status RunScript(const std::string& script);
 
