@@ -108,6 +108,13 @@ void ExpectNoRingSkipped(const Books& books, const std::vector<std::pair<std::st
   }
 }
 
+// What people see of a rollout at one moment.
+struct Look {
+  bool through = false;  // every ring has passed
+  bool halted = false;
+  std::string stopped;  // by the server itself, and why; empty: it goes on
+};
+
 class KillLoopTest : public testing::Test {
  protected:
   KillLoopTest() : seed_(Seed()), random_(seed_), fleet_(seed_) {
@@ -123,42 +130,116 @@ class KillLoopTest : public testing::Test {
     ASSERT_TRUE(fleet_.Enrol(people.Tokens("vendor", 6), "dogfood"));
     ASSERT_TRUE(fleet_.Enrol(people.Tokens("acme", 4), "canary"));
     ASSERT_TRUE(fleet_.Enrol(people.Tokens("acme", 8), "all"));
-    ASSERT_TRUE(people.Publish(1).ok());
+    ASSERT_NO_FATAL_FAILURE(PublishNext());
   }
 
-  // kill -9 at a random moment while hosts check in and lease, then a new start.
-  void KillSomewhere() {
-    const std::chrono::microseconds moment(std::uniform_int_distribution<int>(0, 4'000'000)(random_));
-    std::thread killer([this, moment] {
-      std::this_thread::sleep_for(moment);
-      server_.Signal(SIGKILL);
-    });
-    while (fleet_.Step()) {
+  void PublishNext() {
+    const grpc::Status published = People(server_.Channel()).Publish(++serial_);
+    ASSERT_TRUE(published.ok()) << published.error_message();
+    serials_[People::DigestOf(serial_)] = serial_;
+  }
+
+  size_t Granted(uint64_t serial) const {
+    return static_cast<size_t>(
+        std::count_if(fleet_.grants().begin(), fleet_.grants().end(),
+                      [&](const Grant& grant) { return serials_.at(grant.digest) == serial; }));
+  }
+
+  Look At(uint64_t serial) {
+    Look look;
+    v1::Rollout rollout;
+    const grpc::Status asked = People(server_.Channel()).Rollout(serial, &rollout);
+    EXPECT_TRUE(asked.ok()) << asked.error_message();
+    look.through = rollout.stages_size() == 3;
+    for (const v1::Stage& stage : rollout.stages()) {
+      look.through = look.through && stage.state() == v1::STAGE_STATE_PASSED;
     }
-    killer.join();
+    for (const v1::Brake& brake : rollout.brakes()) {
+      look.halted = look.halted || brake.halted();
+      if ((brake.halted() || brake.held()) && brake.actor() == "server") {
+        EXPECT_FALSE(brake.reason().empty()) << "stopped without a reason: " << brake.ShortDebugString();
+        look.stopped = absl::StrCat(brake.rule(), ": ", brake.reason());
+      }
+    }
+    return look;
+  }
+
+  void StartAgain() {
     EXPECT_EQ(server_.Wait(), -SIGKILL);
+    ++killed_;
     ASSERT_TRUE(server_.Start());
     fleet_.Connect(server_.Channel());
   }
 
-  // Until the rollout is through, or says why it does not go on. False when it gave no lease and no reason
-  // for long.
+  // Sends kill -9 after `moment`, while `meanwhile` runs.
+  template <typename Meanwhile>
+  void KillAfter(std::chrono::microseconds moment, Meanwhile meanwhile) {
+    std::thread killer([this, moment] {
+      std::this_thread::sleep_for(moment);
+      server_.Signal(SIGKILL);
+    });
+    meanwhile();
+    killer.join();
+  }
+
+  std::chrono::microseconds Within(std::chrono::microseconds most) {
+    return std::chrono::microseconds(std::uniform_int_distribution<int64_t>(0, most.count())(random_));
+  }
+
+  // At a random moment while hosts check in and lease.
+  void KillSomewhere() {
+    KillAfter(Within(std::chrono::seconds(4)), [this] {
+      while (fleet_.Step()) {
+      }
+    });
+    StartAgain();
+  }
+
+  // The people halt the release, and the server dies before, during or after that. A halt that was answered
+  // holds; whether or not it was, hosts get leases only from a release that is not halted.
+  void KillAroundAHalt() {
+    grpc::Status halted;
+    KillAfter(Within(std::chrono::milliseconds(40)), [&] {
+      halted = People(server_.Channel()).Halt(serial_);
+      while (fleet_.Step()) {
+      }
+    });
+    const size_t granted = Granted(serial_);
+    ASSERT_NO_FATAL_FAILURE(StartAgain());
+    const bool holds = At(serial_).halted;
+    if (halted.ok()) {
+      ++halts_answered_;
+      EXPECT_TRUE(holds) << "the halt of " << serial_ << " is forgotten";
+    }
+    if (!holds) return;
+    ++halts_;
+    for (int i = 0; i < 40; ++i) fleet_.Step();
+    EXPECT_EQ(Granted(serial_), granted) << "a lease of " << serial_ << " after its halt";
+    ASSERT_NO_FATAL_FAILURE(PublishNext());  // the fix
+  }
+
+  // Keeps a rollout under way: when one has ended, the next begins.
+  void KeepBusy() {
+    const Look look = At(serial_);
+    if (!look.through && !look.halted && look.stopped.empty()) return;
+    if (look.through) ++through_;
+    if (!look.stopped.empty()) stops_.push_back(absl::StrCat(serial_, " ", look.stopped));
+    ASSERT_NO_FATAL_FAILURE(PublishNext());
+  }
+
+  // Until the rollout gives another lease, is through, or says why it does not go on. False when it does
+  // nothing and says nothing for long.
   bool GoesOnOrSaysWhy(uint64_t serial, std::string* said) {
-    const size_t before = fleet_.grants().size();
-    *said = "it goes on";
+    const size_t before = Granted(serial);
     for (int i = 0; i < 4000; ++i) {
       fleet_.Step();
-      v1::Rollout rollout;
-      if (i % 50 != 0 || !People(server_.Channel()).Rollout(serial, &rollout).ok()) continue;
-      bool through = rollout.stages_size() == 3;
-      for (const v1::Stage& stage : rollout.stages()) {
-        through = through && stage.state() == v1::STAGE_STATE_PASSED;
-        const bool stopped = stage.state() == v1::STAGE_STATE_HELD || stage.state() == v1::STAGE_STATE_HALTED;
-        if (stopped && !stage.why().empty()) return *said = stage.why(), true;
-      }
-      if (through) return *said = "it is through", true;
+      if (Granted(serial) > before) return *said = "it goes on", true;
+      if (i % 50 != 0) continue;
+      const Look look = At(serial);
+      if (!look.stopped.empty()) return *said = look.stopped, true;
+      if (look.through) return *said = "it is through", true;
     }
-    return fleet_.grants().size() > before;
+    return false;
   }
 
   const uint64_t seed_;
@@ -166,32 +247,51 @@ class KillLoopTest : public testing::Test {
   ServerProcess server_{
       {"--internal-tenant", "vendor", "--demo", "--time-scale", "120", "--unsafe-fast-database"}};
   SimFleet fleet_;
+  uint64_t serial_ = 0;  // the newest
+  std::map<Digest, uint64_t> serials_;
+  int killed_ = 0, through_ = 0, halts_ = 0, halts_answered_ = 0;
+  std::vector<std::string> stops_;
 };
 
 TEST_F(KillLoopTest, LosesNoExposureSkipsNoRingAndForgetsNoHalt) {
-  for (int i = 0; i < kills; ++i) ASSERT_NO_FATAL_FAILURE(KillSomewhere());
+  while (killed_ < kills && !HasFatalFailure()) {
+    ASSERT_NO_FATAL_FAILURE(KillSomewhere());
+    ASSERT_NO_FATAL_FAILURE(KeepBusy());
+    // Every third release is halted in its middle.
+    if (serial_ % 3 == 2 && Granted(serial_) > 2) {
+      ASSERT_NO_FATAL_FAILURE(KillAroundAHalt());
+    }
+  }
+  ASSERT_NO_FATAL_FAILURE(KeepBusy());
   std::string said;
-  EXPECT_TRUE(GoesOnOrSaysWhy(1, &said));
-  std::printf("after %d kills: %zu leases to %zu hosts; %s\n", kills, fleet_.grants().size(), fleet_.size(),
-              said.c_str());
+  EXPECT_TRUE(GoesOnOrSaysWhy(serial_, &said)) << server_.log();
+  std::printf(
+      "after %d kills: %llu releases, %d through, %d halted (%d answers arrived), %zu leases to %zu hosts; "
+      "%s\n",
+      killed_, static_cast<unsigned long long>(serial_), through_, halts_, halts_answered_,
+      fleet_.grants().size(), fleet_.size(), said.c_str());
+  for (const std::string& stop : stops_) std::printf("stopped: %s\n", stop.c_str());
 
-  // A halt in the middle, and a kill right after it.
-  ASSERT_TRUE(People(server_.Channel()).Halt(1).ok());
-  const size_t granted = fleet_.grants().size();
-  server_.Kill();
-  ASSERT_TRUE(server_.Start());
-  fleet_.Connect(server_.Channel());
+  // However long or short the loop was: a halt, and a kill right after its answer.
+  ASSERT_NO_FATAL_FAILURE(PublishNext());
+  for (int i = 0; i < 2000 && Granted(serial_) == 0; ++i) fleet_.Step();
+  ASSERT_TRUE(People(server_.Channel()).Halt(serial_).ok());
+  const size_t granted = Granted(serial_);
+  server_.Signal(SIGKILL);
+  ASSERT_NO_FATAL_FAILURE(StartAgain());
   for (int i = 0; i < 60; ++i) fleet_.Step();
-  EXPECT_EQ(fleet_.grants().size(), granted) << "a lease after the halt";
+  EXPECT_EQ(Granted(serial_), granted) << "a lease after the halt";
   server_.Signal(SIGTERM);
   ASSERT_EQ(server_.Wait(), 0);
 
   Books books;
-  const absl::Status read = ReadBooks(server_.data_dir(), 1, &books);
+  const absl::Status read = ReadBooks(server_.data_dir(), serial_, &books);
   ASSERT_TRUE(read.ok()) << read;
-  ExpectNoExposureLost(books, fleet_, {{People::DigestOf(1), 1}});
+  ExpectNoExposureLost(books, fleet_, serials_);
   ExpectNoRingSkipped(books, {{"vendor", "dogfood"}, {"acme", "canary"}, {"acme", "all"}});
-  EXPECT_THAT(books.brakes, testing::Contains(testing::Field(&storage::BrakeRow::halted, true)));
+  const auto halted = std::count_if(books.brakes.begin(), books.brakes.end(),
+                                    [](const storage::BrakeRow& brake) { return brake.halted; });
+  EXPECT_GE(halted, halts_ + 1);
 }
 
 }  // namespace
