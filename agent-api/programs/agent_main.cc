@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "ringfence/agent/agent.h"
 #include "ringfence/agent/boot_clock.h"
+#include "ringfence/base/version.h"
 
 namespace {
 
@@ -55,6 +56,7 @@ int main(int argc, char** argv) {
       "The reference agent: takes what its server's plan allows, proves it, goes back when told. Without a "
       "server it\n"
       "keeps running what runs."};
+  app.set_version_flag("--version", ringfence::VersionOf("ringfence-agent"));
   app.add_option("--server", options.client.server, "host:port of ringfenced")->capture_default_str();
   app.add_option("--state-dir", state_dir, "Identity, memory, artifacts and the links current/CHANNEL")
       ->capture_default_str();

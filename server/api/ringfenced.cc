@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/base/version.h"
 #include "server/api/environment.h"
 #include "server/api/flags.h"
 #include "server/api/http_server.h"
@@ -36,7 +37,6 @@
 namespace ringfence::api {
 namespace {
 
-constexpr char kVersion[] = "0.1.0";
 constexpr int kPeopleThreads = 8;
 constexpr int kAgentThreads = 4;
 constexpr size_t kQueue = 4096;
@@ -122,7 +122,7 @@ class Process {
     RETURN_IF_ERROR(StartApp());
     RETURN_IF_ERROR(StartGrpc());
     RETURN_IF_ERROR(WriteFiles());
-    log_->Info("started", {{"version", kVersion},
+    log_->Info("started", {{"version", Version()},
                            {"grpc_port", server_->port()},
                            {"http_port", http_->port()},
                            {"internal_tenant", env_.internal_tenant.empty() ? "none" : env_.internal_tenant},
@@ -261,12 +261,12 @@ class Process {
     env_.real_clock = real_clock_;
     env_.time_scale = flags_.time_scale;
     env_.demo = flags_.demo;
-    env_.version = kVersion;
+    env_.version = Version();
     env_.internal_tenant = internal_tenant;
   }
 
   absl::Status StartHttp() {
-    metrics_.emplace(flags_.time_scale, kVersion, real_clock_->Now());
+    metrics_.emplace(flags_.time_scale, Version(), real_clock_->Now());
     readiness_.emplace(store_.get(), real_clock_, kEnginePatience);
     HttpServer::Options http;
     http.listen = flags_.http_listen;
@@ -302,7 +302,7 @@ class Process {
         faults, ",", [](std::string* out, const std::string& fault) { *out += JsonString(fault); });
     return {faults.empty() ? 200 : 503, "application/json",
             absl::StrCat("{\"status\":\"", faults.empty() ? "ok" : "unavailable", "\",\"reasons\":[", reasons,
-                         "],\"version\":\"", kVersion, "\",\"demo\":", flags_.demo ? "true" : "false",
+                         "],\"version\":\"", Version(), "\",\"demo\":", flags_.demo ? "true" : "false",
                          ",\"time_scale\":", flags_.time_scale, "}\n")};
   }
 
@@ -401,7 +401,8 @@ int Run(Flags flags) {
 }  // namespace ringfence::api
 
 int main(int argc, char** argv) {
-  ringfence::api::FlagsOrExit parsed = ringfence::api::ParseFlags(argc, argv, ringfence::api::kVersion);
+  ringfence::api::FlagsOrExit parsed =
+      ringfence::api::ParseFlags(argc, argv, ringfence::VersionOf("ringfenced"));
   if (!parsed.flags) return parsed.exit_code;
   return ringfence::api::Run(*std::move(parsed.flags));
 }

@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "ringfence/base/version.h"
 #include "server/cli/commands.h"
 #include "server/cli/completion.h"
 #include "server/cli/exit_codes.h"
@@ -44,6 +45,7 @@ class CommandLine {
     app_.fallthrough();  // global options may stand anywhere
     app_.footer([] { return std::string(kExitCodeHelp); });
     app_.set_help_all_flag("--help-all", "Every subcommand's help");
+    app_.set_version_flag("--version", VersionOf("ringfence"), "This command's version");
     app_.add_option(
         "--server", globals_.server,
         absl::StrCat("host:port of ringfenced [env RINGFENCE_SERVER, else ", kDefaultServer, "]"));
