@@ -94,12 +94,9 @@ void Agent::RunOnce(absl::Duration patience) {
 }
 
 void Agent::Stop(absl::Duration patience) {
-  const bool had_an_answer = machine_.enrolled();
-  const int64_t before = checkins_ + failed_calls_;
   Step(Stopping{});
   const absl::Time end = clock_->Now() + patience;
-  while (had_an_answer && checkins_ + failed_calls_ == before && clock_->Now() < end)
-    RunOnce(end - clock_->Now());
+  while (!machine_.stopped() && clock_->Now() < end) RunOnce(end - clock_->Now());
 }
 
 void Agent::Step(const Event& event) {

@@ -102,7 +102,8 @@ void Machine::On(const Stopping&, absl::Time now, Effects& out) {
   stopping_ = true;
   durable_.said_goodbye = true;
   dirty_ = true;
-  if (enrolled()) SendCheckInNow(now, /*goodbye=*/true, out);
+  goodbye_due_ = enrolled();
+  if (!call_open_) CallEnded(now, out);
 }
 
 // ---------------------------------------------------------------- the schedule
@@ -154,6 +155,14 @@ CheckIn Machine::MakeCheckIn(bool goodbye) const {
   return request;
 }
 
+// One that stops says so last: a check-in that the server sees after the goodbye would look like one that runs on.
+void Machine::CallEnded(absl::Time now, Effects& out) {
+  call_open_ = false;
+  if (!goodbye_due_) return;
+  goodbye_due_ = false;
+  SendCheckInNow(now, /*goodbye=*/true, out);
+}
+
 // Lets the server hear soon, at most once in min_interval. While the server is away the back-off rules alone:
 // a fleet in trouble must not become a storm.
 void Machine::CheckInSoon(absl::Time now) {
@@ -180,7 +189,7 @@ void Machine::On(const CheckedIn& event, absl::Time now, Effects& out) {
       earliest, now + std::clamp(event.reply.next_checkin, options_.min_interval, options_.max_interval));
   if (soon_ || !durable_.queue.empty()) next_call_ = earliest;
   soon_ = false;
-  if (stopping_) return;
+  if (stopping_) return CallEnded(now, out);
 
   // The brakes first.
   for (const DirectiveKind kind : {DirectiveKind::kRevert, DirectiveKind::kDrop, DirectiveKind::kPrefetch,
@@ -203,6 +212,7 @@ void Machine::On(const CheckInFailed& event, absl::Time now, Effects& out) {
   out.push_back(Note{absl::StrCat("check-in failed (", failures_, " in a row), again in ",
                                   absl::FormatDuration(absl::Trunc(next_call_ - now, absl::Milliseconds(1))),
                                   ": ", event.detail)});
+  if (stopping_) CallEnded(now, out);
 }
 
 void Machine::On(const Enrolled& event, absl::Time now, Effects& out) {

@@ -2,6 +2,10 @@
 // survive.
 #include "ringfence/agent/agent.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringfence/agent/boot_clock.h"
+#include "ringfence/base/check.h"
 
 namespace ringfence::agent {
 namespace {
@@ -30,6 +35,30 @@ class TemporaryFolder {
 
  private:
   std::string path_;
+};
+
+// A port of the loopback that is nobody else's, also while no server of ours listens there. gRPC sets
+// SO_REUSEPORT, so a server of ours may bind it too.
+class OwnPort {
+ public:
+  OwnPort() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int on = 1;
+    RF_CHECK(::setsockopt(socket_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0);
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address_);
+    RF_CHECK(::bind(socket_, reinterpret_cast<const sockaddr*>(&address_), size) == 0);
+    RF_CHECK(::getsockname(socket_, reinterpret_cast<sockaddr*>(&address_), &size) == 0);
+  }
+  ~OwnPort() { ::close(socket_); }
+  OwnPort(const OwnPort&) = delete;
+  OwnPort& operator=(const OwnPort&) = delete;
+
+  int port() const { return ntohs(address_.sin_port); }
+
+ private:
+  int socket_;
+  sockaddr_in address_{};
 };
 
 // Refuses bytes that start with "bad".
@@ -57,20 +86,21 @@ class AgentTest : public ::testing::Test {
     const auto digest = artifacts_.Import(folder_.path() + "/factory");
     EXPECT_TRUE(digest.ok()) << digest.status();
     EXPECT_TRUE(loader_.Flip("content", artifacts_.PathOf(*digest)).ok());
-    StartServer(0);
+    StartServer();
     StartAgent();
   }
 
-  void StartServer(int port) {
-    server_ = std::make_unique<FakeServer>(port);
-    server_->on_check_in = [this](const v1::CheckInRequest& request, v1::CheckInResponse* response) {
-      response->mutable_next_checkin()->set_nanos(5'000'000);
-      MutexLock lock(&mutex_);
-      if (seen_.size() < 10'000) seen_.push_back(request);
-      for (const v1::Directive& directive : directives_) *response->add_directives() = directive;
-      return grpc::Status::OK;
-    };
-    for (const std::string& bytes : bytes_) server_->artifacts[std::string(Sha256(bytes).raw())] = bytes;
+  void StartServer() {
+    server_ = std::make_unique<FakeServer>(port_.port(), [this](FakeServer& server) {
+      server.on_check_in = [this](const v1::CheckInRequest& request, v1::CheckInResponse* response) {
+        response->mutable_next_checkin()->set_nanos(5'000'000);
+        MutexLock lock(&mutex_);
+        if (seen_.size() < 10'000) seen_.push_back(request);
+        for (const v1::Directive& directive : directives_) *response->add_directives() = directive;
+        return grpc::Status::OK;
+      };
+      for (const std::string& bytes : bytes_) server.artifacts[std::string(Sha256(bytes).raw())] = bytes;
+    });
   }
 
   void StartAgent() {
@@ -115,7 +145,7 @@ class AgentTest : public ::testing::Test {
 
   // Runs the agent until it holds; the cap only ends a test that would hang.
   ::testing::AssertionResult Until(const std::function<bool()>& holds) {
-    const absl::Time end = absl::Now() + absl::Seconds(30);
+    const absl::Time end = absl::Now() + absl::Seconds(100);
     while (!holds()) {
       if (absl::Now() > end) return ::testing::AssertionFailure() << "it never came to that";
       agent_->RunOnce(absl::Milliseconds(20));
@@ -127,6 +157,7 @@ class AgentTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
+  OwnPort port_;
   TemporaryFolder folder_;
   std::unique_ptr<FileSystem> files_ = MakePosixFileSystem();
   ArtifactStore artifacts_{folder_.path() + "/artifacts"};
@@ -149,7 +180,7 @@ TEST_F(AgentTest, TakesAReleaseProvesItAndGoesBackWhenOrdered) {
   ASSERT_TRUE(Until([&] { return agent_->checkins() > before + 1; }));
   EXPECT_EQ(agent_->machine().Find("content")->running, Sha256("version two"));
 
-  agent_->Stop(absl::Seconds(10));
+  agent_->Stop(absl::Seconds(100));
   agent_.reset();
   EXPECT_TRUE(Seen().back().goodbye());
   EXPECT_EQ(Seen().back().running(0).digest(), std::string(Sha256("version two").raw()));
@@ -183,7 +214,7 @@ TEST_F(AgentTest, ReportsWhatItsLoaderRefuses) {
   }));
   const int64_t before = agent_->checkins();
   ASSERT_TRUE(Until([&] { return agent_->checkins() > before + 2; }));
-  agent_->Stop(absl::Seconds(10));
+  agent_->Stop(absl::Seconds(100));
   agent_.reset();
   bool reported = false;
   for (const v1::CheckInRequest& request : Seen()) {
@@ -196,12 +227,11 @@ TEST_F(AgentTest, ReportsWhatItsLoaderRefuses) {
 
 TEST_F(AgentTest, KeepsRunningWhileTheServerIsAwayAndComesBackByItself) {
   ASSERT_TRUE(Until([&] { return agent_->checkins() > 2; }));
-  const int port = server_->port();
   server_.reset();
   ASSERT_TRUE(Until([&] { return agent_->failed_calls() > 3; }));
   EXPECT_EQ(Runs(), "factory");
   const int64_t before = agent_->checkins();
-  StartServer(port);
+  StartServer();
   ASSERT_TRUE(Until([&] { return agent_->checkins() > before; }));
   EXPECT_EQ(Runs(), "factory");
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "ringfence/base/check.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/mutex.h"
 #include "ringfence/v1/agent.grpc.pb.h"
@@ -19,12 +20,14 @@ namespace ringfence::agent {
 
 class FakeServer final : public v1::AgentService::Service {
  public:
-  // `port` 0: any free one.
-  explicit FakeServer(int port = 0) {
+  // `port` 0: any free one. `prepare` sets the answers of a server that may be called as soon as it listens.
+  explicit FakeServer(int port = 0, const std::function<void(FakeServer&)>& prepare = nullptr) {
+    if (prepare) prepare(*this);
     grpc::ServerBuilder builder;
     builder.AddListeningPort(absl::StrCat("127.0.0.1:", port), grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
+    RF_CHECK(server_ != nullptr && port_ != 0);
   }
   ~FakeServer() override { server_->Shutdown(std::chrono::system_clock::now()); }
 

@@ -369,6 +369,27 @@ TEST_F(MachineTest, SaysGoodbyeAndIsKnownToHaveStoppedCleanly) {
   EXPECT_TRUE(Sent().events.empty());
 }
 
+TEST_F(MachineTest, SaysGoodbyeAfterTheCheckInThatIsUnderWay) {
+  Do(Stopping{});
+  EXPECT_EQ(FindEffect<SendCheckIn>(last_), nullptr);
+  EXPECT_FALSE(machine_->stopped());
+  Answer({Of(DirectiveKind::kPrefetch, "v2", 2)});
+  EXPECT_TRUE(Sent().goodbye);
+  EXPECT_EQ(FindEffect<StartFetch>(last_), nullptr);
+  EXPECT_FALSE(machine_->stopped());
+  Answer({});
+  EXPECT_EQ(FindEffect<SendCheckIn>(last_), nullptr);
+  EXPECT_TRUE(machine_->stopped());
+}
+
+TEST_F(MachineTest, SaysGoodbyeAlsoWhenTheLastCheckInFailed) {
+  Do(Stopping{});
+  Do(CheckInFailed{absl::ZeroDuration(), "unavailable"});
+  EXPECT_TRUE(Sent().goodbye);
+  Do(CheckInFailed{absl::ZeroDuration(), "unavailable"});
+  EXPECT_TRUE(machine_->stopped());
+}
+
 TEST(MachineEnrolTest, EnrolsFirstAndTriesAgainWhenThatFails) {
   Machine machine(MachineOptions{}, Durable{}, 1);
   absl::Time now = kStart;

@@ -156,7 +156,8 @@ struct Reported {
 struct LabelsChanged {
   policy::Labels labels;
 };
-// The agent is being stopped in an orderly way.
+// The agent is being stopped in an orderly way. The goodbye is the last check-in: it waits for the answer to
+// an open one.
 struct Stopping {};
 
 using Event =
@@ -232,6 +233,8 @@ class Machine {
   const std::string& boot_id() const { return durable_.boot_id; }
   const policy::Labels& labels() const { return labels_; }
   bool enrolled() const { return !durable_.secret.empty(); }
+  // Stopping was stepped, and the goodbye has its answer, good or bad; or there is nobody to say it to.
+  bool stopped() const { return stopping_ && (!enrolled() || !call_open_); }
   // Null: the channel was never heard of.
   const ChannelState* Find(absl::string_view channel) const;
 
@@ -268,6 +271,7 @@ class Machine {
   void SendCheckInNow(absl::Time now, bool goodbye, Effects& out);
   void CheckInSoon(absl::Time now);
   void Call(absl::Time now, Effects& out);
+  void CallEnded(absl::Time now, Effects& out);
   void StartDueFetches(absl::Time now, Effects& out);
   void RetryFetchLater(ChannelState& state, absl::Time now);
   CheckIn MakeCheckIn(bool goodbye) const;
@@ -285,6 +289,7 @@ class Machine {
   // Check-in and enrolment schedule.
   bool started_ = false;
   bool stopping_ = false;
+  bool goodbye_due_ = false;  // as soon as the open check-in has its answer
   bool call_open_ = false;    // a check-in or enrolment awaits its answer
   bool labels_known_ = true;  // nothing says that the server lacks the labels behind our hash
   bool labels_in_flight_ = false;
