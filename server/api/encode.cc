@@ -257,6 +257,7 @@ void Encode(const app::RolloutInfo& in, v1::Rollout* out) {
   EncodeHealth(in.health, out->mutable_health());
   EncodeLedger(in.ledger, out->mutable_ledger());
   out->set_version(in.version);
+  out->set_why(in.why);
   out->set_revert_outstanding(in.revert_outstanding);
 }
 

@@ -69,28 +69,35 @@ class PlanService final : public RpcService {
     return env()->app->PlanHistory(tenant);
   }
 
+  // None named: a tenant's people mean their own.
+  static std::string TenantOf(const app::Actor& actor, const std::string& named) {
+    return named.empty() && !actor.IsVendor() ? actor.tenant : named;
+  }
+
   absl::Status Get(const app::Actor& actor, const v1::GetPlanRequest& in, v1::GetPlanResponse* out) {
     Faults faults;
-    CheckSlug(in.tenant(), "tenant", faults);
+    const std::string tenant = TenantOf(actor, in.tenant());
+    CheckSlug(tenant, "tenant", faults);
     if (in.revision() < 0) faults.Add("revision", absl::StrCat(in.revision()), "zero or more");
     RETURN_IF_ERROR(faults.ToStatus());
-    ASSIGN_OR_RETURN(const std::vector<storage::PlanRow> rows, History(actor, in.tenant()));
+    ASSIGN_OR_RETURN(const std::vector<storage::PlanRow> rows, History(actor, tenant));
     for (const storage::PlanRow& row : rows) {
       if (in.revision() != 0 && row.revision != in.revision()) continue;
       Encode(row, out->mutable_current());
       return absl::OkStatus();
     }
-    return absl::NotFoundError(absl::StrCat("plan: \"", in.tenant(), "\" has no ",
+    return absl::NotFoundError(absl::StrCat("plan: \"", tenant, "\" has no ",
                                             in.revision() == 0 ? "plan" : "such revision of its plan"));
   }
 
   absl::Status List(const app::Actor& actor, const v1::ListPlanRevisionsRequest& in,
                     v1::ListPlanRevisionsResponse* out) {
     Faults faults;
-    CheckSlug(in.tenant(), "tenant", faults);
+    const std::string tenant = TenantOf(actor, in.tenant());
+    CheckSlug(tenant, "tenant", faults);
     const Page page = DecodePage(in.page_size(), in.page_token(), faults);
     RETURN_IF_ERROR(faults.ToStatus());
-    ASSIGN_OR_RETURN(const std::vector<storage::PlanRow> rows, History(actor, in.tenant()));
+    ASSIGN_OR_RETURN(const std::vector<storage::PlanRow> rows, History(actor, tenant));
     out->set_next_page_token(ShowPage(
         rows, page, [](const storage::PlanRow& row) { return row.revision; },
         [out](const storage::PlanRow& row) { Encode(row, out->add_revisions()); }));

@@ -116,6 +116,7 @@ class Process {
 
   // Cancelled when a stop signal came while another replica led.
   absl::Status Start(const sigset_t& stop_signals) {
+    RETURN_IF_ERROR(LoadOperators());  // before anything is made: a slip in a file is told at once
     RETURN_IF_ERROR(OpenStore());
     RETURN_IF_ERROR(StartHttp());
     RETURN_IF_ERROR(WaitToLead(stop_signals));
@@ -219,12 +220,16 @@ class Process {
     ::kill(::getpid(), SIGTERM);
   }
 
-  absl::Status StartApp() {
+  absl::Status LoadOperators() {
     if (!flags_.operators.empty()) {
       ASSIGN_OR_RETURN(operators_, Operators::Load(flags_.operators));
     } else {
       log_->Warning("no_operators", {{"advice", "nobody can publish or pause: pass --operators FILE"}});
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status StartApp() {
     app::AppOptions options;
     InstallationWish wish;
     wish.internal_tenant = flags_.internal_tenant;
@@ -245,8 +250,8 @@ class Process {
     const absl::Duration period = EnginePeriod(flags_.checkin_interval, flags_.time_scale);
     commit_loop_.emplace(kCommitPatience, [this] { Commit(); });
     commit_wake_ = &*commit_loop_;
+    Step(period);  // whoever is told that the server started finds it ready
     engine_loop_.emplace(period, [this, period] { Step(period); });
-    engine_loop_->Wake();
     return absl::OkStatus();
   }
 
@@ -285,6 +290,7 @@ class Process {
       server_->SetServing(readiness_->Faults().empty());
       KeepLeading();
     });
+    server_->SetServing(readiness_->Faults().empty());
     health_loop_->Wake();
     return absl::OkStatus();
   }

@@ -292,6 +292,9 @@ class Engine final : public App {
   // What the SLO gates knew of the restored exposures.
   void RestoreWindows(ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   RolloutInfo InfoOf(ReleaseState& release, const std::string& tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Why the vendor's own fleet, where every release starts, can take none (of this channel; empty: of any).
+  // Empty: it can.
+  std::string InternalCannotStart(const std::string& channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   AgentInfo InfoOf(HostRef host) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   ReleaseState* FindRelease(const std::string& channel, uint64_t serial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   size_t IndexOf(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -8,6 +8,8 @@
 namespace ringfence::app {
 namespace {
 
+constexpr char kResume[] = "resume";
+
 absl::Status NothingElse(storage::Transaction&) {
   return absl::OkStatus();
 }
@@ -177,6 +179,9 @@ absl::StatusOr<storage::BrakeRow> Engine::Operate(
   const Digest fingerprint = Sha256(
       absl::StrCat(what, "\n", scope.tenant, "\n", scope.channel, "\n", scope.serial, "\n", scope.ring));
 
+  const auto act_of = [&](const storage::BrakeRow& row) -> std::string {
+    return what == absl::string_view(kResume) && !row.first_approver.empty() ? "approve_resume" : what;
+  };
   const auto decision_of = [&](const storage::BrakeRow& row) {
     storage::DecisionRow decision;
     decision.at = blank.at;
@@ -184,7 +189,8 @@ absl::StatusOr<storage::BrakeRow> Engine::Operate(
     decision.channel = scope.channel;
     decision.serial = scope.serial;
     decision.ring = scope.ring;
-    decision.action = what;
+    // The first of two persons: nothing goes on yet.
+    decision.action = act_of(row);
     decision.rule = "operator";
     decision.actor = act.actor.person;
     decision.why = act.reason;
@@ -194,7 +200,8 @@ absl::StatusOr<storage::BrakeRow> Engine::Operate(
   const auto describe = [](const storage::BrakeRow& row) {
     return absl::StrCat(row.tenant_paused ? "tenant_paused " : "", row.vendor_paused ? "vendor_paused " : "",
                         row.held ? "held " : "", row.halted ? "halted " : "",
-                        row.reverting ? "reverting " : "", row.recalled ? "recalled" : "");
+                        row.reverting ? "reverting " : "", row.recalled ? "recalled " : "",
+                        row.first_approver.empty() ? "" : absl::StrCat("approved by ", row.first_approver));
   };
   storage::BrakeRow row;
   bool repeated = false;
@@ -220,8 +227,11 @@ absl::StatusOr<storage::BrakeRow> Engine::Operate(
     audit.person = act.actor.person;
     audit.role = Name(act.actor.role);
     audit.tenant = scope.tenant;
-    audit.act = absl::StrCat("rollout.", what);
-    audit.target = absl::StrCat(scope.channel, "/", scope.serial, "/", scope.ring);
+    audit.act = absl::StrCat("rollout.", act_of(row));
+    audit.target = scope.channel.empty() ? "every release"
+                                         : absl::StrCat(scope.channel, scope.serial == 0 ? "" : "/",
+                                                        scope.serial == 0 ? "" : absl::StrCat(scope.serial),
+                                                        scope.ring.empty() ? "" : "/", scope.ring);
     audit.reason = act.reason;
     audit.before = before;
     audit.after = describe(row);
@@ -314,7 +324,10 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
       case BrakeKind::kPause:
         if (!(vendor ? row.vendor_paused : row.tenant_paused)) {
           return absl::FailedPreconditionError(
-              absl::StrCat("no pause of ", vendor ? "the vendor" : "the tenant", " is on this scope"));
+              absl::StrCat("no pause of ", vendor ? "the vendor" : "the tenant", " is on this scope",
+                           row.halted ? ": it is halted, which two persons of the vendor resume (brake halt)"
+                           : row.held ? ": it is held, which one person of the vendor resumes (brake hold)"
+                                      : ""));
         }
         (vendor ? change.vendor_paused : change.tenant_paused) = false;
         return absl::OkStatus();
@@ -358,7 +371,7 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
     }
     return tx.PutEvidence(rows);
   };
-  ASSIGN_OR_RETURN(reply.brake, Operate(act, "resume", scope, false, fill, also));
+  ASSIGN_OR_RETURN(reply.brake, Operate(act, kResume, scope, false, fill, also));
   reply.needs_second_person = brake == BrakeKind::kHalt && reply.brake.halted;
   const bool released = (brake == BrakeKind::kHalt && before.halted && !reply.brake.halted) ||
                         (brake == BrakeKind::kHold && before.held && !reply.brake.held);

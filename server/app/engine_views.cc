@@ -27,6 +27,24 @@ bool Concerns(const storage::Scope& scope, const policy::Release& release, const
 
 }  // namespace
 
+std::string Engine::InternalCannotStart(const std::string& channel) {
+  const std::string& name = options_.internal_tenant;
+  if (name.empty()) return "";
+  const auto found = tenant_index_.find(name);
+  if (found == tenant_index_.end() || !tenants_[found->second].plan.has_value()) {
+    return absl::StrCat("the vendor's own tenant ", name, " has no plan, and every release starts there");
+  }
+  if (!channel.empty() && policy::FindRule(tenants_[found->second].plan->plan, channel) == nullptr) {
+    return absl::StrCat("the plan of the vendor's own tenant ", name, " does not name channel ", channel,
+                        ", and every release starts there");
+  }
+  for (const LabelSet& set : label_sets_) {
+    if (set.tenant == found->second && set.ring >= 0 && set.hosts > 0) return "";
+  }
+  return absl::StrCat("no host of the vendor's own tenant ", name,
+                      " is in a ring of its plan, and every release starts there");
+}
+
 RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
   RolloutInfo info;
   info.release = release.row;
@@ -54,6 +72,14 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
       out.waves = static_cast<int>(ring.waves.size());
       out.soak = policy::EffectiveSoak(plan->plan, ring, release.release().urgent);
     }
+  }
+  if (info.stages.empty()) {
+    info.why = InternalCannotStart(release.release().channel);
+    if (info.why.empty() && !tenant.empty() && tenant != options_.internal_tenant &&
+        !InternalPassed(release)) {
+      info.why = policy::Sentence(policy::Reason::kInternalNotPassed);
+    }
+    if (info.why.empty()) info.why = "no ring has taken it";
   }
   const std::string& internal = options_.internal_tenant;
   const auto order = [&](const StageInfo& s) {
@@ -326,6 +352,7 @@ ServerStatus Engine::Status() {
   if (options_.internal_tenant.empty()) {
     status.notices.push_back("no internal tenant: the first ring of each plan is its canary");
   }
+  if (const std::string why = InternalCannotStart(""); !why.empty()) status.notices.push_back(why);
   status.notices.push_back("releases are unsigned: a release is as trustworthy as its publisher's token");
   if (blind_)
     status.notices.push_back(

@@ -197,6 +197,7 @@ struct RolloutInfo {
   HealthInfo health;
   LedgerInfo ledger;
   int64_t revert_outstanding = 0;
+  std::string why;  // no stage works on it; empty: one does
   uint64_t version = 0;
 };
 

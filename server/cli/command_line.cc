@@ -110,10 +110,10 @@ class CommandLine {
     command->add_option("FILE", plan_file_.file, "Plan file; - for the standard input")->required();
     command->add_option("TENANT", plan_file_.tenant, "Compare with this tenant's plan [the file's tenant]");
     command = Add(plan, "show", "The plan in force, as a file", &plan_tenant_, PlanShow);
-    command->add_option("TENANT", plan_tenant_.tenant)->required();
+    command->add_option("TENANT", plan_tenant_.tenant, "[your own]");
     command->add_option("--revision", plan_tenant_.revision, "An earlier one");
     command = Add(plan, "history", "All revisions", &plan_tenant_, PlanHistory);
-    command->add_option("TENANT", plan_tenant_.tenant)->required();
+    command->add_option("TENANT", plan_tenant_.tenant, "[your own]");
     command->add_option("--limit", plan_tenant_.limit, "At most this many");
   }
 
@@ -128,7 +128,8 @@ class CommandLine {
         ->add_option("--kind", publish_.kind,
                      "sensor or content [sensor for the channel of that name, else content]")
         ->check(CLI::IsMember({"sensor", "content"}));
-    command->add_option("--serial", publish_.serial, "Above every earlier one of the channel");
+    command->add_option("--serial", publish_.serial, "Above every earlier one of the channel")
+        ->check(CLI::PositiveNumber);
     // --version of a release, not of this program.
     command->add_option("--version", publish_.version, "What people call it");
     command->add_option("--target", publish_.targets, "Hosts it is meant for: k=v,k=v|w [every host]")
@@ -233,6 +234,8 @@ class CommandLine {
     command = app_.add_subcommand("audit", "Who did what, and why");
     command->callback([this] { run_ = [this](Context& context) { return Audit(context, audit_); }; });
     command->add_option("--tenant", audit_.tenant, "Only there");
+    command->add_option("--person", audit_.person, "Only what this person did");
+    command->add_option("--act", audit_.act, "Only such acts: rollout, rollout.halt, plan, token, ...");
     command->add_option("--limit", audit_.limit, "At most this many");
     command = app_.add_subcommand("completion", "A completion script for bash, zsh or fish");
     command->add_option("SHELL", completion_)->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));

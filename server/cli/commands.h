@@ -89,7 +89,7 @@ struct TokenOptions {
   std::string valid_for;  // "1d"
 };
 struct AuditOptions {
-  std::string tenant;
+  std::string tenant, person, act;  // act: a prefix
   int limit = 50;
 };
 int TokenCreate(Context& context, const TokenOptions& options);

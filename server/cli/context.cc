@@ -35,8 +35,7 @@ Advice AdviceFor(absl::StatusCode code) {
       return {kUnreachable, "unavailable",
               "is ringfenced running there? --server and RINGFENCE_SERVER name its address"};
     case absl::StatusCode::kDeadlineExceeded:
-      return {kUnreachable, "no answer in time",
-              "try again with the same --request-id, or a longer --timeout; the act may have happened"};
+      return {kUnreachable, "no answer in time", "it may have happened all the same"};
     case absl::StatusCode::kUnauthenticated:
       return {kDenied, "not known", "give your token with --token-file or RINGFENCE_TOKEN"};
     case absl::StatusCode::kPermissionDenied:
@@ -46,9 +45,11 @@ Advice AdviceFor(absl::StatusCode code) {
     case absl::StatusCode::kAlreadyExists:
       return {kConflict, "exists already", "nothing was changed"};
     case absl::StatusCode::kNotFound:
-      return {kNotFound, "not found", "`list` shows what there is"};
+      return {kNotFound, "not found",
+              "`ringfence release list`, `rollout list` and `agent list` show what there is"};
     case absl::StatusCode::kFailedPrecondition:
-      return {kPrecondition, "not possible now", "`show` tells the state it is in"};
+      return {kPrecondition, "not possible now",
+              "`ringfence rollout show RELEASE` tells the state it is in, and what is on it"};
     case absl::StatusCode::kResourceExhausted:
       return {kRefused, "too much", "wait a little and try again"};
     case absl::StatusCode::kCancelled:
@@ -119,6 +120,11 @@ int Context::Fail(const absl::Status& status, const std::string& file, const Pla
           << Lines(absl::StripPrefix(std::string(status.message()), absl::StrCat(word, ": "))) << "\n";
   }
   if (advice.next[0] != '\0') err() << "  next: " << advice.next << "\n";
+  // Whoever repeats an act in doubt must be able to name it.
+  if (advice.exit_code == kUnreachable && acts_) {
+    err() << "  an act may be repeated safely: the same command with --request-id " << request_id_
+          << " is done once\n";
+  }
   return advice.exit_code;
 }
 

@@ -47,7 +47,11 @@ class Context {
   bool colour() const { return colour_; }
   Remote& remote();
   // One for the whole invocation: a retry of the script with the same --request-id gets the same answer.
-  const std::string& request_id() const { return request_id_; }
+  // Only acts ask for it; from then on a failure says how to repeat the act.
+  const std::string& request_id() {
+    acts_ = true;
+    return request_id_;
+  }
 
   // Prints the message as JSON or YAML; only when the output is not a table.
   void Print(const google::protobuf::Message& message) const;
@@ -70,6 +74,7 @@ class Context {
   const bool colour_;
   const bool yes_;
   const std::string request_id_;
+  bool acts_ = false;
 };
 
 inline constexpr char kRed[] = "31";

@@ -91,6 +91,8 @@ int RolloutShow(Context& context, const RolloutOptions& options) {
   for (const Line& line : RenderRollout(response.rollout(), view)) {
     context.out() << ToText(line, context.world().out_is_tty ? view.columns : 1000, context.colour()) << "\n";
   }
+  if (!response.rollout().why().empty())
+    context.out() << "  why    " << Printable(response.rollout().why()) << "\n";
   for (const v1::Stage& stage : response.rollout().stages()) {
     if (stage.why().empty() || stage.state() == v1::STAGE_STATE_PASSED) continue;
     if (!options.tenant.empty() && stage.tenant() != options.tenant) continue;
@@ -143,7 +145,8 @@ int RolloutHalt(Context& context, const RolloutOptions& options) {
   const absl::Status status = context.remote().Call("RolloutService/HaltRollout", request, &response);
   if (!status.ok()) return context.Fail(status);
   if (context.table()) {
-    context.out() << "halted " << ScopeText(response.brake().scope()) << "; two persons resume it\n";
+    context.out() << "halted " << ScopeText(response.brake().scope())
+                  << "; two of the vendor's people resume it\n";
   } else {
     context.Print(response);
   }

@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <ostream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "ringfence/v1/fleet.pb.h"
+#include "ringfence/v1/plan.pb.h"
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/human.h"
@@ -38,6 +40,16 @@ int ServerStatus(Context& context) {
   return kOk;
 }
 
+namespace {
+
+std::string Change(const v1::AuditEvent& event) {
+  if (event.before() == event.after()) return "";
+  const auto shown = [](const std::string& text) { return text.empty() ? "nothing" : text; };
+  return absl::StrCat(shown(event.before()), " -> ", shown(event.after()));
+}
+
+}  // namespace
+
 int Audit(Context& context, const AuditOptions& options) {
   v1::ListAuditEventsResponse all;
   std::string page;
@@ -45,22 +57,29 @@ int Audit(Context& context, const AuditOptions& options) {
     v1::ListAuditEventsRequest request;
     v1::ListAuditEventsResponse response;
     request.set_tenant(options.tenant);
-    request.set_page_size(std::clamp(options.limit - all.events_size(), 1, 1000));
+    // Whoever looks for one person's acts wants full pages of everybody's.
+    const bool all_count = options.person.empty() && options.act.empty();
+    request.set_page_size(all_count ? std::clamp(options.limit - all.events_size(), 1, 1000) : 1000);
     request.set_page_token(page);
     const absl::Status status = context.remote().Call("FleetService/ListAuditEvents", request, &response);
     if (!status.ok()) return context.Fail(status);
     page = response.next_page_token();
-    all.MergeFrom(response);
+    for (v1::AuditEvent& event : *response.mutable_events()) {
+      if (!options.person.empty() && event.person() != options.person) continue;
+      if (!options.act.empty() && !absl::StartsWith(event.act(), options.act)) continue;
+      if (all.events_size() < options.limit) *all.add_events() = std::move(event);
+    }
   } while (!page.empty() && all.events_size() < options.limit);
   all.set_next_page_token(page);
   if (!context.table()) {
     context.Print(all);
     return kOk;
   }
-  Table table({"AT", "PERSON", "ROLE", "TENANT", "ACT", "TARGET", "REASON"}, "nothing was done yet");
+  Table table({"AT", "PERSON", "ROLE", "TENANT", "ACT", "TARGET", "CHANGE", "REASON"},
+              "nothing was done yet");
   for (const v1::AuditEvent& event : all.events()) {
     table.Row({context.Time(event.at()), event.person(), event.role(), event.tenant(), event.act(),
-               event.target(), event.reason()});
+               event.target(), Change(event), event.reason()});
   }
   context.out() << table.ToString();
   return kOk;
@@ -81,6 +100,13 @@ int TokenCreate(Context& context, const TokenOptions& options) {
   }
   const absl::Status status = context.remote().Call("FleetService/CreateEnrolmentToken", request, &response);
   if (!status.ok()) return context.Fail(status);
+  // A slip of the pen makes a tenant of its own, whose hosts wait for ever.
+  v1::GetPlanRequest plan;
+  v1::GetPlanResponse current;
+  plan.set_tenant(options.tenant);
+  if (absl::IsNotFound(context.remote().Call("PlanService/GetPlan", plan, &current))) {
+    context.err() << "warning: " << options.tenant << " has no plan yet: its hosts are offered nothing\n";
+  }
   if (context.table()) {
     context.out() << response.token() << "\n";  // alone on the standard output, for scripts
     context.err() << "one host of " << options.tenant << " may enrol with it until "

@@ -93,6 +93,34 @@ TEST_F(PeopleTest, AResumeAfterAHaltNeedsTwoDifferentPersons) {
   EXPECT_FALSE(fleet.Stopped(1));
 }
 
+TEST_F(PeopleTest, TheFirstApprovalIsRecordedAsOneAndResumesNothing) {
+  Begin();
+  ASSERT_TRUE(fleet.app().Halt(fleet.Sre("ann"), kRelease).ok());
+  // Whoever takes a halt for a pause is told what it is.
+  EXPECT_THAT(fleet.app().Resume(fleet.Sre("ann"), kRelease, BrakeKind::kPause).status().message(),
+              ::testing::HasSubstr("it is halted"));
+  ASSERT_TRUE(fleet.app().Resume(fleet.Sre("ann"), kRelease, BrakeKind::kHalt).ok());
+  const auto audit = fleet.app().Audit({});
+  ASSERT_TRUE(audit.ok());
+  EXPECT_EQ(audit->front().act, "rollout.approve_resume");
+  EXPECT_EQ(audit->front().target, "content/1");
+  EXPECT_THAT(audit->front().after, ::testing::HasSubstr("approved by ann"));
+  EXPECT_EQ(fleet.app().Decisions({})->front().action, "approve_resume");
+  ASSERT_TRUE(fleet.app().Resume(fleet.Sre("bob"), kRelease, BrakeKind::kHalt).ok());
+  EXPECT_EQ(fleet.app().Audit({})->front().act, "rollout.resume");
+}
+
+TEST_F(PeopleTest, AReleaseThatCannotStartSaysWhy) {
+  fleet.Start();
+  fleet.Publish();
+  const auto why = [&] { return fleet.app().GetRollout("content", 1, "")->why; };
+  EXPECT_THAT(why(), ::testing::HasSubstr("vendor has no plan"));
+  fleet.Apply(PlanOf("vendor", {RingNamed("dogfood")}));
+  EXPECT_THAT(why(), ::testing::HasSubstr("no host of the vendor's own tenant"));
+  const auto notices = fleet.app().Status().notices;
+  EXPECT_THAT(notices, ::testing::Contains(why()));
+}
+
 TEST_F(PeopleTest, TheFirstApprovalIsRememberedAcrossARestart) {
   Begin();
   ASSERT_TRUE(fleet.app().Halt(fleet.Sre("ann"), kRelease).ok());

@@ -479,6 +479,52 @@ TEST_F(CommandTest, ATokenStandsAloneOnTheStandardOutput) {
   EXPECT_EQ(Run({"token", "create", "acme", "--valid-for", "12"}), 2);
 }
 
+TEST_F(CommandTest, ATokenForATenantWithoutAPlanIsQuestioned) {
+  server_.On("FleetService/CreateEnrolmentToken",
+             Proto<v1::CreateEnrolmentTokenResponse>(R"(token: "t-123" expires_at { seconds: 1700000000 })"));
+  server_.Fail("PlanService/GetPlan", absl::NotFoundError("plan: \"acmee\" has no plan"));
+  EXPECT_EQ(Run({"token", "create", "acmee"}), 0);
+  EXPECT_EQ(out(), "t-123\n");
+  EXPECT_THAT(err(), HasSubstr("acmee has no plan yet: its hosts are offered nothing"));
+  server_.On("PlanService/GetPlan", v1::GetPlanResponse());
+  Run({"token", "create", "acme"});
+  EXPECT_THAT(err(), Not(HasSubstr("no plan")));
+}
+
+TEST_F(CommandTest, TheAuditShowsWhatChangedAndCanBeNarrowed) {
+  server_.On("FleetService/ListAuditEvents", Proto<v1::ListAuditEventsResponse>(R"(
+      events { at { seconds: 1700000000 } person: "sam" role: "sre" act: "token.create" target: "acme" }
+      events { at { seconds: 1700000000 } person: "ana" role: "sre" act: "rollout.halt" target: "content/3" after: "halted " }
+      events { at { seconds: 1700000000 } person: "sam" role: "sre" act: "rollout.pause" target: "content" })"));
+  EXPECT_EQ(Run({"audit", "--act", "rollout"}), 0);
+  EXPECT_THAT(out(),
+              AllOf(HasSubstr("nothing -> halted"), HasSubstr("rollout.pause"), Not(HasSubstr("token"))));
+  EXPECT_EQ(Run({"audit", "--person", "sam", "--act", "rollout"}), 0);
+  EXPECT_THAT(out(), AllOf(HasSubstr("rollout.pause"), Not(HasSubstr("rollout.halt"))));
+}
+
+TEST_F(CommandTest, AnActInDoubtSaysHowToRepeatItSafely) {
+  server_.Fail("RolloutService/PauseRollout", absl::DeadlineExceededError("no answer"));
+  EXPECT_EQ(Run({"rollout", "pause", "--tenant", "acme", "-m", "x", "--request-id", "mine"}), 3);
+  EXPECT_THAT(err(), HasSubstr("--request-id mine is done once"));
+  server_.Fail("FleetService/GetServerStatus", absl::DeadlineExceededError("no answer"));
+  EXPECT_EQ(Run({"status"}), 3);
+  EXPECT_THAT(err(), Not(HasSubstr("request-id")));
+}
+
+TEST_F(CommandTest, ASerialIsAPositiveNumber) {
+  EXPECT_EQ(Run({"release", "publish", File("c", "x"), "--channel", "content", "--serial", "-4"}), 2);
+  EXPECT_THAT(err(), HasSubstr("--serial"));
+}
+
+TEST_F(CommandTest, ARolloutThatNoRingTakesSaysWhy) {
+  server_.On("RolloutService/GetRollout", Proto<v1::GetRolloutResponse>(R"(
+      rollout { release { manifest { channel: "content" serial: 3 version: "1" } }
+                why: "the vendor's own tenant v has no plan, and every release starts there" })"));
+  EXPECT_EQ(Run({"rollout", "show", "content/3"}), 0);
+  EXPECT_THAT(out(), HasSubstr("why    the vendor's own tenant v has no plan"));
+}
+
 TEST_F(CommandTest, ListsFollowTheirPages) {
   server_.On("FleetService/ListAuditEvents", Proto<v1::ListAuditEventsResponse>(R"(
       events { at { seconds: 1700000000 } person: "ana" role: "sre" act: "halt" target: "content/3" reason: "bricks" } next_page_token: "more")"));
