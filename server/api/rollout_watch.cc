@@ -48,6 +48,8 @@ class Watch final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public Wa
 
   void OnDone() override {
     hub_->Remove(this);
+    // A look that called Finish may still hold the lock.
+    { MutexLock lock(&mutex_); }
     delete this;
   }
 

@@ -88,7 +88,7 @@ class FleetTest : public ::testing::Test {
 
   // Runs until it holds; the cap only ends a test that would hang.
   ::testing::AssertionResult Until(const std::function<bool(const FleetStats&)>& holds) {
-    for (int i = 0; i < 600; ++i) {
+    for (int i = 0; i < 2400; ++i) {
       simulator_->RunUntil(absl::Now() + absl::Milliseconds(50), [] { return absl::Now(); });
       if (holds(simulator_->Stats())) return ::testing::AssertionSuccess();
     }

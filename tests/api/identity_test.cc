@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
@@ -96,7 +97,7 @@ TEST(OperatorsTest, RefusesWhatIsNoListOfOperators) {
 }
 
 TEST(OperatorsTest, RefusesAFileThatEverybodyCanRead) {
-  const std::string path = testing::TempDir() + "/operators.yaml";
+  const std::string path = absl::StrCat(testing::TempDir(), "/ringfence-operators-", ::getpid(), ".yaml");
   std::ofstream(path) << Entry("person: sam, role: sre", "t");
   ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
   EXPECT_TRUE(absl::IsFailedPrecondition(Operators::Load(path).status()));

@@ -1,10 +1,13 @@
 // /metrics is what docs/metrics.md says: the same names, the same types, no more and no fewer.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "ringfence/v1/fleet.grpc.pb.h"
 #include "tests/integration/operators.h"
 #include "tests/integration/server_process.h"
@@ -53,9 +56,10 @@ TEST(MetricsTest, ServesExactlyTheDocumentedMetrics) {
       v1::FleetService::NewStub(server.Channel())->GetServerStatus(&context, {}, &response).error_code(),
       grpc::StatusCode::UNAUTHENTICATED);
 
-  const std::string page = testing::TempDir() + "/ringfence-metrics.txt";
+  const std::string page = absl::StrCat(testing::TempDir(), "/ringfence-metrics-", ::getpid(), ".txt");
   std::ofstream(page) << server.Get("/metrics").body;
   EXPECT_EQ(std::system(("dashboards/check-names --served '" + page + "'").c_str()), 0);
+  std::remove(page.c_str());
 }
 
 }  // namespace
