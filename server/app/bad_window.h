@@ -18,12 +18,13 @@ class BadWindow {
  public:
   explicit BadWindow(FleetNanos length) : length_(length) {}
 
-  // A bad event of a host that is now in `cells`. A later event of the same host only renews it.
-  void Add(HostRef host, const CellList& cells, FleetNanos now) {
+  // A bad event of a host that is now in `cells`. A later event of the same host only renews it; what
+  // explained the earlier one explains the later only when it is the `same` (a silence that goes on).
+  void Add(HostRef host, const CellList& cells, FleetNanos now, bool same = false) {
     const auto [it, added] = hosts_.try_emplace(host);
-    if (!added) Count(it->second.cells, -1);
-    it->second = {now, cells};
-    Count(cells, +1);
+    if (!added) Count(it->second, -1);
+    it->second = {now, cells, same ? it->second.explained : 0};
+    Count(it->second, +1);
     queue_.push_back({now, host});
   }
 
@@ -31,9 +32,18 @@ class BadWindow {
   void Move(HostRef host, const CellList& cells) {
     const auto it = hosts_.find(host);
     if (it == hosts_.end()) return;
-    Count(it->second.cells, -1);
+    Count(it->second, -1);
     it->second.cells = cells;
-    Count(cells, +1);
+    Count(it->second, +1);
+  }
+
+  // `share` of the host's event is explained by an outage; what is explained stays so until a new event.
+  void Explain(HostRef host, double share) {
+    const auto it = hosts_.find(host);
+    if (it == hosts_.end() || it->second.explained >= share) return;
+    Count(it->second, -1);
+    it->second.explained = share;
+    Count(it->second, +1);
   }
 
   // Lets go of events older than the window.
@@ -41,7 +51,7 @@ class BadWindow {
     while (!queue_.empty() && queue_.front().first <= now - length_) {
       const auto it = hosts_.find(queue_.front().second);
       if (it != hosts_.end() && it->second.at == queue_.front().first) {
-        Count(it->second.cells, -1);
+        Count(it->second, -1);
         hosts_.erase(it);
       }
       queue_.pop_front();
@@ -52,30 +62,42 @@ class BadWindow {
   void Clear() {
     hosts_.clear();
     queue_.clear();
-    by_cell_.assign(by_cell_.size(), 0);
+    by_cell_.clear();
+    explained_ = 0;
   }
 
   int64_t all() const { return static_cast<int64_t>(hosts_.size()); }
-  int64_t in(CellId cell) const { return cell < by_cell_.size() ? by_cell_[cell] : 0; }
+  int64_t in(CellId cell) const { return cell < by_cell_.size() ? by_cell_[cell].bad : 0; }
+  // Of these, the explained ones.
+  double explained() const { return hosts_.empty() ? 0 : explained_; }
+  double explained_in(CellId cell) const { return in(cell) > 0 ? by_cell_[cell].explained : 0; }
   FleetNanos length() const { return length_; }
 
  private:
   struct Entry {
     FleetNanos at = 0;
     CellList cells;
+    double explained = 0;
+  };
+  struct Sum {
+    int64_t bad = 0;
+    double explained = 0;
   };
 
-  void Count(const CellList& cells, int64_t by) {
-    for (const CellId cell : cells) {
-      if (cell >= by_cell_.size()) by_cell_.resize(cell + 1, 0);
-      by_cell_[cell] += by;
+  void Count(const Entry& entry, int64_t by) {
+    explained_ += static_cast<double>(by) * entry.explained;
+    for (const CellId cell : entry.cells) {
+      if (cell >= by_cell_.size()) by_cell_.resize(cell + 1);
+      by_cell_[cell].bad += by;
+      by_cell_[cell].explained += static_cast<double>(by) * entry.explained;
     }
   }
 
   FleetNanos length_;
   absl::flat_hash_map<HostRef, Entry> hosts_;
   std::deque<std::pair<FleetNanos, HostRef>> queue_;
-  std::vector<int64_t> by_cell_;
+  double explained_ = 0;
+  std::vector<Sum> by_cell_;
 };
 
 }  // namespace ringfence::app

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -54,6 +57,30 @@ class CellTable {
  private:
   absl::flat_hash_map<std::string, CellId> ids_;
   std::vector<std::string> names_;
+};
+
+// Where a host stands among others that may share its fate: tenant, ring and cells. Ids are dense.
+struct Place {
+  uint32_t id = 0;
+  uint32_t tenant = 0;
+  int ring = -1;
+  CellList cells;
+};
+
+// Interns places; they stay where they are for the life of the table. Not thread-safe.
+class PlaceTable {
+ public:
+  const Place* Intern(uint32_t tenant, int ring, const CellList& cells) {
+    const auto [it, added] = ids_.try_emplace({tenant, ring, cells}, static_cast<uint32_t>(places_.size()));
+    if (added) places_.push_back({it->second, tenant, ring, cells});
+    return &places_[it->second];
+  }
+  const Place& operator[](size_t id) const { return places_[id]; }
+  size_t size() const { return places_.size(); }
+
+ private:
+  std::map<std::tuple<uint32_t, int, CellList>, uint32_t> ids_;
+  std::deque<Place> places_;
 };
 
 }  // namespace ringfence::app

@@ -113,10 +113,12 @@ absl::Status Engine::RunOnce() {
       return WatchHost(host, fleet_now);
     });
     fleet_series_.Advance(fleet_now, series_keep_);
+    while (!fell_.empty() && fell_.front().at <= fleet_now - kTogetherIntervals * h_) fell_.pop_front();
     for (const auto& release : releases_) {
       if (!release->live) continue;
       release->exposed_series.Advance(fleet_now, series_keep_);
       release->ExpireWindows(fleet_now);
+      ExplainSilence(*release, fleet_now);
       MatureSpells(*release, fleet_now);
       EndProbations(*release, fleet_now);
       JudgeMethod(*release, now);

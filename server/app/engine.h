@@ -21,6 +21,7 @@
 #include "ringfence/policy/choice.h"
 #include "ringfence/policy/decide.h"
 #include "server/app/app.h"
+#include "server/app/bulk_silence.h"
 #include "server/app/cells.h"
 #include "server/app/fleet_index.h"
 #include "server/app/onset_series.h"
@@ -41,6 +42,7 @@ struct LabelSet {
   int64_t hosts = 0;  // not deleted
   int ring = -1;      // under the tenant's plan as it is now
   CellList cells;
+  const Place* place = nullptr;
   std::vector<uint8_t> lasting;  // by release index: policy::Reason + 1; 0: not known yet
 };
 
@@ -163,6 +165,9 @@ class Engine final : public App {
   void WentAway(HostRef host) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void FellSilent(HostRef host, uint32_t label_set, bool goodbye, FleetNanos now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // When the wheel has turned: which of the last minutes' silences of exposed hosts an outage explains.
+  void ExplainSilence(ReleaseState& release, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CountOnline(const Place& place, int64_t by) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- hosts (engine_hosts.cc)
   uint32_t TenantIndex(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -331,6 +336,7 @@ class Engine final : public App {
   absl::flat_hash_map<std::string, uint32_t> running_set_index_ ABSL_GUARDED_BY(mu_);
   absl::node_hash_map<std::string, DirectiveList> directive_lists_ ABSL_GUARDED_BY(mu_);
   CellTable cells_ ABSL_GUARDED_BY(mu_);
+  PlaceTable places_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> cohort_keys_ ABSL_GUARDED_BY(mu_);
   std::vector<GateConfig> gate_configs_ ABSL_GUARDED_BY(mu_);
   std::set<std::pair<policy::GateKind, FleetNanos>> window_keys_ ABSL_GUARDED_BY(mu_);
@@ -347,6 +353,8 @@ class Engine final : public App {
   TimingWheel wheel_ ABSL_GUARDED_BY(mu_);
   OnsetSeries fleet_series_ ABSL_GUARDED_BY(mu_);
   FleetNanos series_keep_ ABSL_GUARDED_BY(mu_);
+  std::vector<int64_t> online_in_ ABSL_GUARDED_BY(mu_);  // hosts, by place
+  std::deque<SilenceOnset> fell_ ABSL_GUARDED_BY(mu_);   // in the last minutes
   int64_t silent_hosts_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t online_unexposed_ ABSL_GUARDED_BY(mu_) = 0;
   std::deque<std::pair<FleetNanos, HostRef>> exposed_until_

@@ -120,13 +120,13 @@ absl::Status Engine::SlowCheckIn(const CheckInRequest& request, uint64_t state_h
       --old_set.hosts;
       ++new_set.hosts;
       if (!before.silent) {
-        fleet_series_.Online(old_set.cells, -1);
-        fleet_series_.Online(new_set.cells, +1);
+        CountOnline(*old_set.place, -1);
+        CountOnline(*new_set.place, +1);
       }
       for (const auto& release : releases_) {
         Exposure* exposure = release->live ? release->Find(host) : nullptr;
         if (exposure == nullptr) continue;
-        release->Relabel(*exposure, new_set.cells);
+        release->Relabel(*exposure, *new_set.place);
         JudgeGates(*release, &new_set.cells, now);
       }
       dirty_hosts_.insert(host);
@@ -169,7 +169,7 @@ absl::Status Engine::SlowCheckIn(const CheckInRequest& request, uint64_t state_h
 
 void Engine::HeardAgain(HostRef host, const LabelSet& set, FleetNanos now) {
   --silent_hosts_;
-  fleet_series_.Online(set.cells, +1);
+  CountOnline(*set.place, +1);
   if (!fleet_.With(host, [](Row& row) { return row.ever_exposed; })) ++online_unexposed_;
   wheel_.Arm(host, now + SilenceAfter(set.tenant));
   for (const auto& release : releases_) {
@@ -235,7 +235,7 @@ void Engine::RunsAfterAll(ReleaseState& release, Exposure& exposure, const Label
   const bool uncounted = exposure.outcome == storage::Outcome::kUnused;
   SetOutcome(release, exposure, storage::Outcome::kPending);
   if (uncounted) {
-    release.Recount(exposure, set.cells);
+    release.Recount(exposure, *set.place);
   } else {
     release.SetStanding(exposure, Standing::kUnproven);
   }

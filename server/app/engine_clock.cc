@@ -1,4 +1,6 @@
 // The fleet's clock, silence, and the server's own blindness (invariants 7 and 13).
+#include <algorithm>
+
 #include "server/app/engine.h"
 
 namespace ringfence::app {
@@ -136,8 +138,10 @@ FleetNanos Engine::WatchHost(HostRef host, FleetNanos now) {
 void Engine::FellSilent(HostRef host, uint32_t label_set, bool goodbye, FleetNanos now) {
   const LabelSet& set = label_sets_[label_set];
   ++silent_hosts_;
-  fleet_series_.Online(set.cells, -1);
+  CountOnline(*set.place, -1);
   fleet_series_.Onset(set.cells, goodbye);
+  const SilenceOnset onset{now, host, set.place, goodbye};
+  fell_.push_back(onset);
   for (const auto& release : releases_) {
     Exposure* exposure = release->live ? release->Find(host) : nullptr;
     if (exposure == nullptr || exposure->silent) continue;
@@ -146,12 +150,69 @@ void Engine::FellSilent(HostRef host, uint32_t label_set, bool goodbye, FleetNan
     release->UpdateSeries(*exposure);
     if (!watched) continue;
     release->exposed_series.Onset(set.cells, goodbye);
-    release->AddBad(policy::GateKind::kSilence, host, set.cells, now);
-    if (!goodbye) release->AddUnannounced(host, set.cells, now);
+    // A host that has not proven itself since it was silent is silent for the same reason, whatever befalls
+    // others now: after a start everybody who is away falls silent at once.
+    const bool same = exposure->harmed && exposure->outcome == storage::Outcome::kSilent;
+    if (!same) release->fell.push_back(onset);
+    release->AddBad(policy::GateKind::kSilence, host, set.cells, now, same);
+    if (!goodbye) release->AddUnannounced(host, set.cells, now, same);
     // Laptops that said goodbye after they were proven sleep; all others that fall silent are taken back.
     const bool proven = exposure->standing == Standing::kHealthy;
     if (!proven || !goodbye) Harmed(*release, *exposure, storage::Outcome::kSilent, now);
-    JudgeGates(*release, &set.cells, now);
+    // The gates are judged when the wheel has turned: all who fell silent together count together.
+  }
+}
+
+void Engine::CountOnline(const Place& place, int64_t by) {
+  fleet_series_.Online(place.cells, by);
+  if (place.id >= online_in_.size()) online_in_.resize(place.id + 1);
+  online_in_[place.id] += by;
+}
+
+void Engine::ExplainSilence(ReleaseState& release, FleetNanos now) {
+  const FleetNanos together = kTogetherIntervals * h_;
+  while (!release.fell.empty() && release.fell.front().at <= now - together) release.fell.pop_front();
+  release.may_be_outage = false;
+  if (release.fell.empty()) return;
+  // What is usual, was so before these minutes.
+  const auto controls = [&](FleetNanos from) {
+    OnsetSeries::Reading all = fleet_series_.Since(from, -1);
+    const OnsetSeries::Reading with = release.exposed_series.Since(from, -1);
+    all.host_hours -= with.host_hours;
+    all.onsets -= with.onsets;
+    all.unannounced -= with.unannounced;
+    return all;
+  };
+  const OnsetSeries::Reading ever = controls(now - series_keep_);
+  const OnsetSeries::Reading lately = controls(now - together);
+  const double hours = ever.host_hours - lately.host_hours;
+  if (hours <= 0) return;
+  // A goodbye explains no silence without one, nor the other way round.
+  for (const bool announced : {false, true}) {
+    SilenceByPlace silence{online_in_, release.online_in, {}, {}, 0};
+    silence.fell.resize(places_.size());
+    silence.exposed_fell.resize(places_.size());
+    for (const SilenceOnset& onset : fell_) {
+      if (onset.announced == announced) ++silence.fell[onset.place->id];
+    }
+    bool any = false;
+    for (const SilenceOnset& onset : release.fell) {
+      if (onset.announced != announced) continue;
+      ++silence.exposed_fell[onset.place->id];
+      any = true;
+    }
+    if (!any) continue;
+    const auto onsets = [&](const OnsetSeries::Reading& reading) {
+      return announced ? reading.onsets - reading.unannounced : reading.unannounced;
+    };
+    const auto before = static_cast<double>(std::max<int64_t>(0, onsets(ever) - onsets(lately)));
+    silence.usual = (before + 1) / hours * absl::FDivDuration(absl::Nanoseconds(together), absl::Hours(1));
+    const OutageReading reading = ReadOutages(places_, silence);
+    release.may_be_outage = release.may_be_outage || reading.may_be_first;
+    for (const SilenceOnset& onset : release.fell) {
+      const double explained = reading.explained[onset.place->id];
+      if (onset.announced == announced && explained > 0) release.Explain(onset.host, explained);
+    }
   }
 }
 
@@ -162,7 +223,7 @@ void Engine::WentAway(HostRef host) {
   });
   ++silent_hosts_;
   if (unexposed) --online_unexposed_;
-  fleet_series_.Online(label_sets_[label_set].cells, -1);
+  CountOnline(*label_sets_[label_set].place, -1);
   for (const auto& release : releases_) {
     Exposure* exposure = release->live ? release->Find(host) : nullptr;
     if (exposure == nullptr || exposure->silent) continue;

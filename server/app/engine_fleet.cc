@@ -125,7 +125,7 @@ absl::Status Engine::DeleteAgent(const Act& act, const AgentId& agent) {
   if (silent) {
     --silent_hosts_;
   } else {
-    fleet_series_.Online(label_sets_[label_set].cells, -1);
+    CountOnline(*label_sets_[label_set].place, -1);
     if (!exposed) --online_unexposed_;
   }
   for (const auto& release : releases_) {

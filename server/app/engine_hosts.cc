@@ -26,6 +26,7 @@ uint32_t Engine::InternLabels(uint32_t tenant, const policy::Labels& labels) {
     set.cells = cells_.CellsOf(labels, cohort_keys_);
     const auto& plan = tenants_[tenant].plan;
     if (plan.has_value()) set.ring = policy::RingOf(plan->plan, labels).value_or(-1);
+    set.place = places_.Intern(tenant, set.ring, set.cells);
   }
   return it->second;
 }
@@ -83,13 +84,14 @@ void Engine::PlansChanged() {
     for (const auto& [kind, length] : window_keys_) release->AddWindow(kind, length);
   }
 
-  std::vector<CellList> old_cells;
+  std::vector<const Place*> old_places;
   for (LabelSet& set : label_sets_) {
     const auto& plan = tenants_[set.tenant].plan;
     set.ring = plan.has_value() ? policy::RingOf(plan->plan, set.labels).value_or(-1) : -1;
     set.lasting.clear();
-    old_cells.push_back(set.cells);
+    old_places.push_back(set.place);
     set.cells = cells_.CellsOf(set.labels, cohort_keys_);
+    set.place = places_.Intern(set.tenant, set.ring, set.cells);
   }
   for (const auto& stage : stages_) {
     stage->ring = -1;
@@ -104,13 +106,14 @@ void Engine::PlansChanged() {
     mu_.AssertHeld();
     if (row.deleted) return;
     const LabelSet& set = label_sets_[row.label_set];
-    if (set.cells == old_cells[row.label_set]) return;
+    const Place* const old_place = old_places[row.label_set];
+    if (set.place == old_place) return;
     if (!row.silent) {
-      fleet_series_.Online(old_cells[row.label_set], -1);
-      fleet_series_.Online(set.cells, +1);
+      CountOnline(*old_place, -1);
+      CountOnline(*set.place, +1);
     }
     for (const auto& release : releases_) {
-      if (Exposure* exposure = release->Find(host)) release->Relabel(*exposure, set.cells);
+      if (Exposure* exposure = release->Find(host)) release->Relabel(*exposure, *set.place);
     }
   });
   Changed();
@@ -155,7 +158,7 @@ HostRef Engine::AddHost(const storage::AgentRow& row, FleetNanos now) {
   if (silent) {
     ++silent_hosts_;
   } else {
-    fleet_series_.Online(set.cells, +1);
+    CountOnline(*set.place, +1);
     ++online_unexposed_;
     wheel_.Arm(host, now + SilenceAfter(tenant));
   }

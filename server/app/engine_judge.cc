@@ -123,7 +123,7 @@ void Engine::EndProbations(ReleaseState& release, FleetNanos now) {
     if (!heard) {
       if (row.deleted && !exposure.harmed) {
         // Nobody watches a deleted host any more; its silence counts all the same (invariant 8).
-        release.AddBad(GateKind::kSilence, exposure.host, exposure.now_cells, now);
+        release.AddBad(GateKind::kSilence, exposure.host, exposure.place->cells, now);
       }
       SetOutcome(release, exposure, Outcome::kSilent);
       if (!row.goodbye) Harmed(release, exposure, Outcome::kSilent, now);
@@ -240,11 +240,18 @@ std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const po
     }
     const auto unannounced = release.unannounced.find(absl::ToInt64Nanoseconds(gate.window));
     policy::SilenceCounts counts;
-    counts.all = {bad_in(GateKind::kSilence, gate.window), std::max<int64_t>(0, all.onsets - without.onsets)};
+    const auto explained_in = [&](const BadWindow& window) {
+      return cell < 0 ? window.explained() : window.explained_in(static_cast<CellId>(cell));
+    };
+    counts.all.exposed = bad_in(GateKind::kSilence, gate.window);
+    counts.all.control = std::max<int64_t>(0, all.onsets - without.onsets);
+    const auto silent = release.windows.find({GateKind::kSilence, absl::ToInt64Nanoseconds(gate.window)});
+    if (silent != release.windows.end()) counts.all.explained = explained_in(silent->second);
     counts.unannounced.control = std::max<int64_t>(0, all.unannounced - without.unannounced);
     if (unannounced != release.unannounced.end()) {
       counts.unannounced.exposed =
           cell < 0 ? unannounced->second.all() : unannounced->second.in(static_cast<CellId>(cell));
+      counts.unannounced.explained = explained_in(unannounced->second);
     }
     counts.exposed = exposed;
     counts.exposed_host_hours = with.host_hours;
@@ -257,10 +264,16 @@ std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const po
 }
 
 void Engine::JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos now) {
-  if (release.exposed == 0) return;
   const bool any_bad = std::any_of(release.windows.begin(), release.windows.end(),
                                    [](const auto& entry) { return entry.second.all() > 0; });
-  if (!any_bad) return;
+  if (release.exposed == 0 || !any_bad) {
+    release.silence_trips_since = 0;
+    return;
+  }
+  // The first who fall silent may be an outage's first; who else is in it is known an interval later.
+  const bool wait =
+      release.may_be_outage && (release.silence_trips_since == 0 || now - release.silence_trips_since < h_);
+  bool silence_trips = false;
   for (const GateConfig& config : gate_configs_) {
     std::vector<int64_t> scopes = {-1};
     const auto wanted = [&](CellId cell) {
@@ -280,9 +293,20 @@ void Engine::JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos
     }
     for (const int64_t scope : scopes) {
       for (const GateReading& reading : ReadGates(release, config.gates, scope, now)) {
-        if (reading.breached || reading.suspect) OnBreach(release, config, reading);
+        if (!reading.breached && !reading.suspect) continue;
+        if (reading.gate == GateKind::kSilence) {
+          silence_trips = true;
+          if (wait) continue;
+        }
+        OnBreach(release, config, reading);
       }
     }
+  }
+  if (cells != nullptr) return;  // not all were looked at
+  if (!silence_trips) {
+    release.silence_trips_since = 0;
+  } else if (release.silence_trips_since == 0) {
+    release.silence_trips_since = now;
   }
 }
 

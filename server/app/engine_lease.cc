@@ -31,6 +31,10 @@ std::optional<int64_t> Engine::WaveRoom(const Stage& stage) const {
 int64_t Engine::TokensNow(const Stage& stage) const {
   if (blind_ || database_down_) return 0;
   const ReleaseState& release = *stage.release;
+  // It may be an outage's beginning; nobody is let in before that is known.
+  if (release.may_be_outage && release.silence_trips_since != 0 &&
+      FleetNow() - release.silence_trips_since < h_)
+    return 0;
   return policy::Tokens({release.b0, release.healthy, release.unproven},
                         {stage.b0, stage.healthy, stage.unproven}, release.m_r, WaveRoom(stage),
                         std::nullopt);
@@ -260,7 +264,7 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   exposure.pi = drawn.pi;
   exposure.phi = drawn.phi;
   exposure.cells = set.cells;
-  exposure.now_cells = set.cells;
+  exposure.place = set.place;
   exposure.silent = row.silent;
   for (const storage::Running& one : running_sets_[row.running_set]) {
     if (one.channel == release.release().channel) exposure.previous = one.digest;

@@ -67,6 +67,8 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   running_sets_.clear();
   running_set_index_.clear();
   fleet_series_ = OnsetSeries();
+  online_in_.clear();
+  fell_.clear();
   wheel_ = TimingWheel(FleetNow());
   silent_hosts_ = 0;
   online_unexposed_ = 0;
@@ -177,7 +179,7 @@ void Engine::RestoreWindows(ReleaseState& release) {
                       : exposure->outcome == storage::Outcome::kSilent ? policy::GateKind::kSilence
                                                                        : policy::GateKind::kDegraded;
     if (kind == policy::GateKind::kDegraded && !exposure->activated) continue;  // it never ran there
-    release.AddBad(kind, exposure->host, exposure->now_cells,
+    release.AddBad(kind, exposure->host, exposure->place->cells,
                    now - absl::ToInt64Nanoseconds(clock_->Now() - exposure->outcome_at));
   }
   for (auto& [key, window] : release.windows) window.Expire(now);
@@ -242,7 +244,7 @@ void Engine::RestoreExposure(ReleaseState& release, const storage::ExposureRow& 
     return before;
   });
   if (!host.ever_exposed && !host.silent && !host.deleted) --online_unexposed_;
-  exposure.now_cells = label_sets_[host.label_set].cells;
+  exposure.place = label_sets_[host.label_set].place;
   exposure.silent = host.silent;
   release.Count(exposure);
   for (const storage::Running& one : running_sets_[host.running_set]) {

@@ -36,7 +36,7 @@ void ReleaseState::Count(Exposure& exposure) {
   ++exposure.stage->exposed;
   ++Stage::At(exposure.stage->wave_exposed, exposure.wave);
   ++exposure.stage->by_outcome[static_cast<size_t>(exposure.outcome)];
-  for (const CellId cell : exposure.now_cells) ++Cell(cell).exposed_now;
+  for (const CellId cell : exposure.place->cells) ++Cell(cell).exposed_now;
   CountStanding(*this, exposure, +1);
 }
 
@@ -45,27 +45,33 @@ void ReleaseState::Uncount(Exposure& exposure) {
   --exposed;
   --exposure.stage->exposed;
   --Stage::At(exposure.stage->wave_exposed, exposure.wave);
-  for (const CellId cell : exposure.now_cells) --Cell(cell).exposed_now;
+  for (const CellId cell : exposure.place->cells) --Cell(cell).exposed_now;
 }
 
-void ReleaseState::Recount(Exposure& exposure, const CellList& now_cells) {
+void ReleaseState::Recount(Exposure& exposure, const Place& place) {
   ++exposed;
   ++exposure.stage->exposed;
   ++Stage::At(exposure.stage->wave_exposed, exposure.wave);
-  exposure.now_cells = now_cells;
-  for (const CellId cell : exposure.now_cells) ++Cell(cell).exposed_now;
+  exposure.place = &place;
+  for (const CellId cell : place.cells) ++Cell(cell).exposed_now;
   SetStanding(exposure, Standing::kUnproven);
 }
 
-void ReleaseState::Relabel(Exposure& exposure, const CellList& now_cells) {
+void ReleaseState::Relabel(Exposure& exposure, const Place& place) {
   if (exposure.outcome == storage::Outcome::kUnused) return;
-  for (const CellId cell : exposure.now_cells) --Cell(cell).exposed_now;
-  for (auto& [key, window] : windows) window.Move(exposure.host, now_cells);
-  for (auto& [length, window] : unannounced) window.Move(exposure.host, now_cells);
-  if (exposure.counted) exposed_series.Online(exposure.now_cells, -1);
-  exposure.now_cells = now_cells;
-  if (exposure.counted) exposed_series.Online(exposure.now_cells, +1);
-  for (const CellId cell : exposure.now_cells) ++Cell(cell).exposed_now;
+  for (const CellId cell : exposure.place->cells) --Cell(cell).exposed_now;
+  for (auto& [key, window] : windows) window.Move(exposure.host, place.cells);
+  for (auto& [length, window] : unannounced) window.Move(exposure.host, place.cells);
+  if (exposure.counted) CountOnline(*exposure.place, -1);
+  exposure.place = &place;
+  if (exposure.counted) CountOnline(place, +1);
+  for (const CellId cell : place.cells) ++Cell(cell).exposed_now;
+}
+
+void ReleaseState::CountOnline(const Place& place, int64_t by) {
+  exposed_series.Online(place.cells, by);
+  if (place.id >= online_in.size()) online_in.resize(place.id + 1);
+  online_in[place.id] += by;
 }
 
 void ReleaseState::UpdateSeries(Exposure& exposure) {
@@ -74,7 +80,7 @@ void ReleaseState::UpdateSeries(Exposure& exposure) {
   if (wanted == exposure.counted) return;
   exposure.counted = wanted;
   exposure.stage->heard += wanted ? 1 : -1;
-  exposed_series.Online(exposure.now_cells, wanted ? +1 : -1);
+  CountOnline(*exposure.place, wanted ? +1 : -1);
 }
 
 void ReleaseState::StartProbation(Exposure& exposure, FleetNanos now) {
@@ -139,14 +145,22 @@ void ReleaseState::ResetEvidence() {
   Combine();
 }
 
-void ReleaseState::AddBad(policy::GateKind kind, HostRef host, const CellList& cells_now, FleetNanos now) {
+void ReleaseState::AddBad(policy::GateKind kind, HostRef host, const CellList& cells_now, FleetNanos now,
+                          bool same) {
   for (auto& [key, window] : windows) {
-    if (key.first == kind) window.Add(host, cells_now, now);
+    if (key.first == kind) window.Add(host, cells_now, now, same);
   }
 }
 
-void ReleaseState::AddUnannounced(HostRef host, const CellList& cells_now, FleetNanos now) {
-  for (auto& [length, window] : unannounced) window.Add(host, cells_now, now);
+void ReleaseState::AddUnannounced(HostRef host, const CellList& cells_now, FleetNanos now, bool same) {
+  for (auto& [length, window] : unannounced) window.Add(host, cells_now, now, same);
+}
+
+void ReleaseState::Explain(HostRef host, double share) {
+  for (auto& [key, window] : windows) {
+    if (key.first == policy::GateKind::kSilence) window.Explain(host, share);
+  }
+  for (auto& [length, window] : unannounced) window.Explain(host, share);
 }
 
 void ReleaseState::AddWindow(policy::GateKind kind, FleetNanos length) {

@@ -18,6 +18,7 @@
 #include "ringfence/policy/governor.h"
 #include "ringfence/policy/slo_gate.h"
 #include "server/app/bad_window.h"
+#include "server/app/bulk_silence.h"
 #include "server/app/cells.h"
 #include "server/app/onset_series.h"
 #include "server/storage/rows.h"
@@ -68,10 +69,10 @@ struct Exposure {
   bool revert_ordered = false;
   bool in_probation = false;
   bool left = false;  // the host moved on to a newer release: what happens to it now is not this one's doing
-  bool counted = false;   // in the exposed series now
-  bool in_doubt = false;  // its commit may or may not have happened
-  CellList cells;         // at the draw: budgets
-  CellList now_cells;     // its labels now: SLO gates
+  bool counted = false;          // in the exposed series now
+  bool in_doubt = false;         // its commit may or may not have happened
+  CellList cells;                // at the draw: budgets
+  const Place* place = nullptr;  // where it is now: SLO gates
 };
 
 // An enrolled host of one stratum, until it matures.
@@ -139,9 +140,9 @@ struct ReleaseState {
   // An exposure that was never used leaves the denominators: it exposed nobody.
   void Uncount(Exposure& exposure);
   // It is used after all: the host was heard running the release.
-  void Recount(Exposure& exposure, const CellList& now_cells);
-  // The host's labels changed.
-  void Relabel(Exposure& exposure, const CellList& now_cells);
+  void Recount(Exposure& exposure, const Place& place);
+  // The host's labels changed, or what plans make of them.
+  void Relabel(Exposure& exposure, const Place& place);
   Exposure* Find(HostRef host) {
     const auto it = by_host.find(host);
     return it == by_host.end() ? nullptr : it->second;
@@ -154,6 +155,7 @@ struct ReleaseState {
   };
   std::deque<Probation> probations;
   void StartProbation(Exposure& exposure, FleetNanos now);
+  void CountOnline(const Place& place, int64_t by);
   // Keeps the exposed series in step: committed, in the budgets, heard, and not moved on.
   void UpdateSeries(Exposure& exposure);
 
@@ -186,11 +188,18 @@ struct ReleaseState {
   std::map<std::pair<policy::GateKind, FleetNanos>, BadWindow> windows;
   std::map<FleetNanos, BadWindow> unannounced;  // silence without a goodbye, by window length
   OnsetSeries exposed_series;                   // hosts exposed and running it
+  std::vector<int64_t> online_in;               // of those, by place
+  std::deque<SilenceOnset> fell;                // of those, who fell silent in the last minutes
+  bool may_be_outage = false;                   // some of `fell` may be an outage's first
+  FleetNanos silence_trips_since = 0;           // a silence gate has tripped at each look since; 0: none does
   FleetNanos windows_from = 0;                  // windows restart at a resume
   absl::flat_hash_set<HostRef> rejected;
   absl::flat_hash_set<HostRef> activation_failed;
-  void AddBad(policy::GateKind kind, HostRef host, const CellList& cells, FleetNanos now);
-  void AddUnannounced(HostRef host, const CellList& cells, FleetNanos now);
+  // `same`: what the window may know of the host goes on.
+  void AddBad(policy::GateKind kind, HostRef host, const CellList& cells, FleetNanos now, bool same = false);
+  void AddUnannounced(HostRef host, const CellList& cells, FleetNanos now, bool same = false);
+  // An outage explains `share` of the host's latest silence.
+  void Explain(HostRef host, double share);
   void AddWindow(policy::GateKind kind, FleetNanos length);
   void ExpireWindows(FleetNanos now);
   // Windows restart: at a resume.

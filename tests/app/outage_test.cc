@@ -136,6 +136,60 @@ TEST_F(OutageTest, AStartThatTheStoreRunsTwiceCountsTheFleetOnce) {
   EXPECT_FALSE(fleet.app().Status().blind);
 }
 
+// The line of a site is cut, of hosts with and without the release.
+class SiteOutageTest : public OutageTest {
+ protected:
+  SiteOutageTest() {
+    for (int i = 0; i < 120; ++i) {
+      fleet.AddHost("vendor",
+                    {{"ring", "dogfood"}, {"os", "win10"}, {"site", i % 3 == 0 ? "north" : "south"}});
+    }
+    fleet.Start();
+    policy::Plan plan = PlanOf("vendor", {RingNamed("dogfood", {0.2, 1})});
+    plan.gates = Gates();
+    plan.gates.cohort_keys = {"os", "site"};
+    fleet.Apply(plan);
+    release = fleet.Publish();
+  }
+  bool Begin() {
+    return fleet.RunUntil([&] { return InNorth() >= 6; }, absl::Hours(4)) &&
+           fleet.Running(release.digest) < 60;
+  }
+  int64_t InNorth() {
+    int64_t count = 0;
+    for (int i = 0; i < 120; i += 3) count += fleet.host(i).activated_at.contains(release.digest) ? 1 : 0;
+    return count;
+  }
+  void Cut() {
+    for (int i = 0; i < 120; i += 3) fleet.host(i).away = true;
+  }
+  void Mend() {
+    for (int i = 0; i < 120; i += 3) fleet.WakeUp(i);
+  }
+};
+
+TEST_F(SiteOutageTest, IsNotTheReleasesDoing) {
+  ASSERT_TRUE(Begin());
+  Cut();
+  fleet.RunFor(absl::Minutes(20));
+  EXPECT_GE(fleet.watch().Count("content", 1, Outcome::kSilent), 6) << "they are silent all the same";
+  EXPECT_FALSE(fleet.Stopped(1));
+  Mend();
+  EXPECT_TRUE(GoesOn());
+  EXPECT_FALSE(fleet.Stopped(1));
+  EXPECT_EQ(fleet.Violations(), "");
+}
+
+TEST_F(SiteOutageTest, HidesNoBricksElsewhere) {
+  ASSERT_TRUE(Begin());
+  Cut();
+  for (int i = 0; i < 120; ++i) {
+    if (i % 3 != 0 && fleet.host(i).activated_at.contains(release.digest)) fleet.host(i).dead = true;
+  }
+  fleet.RunFor(absl::Minutes(7));
+  EXPECT_TRUE(fleet.Stopped(1));
+}
+
 TEST_F(OutageTest, AStageWhoseCommitWasInDoubtDoesNotStopTheServer) {
   fleet.AddRing("vendor", "dogfood", 10);
   fleet.Start();

@@ -99,6 +99,64 @@ TEST(SilenceGateTest, SixClosedLaptopLidsOf44AreChance) {
   EXPECT_FALSE(IsBreached(MaxExcess(10'000, 3), lids));
 }
 
+TEST(SilenceGateTest, WhatAnOutageExplainsIsNotTheReleasesDoing) {
+  // A site goes dark: 20 of its 24 exposed hosts, 140 of its 165 others, in three minutes. Over the hour the
+  // exposed were exposed for a few minutes only, so the rate alone foretells five.
+  SilenceCounts outage{.all = {.exposed = 20, .control = 140},
+                       .exposed = 24,
+                       .exposed_host_hours = 5,
+                       .control_host_hours = 165};
+  EXPECT_TRUE(IsBreached(MaxExcess(50'000, 5), outage));
+  outage.all.explained = 20;
+  EXPECT_FALSE(IsBreached(MaxExcess(50'000, 5), outage));
+  EXPECT_FALSE(IsSuspect(MaxExcess(50'000, 5), outage));
+  EXPECT_GT(Expected(outage), 20);
+}
+
+TEST(SilenceGateTest, BricksBesideAnOutageStillTrip) {
+  EXPECT_TRUE(IsBreached(MaxExcess(50'000, 5), {.all = {.exposed = 30, .control = 140, .explained = 20},
+                                                .exposed = 60,
+                                                .exposed_host_hours = 5,
+                                                .control_host_hours = 1000}));
+}
+
+// 24 hosts of a site with the release, 165 without; usually none of them falls silent in these minutes.
+BulkSilence Site(int64_t exposed_fell, int64_t control_fell) {
+  return {.exposed_fell = exposed_fell,
+          .exposed_heard = 24,
+          .control_fell = control_fell,
+          .control_heard = 165,
+          .usual = 0.1};
+}
+
+TEST(ExplainedShareTest, ASiteThatGoesDarkExplainsItsExposedHosts) {
+  EXPECT_EQ(ExplainedShare(Site(24, 165)), 1);
+  EXPECT_EQ(ExplainedShare(Site(3, 20)), 1);  // its first seconds
+  EXPECT_EQ(ExplainedShare(Site(12, 70)), 1);
+}
+
+TEST(ExplainedShareTest, ABrickExplainsNothing) {
+  EXPECT_EQ(ExplainedShare(Site(24, 0)), 0);
+  EXPECT_EQ(ExplainedShare(Site(4, 1)), 0);
+}
+
+TEST(ExplainedShareTest, ABrickInAnOutageIsExplainedAsFarAsTheControlsGo) {
+  EXPECT_NEAR(ExplainedShare(Site(24, 33)), 0.2, 1e-9);  // a fifth of the controls, all of the exposed
+}
+
+TEST(ExplainedShareTest, WhatIsUsualIsNoOutage) {
+  BulkSilence evening = Site(3, 20);
+  evening.usual = 18;  // people go home
+  EXPECT_EQ(ExplainedShare(evening), 0);
+}
+
+TEST(MayBeOutageTest, TwoOfASiteMayBeTheFirstOfManyAndFourAreNot) {
+  EXPECT_TRUE(MayBeOutage(Site(2, 0)));
+  EXPECT_FALSE(MayBeOutage(Site(4, 0)));
+  EXPECT_FALSE(MayBeOutage(Site(1, 0)));  // alone it trips nothing new
+  EXPECT_FALSE(MayBeOutage({.exposed_fell = 2, .exposed_heard = 4, .control_heard = 1000}));
+}
+
 TEST(SilenceGateTest, NeedsItsLeastCountAndItsExcess) {
   const SilenceCounts counts{.all = {.exposed = 12, .control = 4},
                              .exposed = 1000,
