@@ -35,6 +35,7 @@ function(ringfence_fuzzer name)
   if(RINGFENCE_FUZZERS)
     add_executable(${name} ${arg_SOURCES})
     target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_compile_definitions(${name} PRIVATE RINGFENCE_LIBFUZZER)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_libraries(${name} PRIVATE ${arg_LIBS} ringfence_flags)
     # scripts/test --fuzz finds the fuzzers, and where each starts from, in this folder.
