@@ -26,9 +26,48 @@ bool IsBreached(const RateGate& gate, const RateCounts& counts) {
 
 namespace {
 
+// P(Bin(n, p) >= k), 0 < p < 1.
+double BinomialTail(double n, double p, double k) {
+  if (k <= n * p) return 1.0;  // no more than expected: not asked for the exact number
+  double term = std::exp(std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1) + k * std::log(p) +
+                         (n - k) * std::log1p(-p));
+  double tail = term;
+  for (double i = k; i < n && term > tail * 1e-17; ++i) {
+    term *= (n - i) / (i + 1) * p / (1 - p);
+    tail += term;
+  }
+  return std::min(tail, 1.0);
+}
+
+// P(Poisson(mean) >= k).
+double PoissonTail(double mean, double k) {
+  if (k <= mean) return 1.0;
+  if (mean <= 0) return 0.0;
+  double term = std::exp(k * std::log(mean) - mean - std::lgamma(k + 1));
+  double tail = term;
+  for (double i = k + 1; term > tail * 1e-17; ++i) {
+    term *= mean / i;
+    tail += term;
+  }
+  return std::min(tail, 1.0);
+}
+
+// Exposed hosts fell silent no more often than controls, as far as one can tell.
+bool Alike(const BulkSilence& bulk) {
+  const double share =
+      static_cast<double>(bulk.exposed_heard) / static_cast<double>(bulk.exposed_heard + bulk.control_heard);
+  return BinomialTail(static_cast<double>(bulk.exposed_fell + bulk.control_fell), share,
+                      static_cast<double>(bulk.exposed_fell)) >= kAlikeChance;
+}
+
+// Whole hosts: a part of one that is not explained is one that is not.
+int64_t Unexplained(const Onsets& onsets) {
+  return onsets.exposed - static_cast<int64_t>(std::floor(onsets.explained + 1e-9));
+}
+
 bool Exceeds(const SilenceGate& gate, const SilenceCounts& counts, const Onsets& onsets, int64_t min_count,
              double chance) {
-  if (counts.exposed <= 0 || onsets.exposed < min_count) return false;
+  if (counts.exposed <= 0 || Unexplained(onsets) < min_count) return false;
   const double excess = (static_cast<double>(onsets.exposed) - ExpectedSilent(counts, onsets)) /
                         static_cast<double>(counts.exposed);
   return excess > gate.max_excess.AsShare() && ChanceOfSoMany(counts, onsets) < chance;
@@ -36,30 +75,34 @@ bool Exceeds(const SilenceGate& gate, const SilenceCounts& counts, const Onsets&
 
 }  // namespace
 
+double ExplainedShare(const BulkSilence& bulk) {
+  if (bulk.exposed_fell <= 0 || bulk.control_fell < kBulkHosts || bulk.control_heard <= 0) return 0;
+  if (PoissonTail(bulk.usual, static_cast<double>(bulk.control_fell)) >= kBulkChance) return 0;
+  if (Alike(bulk)) return 1;
+  const double foretold = static_cast<double>(bulk.control_fell) / static_cast<double>(bulk.control_heard) *
+                          static_cast<double>(bulk.exposed_heard);
+  return std::min(1.0, foretold / static_cast<double>(bulk.exposed_fell));
+}
+
+bool MayBeOutage(const BulkSilence& bulk) {
+  return bulk.exposed_fell >= 2 && bulk.control_heard > 0 && Alike(bulk);
+}
+
 double ExpectedSilent(const SilenceCounts& counts, const Onsets& onsets) {
   if (!(counts.control_host_hours > 0)) return std::numeric_limits<double>::infinity();
   const double rate = (static_cast<double>(onsets.control) + 1) / counts.control_host_hours;
   // 0 × infinity: a rate that cannot be told cannot be judged by.
-  const double expected = rate * counts.exposed_host_hours;
+  const double expected = rate * counts.exposed_host_hours + onsets.explained;
   return std::isnan(expected) ? std::numeric_limits<double>::infinity() : expected;
 }
 
 double ChanceOfSoMany(const SilenceCounts& counts, const Onsets& onsets) {
-  const double k = static_cast<double>(onsets.exposed);
-  const double c = static_cast<double>(onsets.control);
+  const double k = static_cast<double>(Unexplained(onsets));
   if (k <= 0 || !(counts.control_host_hours > 0)) return 1.0;
   if (!(counts.exposed_host_hours > 0)) return 0.0;
-  const double n = k + c;
-  const double p = counts.exposed_host_hours / (counts.exposed_host_hours + counts.control_host_hours);
-  if (k <= n * p) return 1.0;  // no more than expected: not asked for the exact number
-  double term = std::exp(std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(c + 1) + k * std::log(p) +
-                         c * std::log1p(-p));
-  double tail = term;
-  for (double i = k; i < n && term > tail * 1e-17; ++i) {
-    term *= (n - i) / (i + 1) * p / (1 - p);
-    tail += term;
-  }
-  return std::min(tail, 1.0);
+  const double n = k + static_cast<double>(onsets.control);
+  return BinomialTail(n, counts.exposed_host_hours / (counts.exposed_host_hours + counts.control_host_hours),
+                      k);
 }
 
 bool IsBreached(const SilenceGate& gate, const SilenceCounts& counts) {

@@ -22,9 +22,34 @@ bool IsBreached(const RateGate& gate, const RateCounts& counts);
 
 // Hosts that fell silent in one way, with and without the release.
 struct Onsets {
-  int64_t exposed = 0;  // distinct exposed hosts in the window
-  int64_t control = 0;  // onsets among hosts without the release in the window
+  int64_t exposed = 0;   // distinct exposed hosts in the window
+  int64_t control = 0;   // onsets among hosts without the release in the window
+  double explained = 0;  // of `exposed`, those that an outage explains: ExplainedShare, summed
 };
+
+// One part of the fleet (a tenant, a ring, hosts with one label value) in the same few minutes: how many of
+// its hosts fell silent, of those that were heard when the minutes began.
+struct BulkSilence {
+  int64_t exposed_fell = 0;
+  int64_t exposed_heard = 0;
+  int64_t control_fell = 0;
+  int64_t control_heard = 0;
+  double usual = 0;  // controls of this part that the usual rate lets fall silent in these minutes
+};
+
+// The share of the exposed hosts' silences that an outage explains: a line that is cut takes hosts with and
+// without the release alike, all at once, which no rate over an hour foretells. 0 while fewer than
+// kBulkHosts controls fell silent, or not more than usual (chance kBulkChance or above): bricks alone
+// explain nothing. 1 when the exposed hosts fell no more often than the controls, as far as one can tell
+// (chance kAlikeChance or above); otherwise as many as the controls' share foretells.
+double ExplainedShare(const BulkSilence& bulk);
+
+// The exposed hosts that fell silent, at least two, may be the first of an outage whose controls follow:
+// they fell no more often than the controls, as far as one can tell.
+bool MayBeOutage(const BulkSilence& bulk);
+inline constexpr int64_t kBulkHosts = 2;
+inline constexpr double kBulkChance = 1e-3;
+inline constexpr double kAlikeChance = 0.01;
 
 // Silence is judged against hosts without the release over the same window, and twice: every silence, which
 // also sees an update that shuts hosts down politely, and the silences that no goodbye announced, which are
@@ -39,19 +64,19 @@ struct SilenceCounts {
 
 // Silent hosts that the controls' rate predicts for the exposed hosts' time: rate × exposed_host_hours, where
 // the rate is (control onsets + 1) / control_host_hours, so that no control at all never looks like a perfect
-// one. With no control time the prediction is infinite: the gate cannot judge (invariant 7 keeps the wave
-// from passing).
+// one. To it come the explained ones. With no control time the prediction is infinite: the gate cannot judge
+// (invariant 7 keeps the wave from passing).
 double ExpectedSilent(const SilenceCounts& counts, const Onsets& onsets);
 
 // If hosts with and without the release fell silent at the same rate, each onset would be an exposed host's
-// with probability p = exposed hours / all hours: P(Bin(exposed + control onsets, p) >= exposed onsets).
-// Exact however few the controls are: with a small control it asks for more. 1 when not above the
-// expectation, or without control time.
+// with probability p = exposed hours / all hours: P(Bin(exposed + control onsets, p) >= exposed onsets),
+// without the exposed onsets that are explained. Exact however few the controls are: with a small control it
+// asks for more. 1 when not above the expectation, or without control time.
 double ChanceOfSoMany(const SilenceCounts& counts, const Onsets& onsets);
 
-// By either way of counting: at least min_count silent, an excess (silent - expected)/exposed above
-// max_excess, and more than chance: ChanceOfSoMany below kChance. The last keeps six closed laptop lids of 44
-// from halting a good release.
+// By either way of counting: at least min_count silent that no outage explains, an excess (silent -
+// expected)/exposed above max_excess, and more than chance: ChanceOfSoMany below kChance. The last keeps six
+// closed laptop lids of 44 from halting a good release.
 bool IsBreached(const SilenceGate& gate, const SilenceCounts& counts);
 inline constexpr double kChance = 1e-5;
 
