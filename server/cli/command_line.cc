@@ -137,6 +137,25 @@ class CommandLine {
     command->add_option("--matrix", publish_.matrix, "A platform it was tested on: k=v,k=v; once for each")
         ->allow_extra_args(false);
     command->add_flag("--urgent", publish_.urgent, "Soaks shorter where the tenant's plan says so");
+    command = Add(release, "qualify", "Sign that these bytes passed their tests; speaks to no server",
+                  &qualify_, ReleaseQualify);
+    command->add_option("RESULTS", qualify_.results, "What the tests reported, as JUnit's XML")->required();
+    command->add_option("--artifact", qualify_.artifact, "The bytes that were tested: those to be published")
+        ->required();
+    command->add_option("--key", qualify_.key, "The laboratory's private key (PEM, Ed25519)")->required();
+    command->add_option("--write", qualify_.write, "File for the envelope [the standard output]");
+    command->add_option("--platform", qualify_.platform, "Where the tests ran, if the results do not say");
+    command->add_option("--sensor", qualify_.sensor, "With which sensor, if the results do not say");
+    command
+        ->add_option("--config", qualify_.configuration,
+                     "NAME=FILE: a part of the set-up, e.g. the matrix; once for each")
+        ->allow_extra_args(false);
+    command
+        ->add_option("--require", qualify_.required,
+                     "A test that has to have passed wherever anything ran; once for each")
+        ->allow_extra_args(false);
+    command->add_option("--name", qualify_.name, "What people call the artifact [its file name]");
+    command->add_option("--url", qualify_.url, "Where people find the run");
     command = Add(release, "list", "Newest first", &release_, ReleaseList);
     command->add_option("--channel", release_.channel, "Only this channel");
     command->add_option("--limit", release_.limit, "At most this many");
@@ -315,6 +334,7 @@ class CommandLine {
   PlanFileOptions plan_file_;
   PlanTenantOptions plan_tenant_;
   PublishOptions publish_;
+  QualifyOptions qualify_;
   ReleaseOptions release_;
   RolloutOptions rollout_;
   AgentOptions agent_;

@@ -45,6 +45,17 @@ struct ReleaseOptions {
   std::string reason;   // recall
   int limit = 50;
 };
+struct QualifyOptions {
+  std::vector<std::string> results;        // JUnit files
+  std::string artifact;                    // the bytes that were tested
+  std::string key;                         // the laboratory's private key, PEM
+  std::string write;                       // where the envelope goes; "": the standard output
+  std::string name, url;                   // for people
+  std::string platform, sensor;            // where the tests ran, if the files do not say
+  std::vector<std::string> configuration;  // NAME=FILE
+  std::vector<std::string> required;       // tests
+};
+int ReleaseQualify(Context& context, const QualifyOptions& options);
 int ReleasePublish(Context& context, const PublishOptions& options);
 int ReleaseList(Context& context, const ReleaseOptions& options);
 int ReleaseShow(Context& context, const ReleaseOptions& options);

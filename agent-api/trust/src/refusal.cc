@@ -1,0 +1,40 @@
+#include "ringfence/trust/refusal.h"
+
+#include "absl/strings/cord.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+
+namespace ringfence::trust {
+
+absl::string_view Name(RefusalType type) {
+  switch (type) {
+    case RefusalType::kMalformed:
+      return "malformed";
+    case RefusalType::kLimitExceeded:
+      return "limit_exceeded";
+    case RefusalType::kBadSignature:
+      return "bad_signature";
+    case RefusalType::kUnqualifiedArtifact:
+      return "unqualified_artifact";
+    case RefusalType::kEvidenceMismatch:
+      return "evidence_mismatch";
+  }
+  return "malformed";
+}
+
+std::string ToString(const Refusal& refusal) {
+  return absl::StrCat(Name(refusal.type), ": ", refusal.part, refusal.field.empty() ? "" : " ", refusal.field,
+                      ": found ", absl::Utf8SafeCEscape(refusal.found), ", wanted ",
+                      absl::Utf8SafeCEscape(refusal.wanted));
+}
+
+absl::Status ToStatus(const Refusal& refusal) {
+  const bool unreadable =
+      refusal.type == RefusalType::kMalformed || refusal.type == RefusalType::kLimitExceeded;
+  const auto code = unreadable ? absl::StatusCode::kInvalidArgument : absl::StatusCode::kFailedPrecondition;
+  absl::Status status(code, ToString(refusal));
+  status.SetPayload(kRefusalUrl, absl::Cord(Name(refusal.type)));
+  return status;
+}
+
+}  // namespace ringfence::trust
