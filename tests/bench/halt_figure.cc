@@ -6,8 +6,8 @@
 #include "absl/strings/str_format.h"
 #include "ringfence/base/check.h"
 #include "server/api/loops.h"
-#include "tests/bench/checkin_fleet.h"
 #include "tests/bench/figure.h"
+#include "tests/bench/fleet.h"
 #include "tests/bench/rollout_rig.h"
 
 namespace ringfence::bench {
@@ -16,6 +16,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr int kRounds = 200;
+constexpr int kTinyRounds = 3;
 constexpr int kProven = 400;
 constexpr int kAsking = 1000;
 constexpr int kReporter = 0;  // has the release
@@ -105,13 +106,14 @@ Round Run(RolloutRig& rig, api::Loop& commits, std::atomic<bool>& braked, std::a
 
 }  // namespace
 
-Figure MeasureHalt(const Options&) {
+Figure MeasureHalt(const Options& options) {
+  const int rounds = options.tiny ? kTinyRounds : kRounds;
   RolloutRig rig({.proven = kProven, .asking = kAsking});
   Rounds refused;
   Rounds durable;
   Rounds floors;
   Rounds given;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     std::atomic<api::Loop*> loop = nullptr;
     rig.on_lease_queued = [&loop] {
       if (api::Loop* commits = loop) commits->Wake();
@@ -144,7 +146,7 @@ Figure MeasureHalt(const Options&) {
       "leases that were being committed and were given after the report: p50 %.0f, most %.0f; halt durable "
       "at "
       "p50 %.2f, p99 %.2f ms; floor: one bare commit, p50 %.2f ms",
-      kRounds, kAsking, refused.Quantile(0.5), refused.most(), given.Quantile(0.5), given.most(),
+      rounds, kAsking, refused.Quantile(0.5), refused.most(), given.Quantile(0.5), given.most(),
       durable.Quantile(0.5), durable.Quantile(0.99), floors.Quantile(0.5));
   return figure;
 }

@@ -11,15 +11,15 @@
 #include "ringfence/base/clock.h"
 #include "server/app/app.h"
 #include "server/app/fleet_index.h"
-#include "tests/bench/checkin_fleet.h"
 #include "tests/bench/figure.h"
+#include "tests/bench/fleet.h"
 
 namespace ringfence::bench {
 namespace {
 
+// A quarter of them for the application: tables that double are as full as with all.
 constexpr int kHosts = 1'000'000;
-// A quarter: tables that double are as full as with all.
-constexpr int kAppHosts = 250'000;
+constexpr int kTinyHosts = 20'000;
 
 // Resident memory of this process, in bytes.
 double Resident() {
@@ -38,34 +38,34 @@ struct BareRow {
   uint32_t running_set = 0;
 };
 
-double BareBytes() {
+double BareBytes(int hosts) {
   const double before = Resident();
   absl::flat_hash_map<AgentId, uint32_t> ids;
   std::vector<BareRow> rows;
-  for (int host = 0; host < kHosts; ++host) {
+  for (int host = 0; host < hosts; ++host) {
     ids.emplace(HostId(host), static_cast<uint32_t>(rows.size()));
     rows.emplace_back().last_seen = host;
   }
-  return (Resident() - before) / kHosts;
+  return (Resident() - before) / hosts;
 }
 
-double IndexBytes(bool resident) {
+double IndexBytes(int hosts, bool resident) {
   const double before = Resident();
   app::FleetIndex index;
-  for (int host = 0; host < kHosts; ++host) {
+  for (int host = 0; host < hosts; ++host) {
     index.With(index.Add(HostId(host)), [&](app::Row& row) {
       row.secret_hash = SecretOf(host);
       row.label_set = static_cast<uint32_t>(host % 240);
     });
   }
-  return (resident ? Resident() - before : static_cast<double>(index.MemoryBytes())) / kHosts;
+  return (resident ? Resident() - before : static_cast<double>(index.MemoryBytes())) / hosts;
 }
 
-double AppBytes() {
+double AppBytes(int hosts) {
   ManualClock clock(absl::FromUnixSeconds(1'700'000'000));
   const std::unique_ptr<storage::Store> store = storage::MakeMemoryStore();
   std::vector<storage::AgentRow> rows;
-  for (int host = 0; host < kAppHosts; ++host) {
+  for (int host = 0; host < hosts; ++host) {
     rows.push_back(RowOf(host, absl::StrCat("tenant-", host % 50), clock.Now()));
     if (rows.size() < 5000) continue;
     RF_CHECK(store->ReadWrite([&](storage::Transaction& tx) { return tx.PutAgents(rows); }).ok());
@@ -74,11 +74,12 @@ double AppBytes() {
   const std::unique_ptr<app::App> app = app::App::Make({}, store.get(), &clock, nullptr);
   const double before = Resident();
   RF_CHECK(app->Start().ok());
-  return (Resident() - before) / kAppHosts;
+  return (Resident() - before) / hosts;
 }
 
 // Each in a process that did nothing before: none grows into memory that another gave back.
-double InOwnProcess(double (*measure)()) {
+template <typename F>
+double InOwnProcess(F measure) {
   int result[2];
   RF_CHECK(::pipe(result) == 0);
   const pid_t pid = ::fork();
@@ -98,11 +99,12 @@ double InOwnProcess(double (*measure)()) {
 
 }  // namespace
 
-Figure MeasureIndex(const Options&) {
-  const double resident = InOwnProcess([] { return IndexBytes(/*resident=*/true); });
-  const double counted = InOwnProcess([] { return IndexBytes(/*resident=*/false); });
-  const double bare = InOwnProcess(BareBytes);
-  const double in_app = InOwnProcess(AppBytes);
+Figure MeasureIndex(const Options& options) {
+  const int hosts = options.tiny ? kTinyHosts : kHosts;
+  const double resident = InOwnProcess([&] { return IndexBytes(hosts, /*resident=*/true); });
+  const double counted = InOwnProcess([&] { return IndexBytes(hosts, /*resident=*/false); });
+  const double bare = InOwnProcess([&] { return BareBytes(hosts); });
+  const double in_app = InOwnProcess([&] { return AppBytes(hosts / 4); });
 
   Figure figure;
   figure.name = "index";
@@ -117,7 +119,7 @@ Figure MeasureIndex(const Options&) {
       "a "
       "row of %d bytes; an App that starts with %d agents (label sets, deadlines, index; without the store) "
       "grows by %.0f for each",
-      kHosts, resident, counted, sizeof(BareRow), kAppHosts, in_app);
+      hosts, resident, counted, sizeof(BareRow), hosts / 4, in_app);
   return figure;
 }
 

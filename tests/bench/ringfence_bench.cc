@@ -1,5 +1,6 @@
-// ringfence-bench [--json] [--only NAME] [--seconds S]: the product's figures, each beside its floor of the
-// same run. Exit code 0 when all were measured, met or not; 2 for wrong arguments.
+// ringfence-bench [--json] [--only NAME] [--seconds S] [--tiny]: the product's figures, each beside its floor
+// of the same run. Exit code 0 when all were measured, met or not; 2 for wrong arguments.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -28,11 +29,13 @@ constexpr Benchmark kBenchmarks[] = {{"index", MeasureIndex},
                                      {"halt", MeasureHalt}};
 
 int Usage() {
-  std::fprintf(stderr,
-               "usage: ringfence-bench [--json] [--only index|checkin|exposures|halt] [--seconds S]\n");
+  std::fprintf(
+      stderr,
+      "usage: ringfence-bench [--json] [--only index|checkin|exposures|halt] [--seconds S] [--tiny]\n");
   return 2;
 }
 
+// The texts are our own: printable, but for quotes.
 std::string Json(const std::string& text) {
   return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
 }
@@ -41,12 +44,13 @@ std::string Json(const std::optional<double>& number) {
   return number.has_value() && std::isfinite(*number) ? absl::StrFormat("%.6g", *number) : "null";
 }
 
-void PrintJson(const Figure& figure) {
+// One element of the array that Main opens and closes.
+void PrintJson(const Figure& figure, bool first) {
   absl::PrintF(
-      "{\"name\":%s,\"value\":%s,\"unit\":%s,\"floor\":%s,\"ratio\":%s,\"target\":%s,\"met\":%s,\"note\":%s}"
-      "\n",
-      Json(figure.name), Json(figure.value), Json(figure.unit), Json(figure.floor), Json(figure.ratio),
-      figure.target.empty() ? "null" : Json(figure.target),
+      "%s\n "
+      "{\"name\":%s,\"value\":%s,\"unit\":%s,\"floor\":%s,\"ratio\":%s,\"target\":%s,\"met\":%s,\"note\":%s}",
+      first ? "" : ",", Json(figure.name), Json(figure.value), Json(figure.unit), Json(figure.floor),
+      Json(figure.ratio), figure.target.empty() ? "null" : Json(figure.target),
       !figure.met.has_value() ? "null"
       : *figure.met           ? "true"
                               : "false",
@@ -73,6 +77,9 @@ int Main(int argc, char** argv) {
     if (absl::ConsumePrefix(&argument, "--serve=")) return ServeCheckIns(std::string(argument));
     if (argument == "--json") {
       json = true;
+    } else if (argument == "--tiny") {
+      options.tiny = true;
+      options.seconds = std::min(options.seconds, 0.4);
     } else if (argument == "--only" && i + 1 < argc) {
       only = argv[++i];
     } else if (argument == "--seconds" && i + 1 < argc) {
@@ -89,15 +96,18 @@ int Main(int argc, char** argv) {
     if (only.empty() || only == benchmark.name) chosen.push_back(benchmark);
   }
   if (chosen.empty()) return Usage();
-  if (!json) {
+  if (json) {
+    absl::PrintF("[");
+  } else {
     absl::PrintF("%-10s %10s %10s %7s  %-14s %-7s %s\n", "figure", "value", "floor", "ratio", "target", "",
                  "unit");
   }
   for (const Benchmark& benchmark : chosen) {
     std::fflush(stdout);  // it may fork
     const Figure figure = benchmark.measure(options);
-    json ? PrintJson(figure) : PrintText(figure);
+    json ? PrintJson(figure, &benchmark == &chosen.front()) : PrintText(figure);
   }
+  if (json) absl::PrintF("\n]\n");
   return 0;
 }
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "server/storage/postgres/postgres_store.h"
-#include "tests/bench/checkin_fleet.h"
+#include "tests/bench/fleet.h"
 
 namespace ringfence::bench {
 namespace {
@@ -42,16 +42,20 @@ policy::Plan ThePlan() {
 }  // namespace
 
 RolloutRig::RolloutRig(Options options) : options_(options), clock_(absl::FromUnixSeconds(1'700'000'000)) {
-  storage::PrivateClusterOptions cluster;
-  cluster.directory = folder_.path() + "/pg";
-  auto started = storage::PrivateCluster::Start(cluster);
-  CheckOk(started.status());
-  cluster_ = *std::move(started);
-  storage::PostgresOptions postgres;
-  postgres.connection_string = database();
-  auto store = storage::OpenPostgresStore(postgres);
-  CheckOk(store.status());
-  store_ = *std::move(store);
+  store_ = options_.store;
+  if (store_ == nullptr) {
+    storage::PrivateClusterOptions cluster;
+    cluster.directory = folder_.path() + "/pg";
+    auto started = storage::PrivateCluster::Start(cluster);
+    CheckOk(started.status());
+    cluster_ = *std::move(started);
+    storage::PostgresOptions postgres;
+    postgres.connection_string = database();
+    auto store = storage::OpenPostgresStore(postgres);
+    CheckOk(store.status());
+    own_store_ = *std::move(store);
+    store_ = own_store_.get();
+  }
 
   std::vector<storage::AgentRow> rows;
   for (int host = 0; host < hosts(); ++host) {
@@ -72,7 +76,7 @@ void RolloutRig::StartApp() {
   app::AppOptions options;
   options.checkin_interval = kInterval;
   options.lease_ttl = kInterval / 10;
-  app_ = app::App::Make(options, store_.get(), &clock_, nullptr);
+  app_ = app::App::Make(options, store_, &clock_, nullptr);
   if (on_lease_queued) app_->OnLeaseQueued(on_lease_queued);
   CheckOk(app_->Start());
 }
@@ -138,6 +142,14 @@ void RolloutRig::FreshRelease() {
   }
   CheckOk(app_->CommitOnce().status());
   clock_.Advance(kInterval);
+}
+
+int64_t RolloutRig::Exposed() {
+  int64_t rows = -options_.proven;
+  CheckOk(store_->ReadWrite([&](storage::Transaction& tx) {
+    return tx.ForEachExposure(kChannel, release_.serial, [&](const storage::ExposureRow&) { ++rows; });
+  }));
+  return rows;
 }
 
 void RolloutRig::Ask(int host, app::LeaseDone done) {

@@ -1,6 +1,6 @@
-// A rollout in full swing on a PostgreSQL that really flushes: most of a small fleet has the release and
-// proved it, the others ask for it all at once. Getting there as a fleet does would take hours of its time,
-// so the proven exposures are written to the store and a new App starts on them.
+// A rollout in full swing, on a PostgreSQL that really flushes or on a store of the caller's: most of a small
+// fleet has the release and proved it, the others ask for it all at once. Getting there as a fleet does would
+// take hours of its time, so the proven exposures are written to the store and a new App starts on them.
 #pragma once
 
 #include <memory>
@@ -17,8 +17,9 @@ namespace ringfence::bench {
 class RolloutRig {
  public:
   struct Options {
-    int proven = 0;  // hosts 0 to proven-1
-    int asking = 0;  // the hosts after them
+    int proven = 0;                   // hosts 0 to proven-1
+    int asking = 0;                   // the hosts after them
+    storage::Store* store = nullptr;  // empty, outlives the rig; null: on PostgreSQL
   };
   explicit RolloutRig(Options options);
   ~RolloutRig();
@@ -28,7 +29,10 @@ class RolloutRig {
 
   app::App& app() { return *app_; }
   storage::Store& store() { return *store_; }
+  // The rows of this release beyond the proven hosts'.
+  int64_t Exposed();
   const policy::Release& release() const { return release_; }
+  // With a store of its own.
   std::string database() const { return cluster_->ConnectionString(); }
   int first_asker() const { return options_.proven; }
   int hosts() const { return options_.proven + options_.asking; }
@@ -47,7 +51,8 @@ class RolloutRig {
   ManualClock clock_;
   testing::TemporaryFolder folder_;
   std::unique_ptr<storage::PrivateCluster> cluster_;
-  std::unique_ptr<storage::Store> store_;
+  std::unique_ptr<storage::Store> own_store_;
+  storage::Store* store_ = nullptr;
   std::unique_ptr<app::App> app_;
   policy::Release release_;
 };
