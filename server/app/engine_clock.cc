@@ -176,6 +176,7 @@ void Engine::ExplainSilence(ReleaseState& release, FleetNanos now) {
   if (release.fell.empty()) return;
   // What is usual, was so before these minutes.
   const auto controls = [&](FleetNanos from) {
+    mu_.AssertHeld();
     OnsetSeries::Reading all = fleet_series_.Since(from, -1);
     const OnsetSeries::Reading with = release.exposed_series.Since(from, -1);
     all.host_hours -= with.host_hours;
