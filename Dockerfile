@@ -15,7 +15,7 @@ RUN mkdir -p /etc/postgresql-common && \
     apt-get update && \
     apt-get install -y --no-install-recommends \
       libgrpc++1.51 libprotobuf32 libabsl20220623 libpqxx-6.4 libprometheus-cpp-core1.0 \
-      libssl3 libyaml-cpp0.7 libcpp-httplib0.11 postgresql-15 openssl && \
+      libssl3 libyaml-cpp0.7 libcpp-httplib0.11 postgresql-15 openssl tzdata && \
     rm -rf /var/lib/apt/lists/*
 RUN useradd --system --create-home --home-dir /var/lib/ringfence ringfence && \
     install -d -o ringfence -m 700 /etc/ringfence

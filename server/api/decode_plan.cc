@@ -67,6 +67,117 @@ policy::SloGates DecodeGates(const v1::SloGates& in, const std::string& path, Fa
   return gates;
 }
 
+// Zero means what the field's comment says; kept as the default.
+policy::Approval DecodeApproval(int in, const std::string& path, Faults& faults) {
+  if (in == 0) return policy::Approval::kAuto;
+  return DecodeEnum(in, v1::APPROVAL_EXPLICIT, policy::Approval::kAuto, "auto or explicit", path, faults);
+}
+
+std::vector<std::string> DecodeNames(const google::protobuf::RepeatedPtrField<std::string>& in,
+                                     const std::string& path, Faults& faults) {
+  std::vector<std::string> names;
+  for (int i = 0; i < in.size() && i < kMostElements; ++i) {
+    CheckText(in.Get(i), absl::StrCat(path, "[", i, "]"), faults);
+    names.push_back(in.Get(i));
+  }
+  return names;
+}
+
+std::vector<policy::Window> DecodeWindows(const google::protobuf::RepeatedPtrField<v1::MaintenanceWindow>& in,
+                                          const std::string& path, Faults& faults) {
+  std::vector<policy::Window> windows;
+  for (int i = 0; i < in.size() && i < kMostElements; ++i) {
+    const v1::MaintenanceWindow& window = in.Get(i);
+    const std::string here = absl::StrCat(path, "[", i, "]");
+    policy::Window& to = windows.emplace_back();
+    for (int d = 0; d < window.days_size() && d < 8; ++d) {
+      to.days.push_back(DecodeEnum(window.days(d), v1::WEEKDAY_SUN, policy::Weekday::kMonday,
+                                   "mon, tue, wed, thu, fri, sat or sun", At(here, "days", d), faults));
+    }
+    to.from = window.from_minute();
+    to.to = window.to_minute();
+    CheckText(window.zone(), At(here, "zone"), faults);
+    to.zone = window.zone();
+  }
+  return windows;
+}
+
+// InfinitePast when absent, which no plan may have.
+absl::Time DecodeTime(bool present, const google::protobuf::Timestamp& in, const std::string& path,
+                      Faults& faults) {
+  if (!present) {
+    faults.Add(path, "nothing", "a time");
+    return absl::FromUnixSeconds(0);
+  }
+  if (in.nanos() < 0 || in.nanos() > 999'999'999 || in.seconds() < 0 || in.seconds() > 253'402'300'799) {
+    faults.Add(path, absl::StrCat(in.seconds(), " s, ", in.nanos(), " ns"), "a time from 1970 to 9999");
+    return absl::FromUnixSeconds(0);
+  }
+  return absl::FromUnixSeconds(in.seconds()) + absl::Nanoseconds(in.nanos());
+}
+
+void DecodeCalendar(const v1::Plan& in, policy::Plan& plan, Faults& faults) {
+  CheckText(in.zone(), "zone", faults);
+  plan.zone = in.zone();
+  for (int i = 0; i < in.freezes_size() && i < kMostElements; ++i) {
+    const v1::Freeze& freeze = in.freezes(i);
+    const std::string here = At("", "freezes", i);
+    plan.freezes.push_back({DecodeTime(freeze.has_from(), freeze.from(), At(here, "from"), faults),
+                            DecodeTime(freeze.has_to(), freeze.to(), At(here, "to"), faults),
+                            freeze.reason(),
+                            freeze.owner(),
+                            {DecodeNames(freeze.rings(), At(here, "rings"), faults),
+                             DecodeNames(freeze.channels(), At(here, "channels"), faults)}});
+  }
+  for (int i = 0; i < in.blackouts_size() && i < kMostElements; ++i) {
+    const v1::Blackout& blackout = in.blackouts(i);
+    const std::string here = At("", "blackouts", i);
+    CheckText(blackout.zone(), At(here, "zone"), faults);
+    plan.blackouts.push_back({blackout.date(),
+                              blackout.zone(),
+                              blackout.reason(),
+                              blackout.owner(),
+                              {DecodeNames(blackout.rings(), At(here, "rings"), faults),
+                               DecodeNames(blackout.channels(), At(here, "channels"), faults)}});
+  }
+}
+
+std::optional<absl::Duration> DecodeOptional(bool present, const google::protobuf::Duration& in,
+                                             const std::string& path, Faults& faults) {
+  if (!present) return std::nullopt;
+  return DecodeDuration(true, in, path, faults);
+}
+
+void DecodeDenied(const v1::Plan& in, policy::Plan& plan, Faults& faults) {
+  for (int i = 0; i < in.deny_size() && i < kMostElements; ++i) {
+    const v1::DeniedRelease& denied = in.deny(i);
+    const std::string here = At("", "deny", i);
+    policy::Denied& to = plan.deny.emplace_back();
+    if (!denied.digest().empty()) {
+      to.digest = Digest{};
+      if (const absl::StatusOr<Digest> digest = Digest::FromBytes(denied.digest()); digest.ok()) {
+        to.digest = *digest;
+      } else {
+        faults.Add(At(here, "sha256"), absl::StrCat(denied.digest().size(), " bytes"),
+                   "a sha256, 32 raw bytes");
+      }
+    }
+    CheckText(denied.channel(), At(here, "channel"), faults);
+    to.channel = denied.channel();
+    to.version = denied.version();
+    to.reason = denied.reason();
+    to.owner = denied.owner();
+  }
+}
+
+policy::Urgent DecodeUrgent(const v1::Urgent& in, Faults& faults) {
+  return {DecodeEnum(in.mode(), v1::URGENT_MODE_ALLOW, policy::UrgentMode::kNotify, "notify or allow",
+                     "urgent.mode", faults),
+          DecodeNames(in.rings(), "urgent.rings", faults),
+          DecodeOptional(in.has_min_age(), in.min_age(), "urgent.min_age", faults),
+          DecodeOptional(in.has_soak(), in.soak(), "urgent.soak", faults), in.outside_windows()};
+}
+
 policy::Ring DecodeRing(const v1::Ring& in, const std::string& path, Faults& faults) {
   policy::Ring ring;
   ring.name = in.name();
@@ -80,6 +191,19 @@ policy::Ring DecodeRing(const v1::Ring& in, const std::string& path, Faults& fau
   ring.soak = DecodeDuration(in.has_soak(), in.soak(), At(path, "soak"), faults);
   ring.min_age = DecodeDuration(in.has_min_age(), in.min_age(), At(path, "min_age"), faults);
   if (in.has_hosts_per_minute()) ring.hosts_per_minute = in.hosts_per_minute();
+  ring.windows = DecodeWindows(in.windows(), At(path, "windows"), faults);
+  ring.approval = DecodeApproval(in.approval(), At(path, "approval"), faults);
+  for (int i = 0; i < in.channels_size() && i < kMostElements; ++i) {
+    const v1::RingRule& rule = in.channels(i);
+    const std::string here = At(path, "channels", i);
+    policy::RingRule& to = ring.channels.emplace_back();
+    CheckText(rule.channel(), At(here, "channel"), faults);
+    to.channel = rule.channel();
+    if (rule.has_lag()) to.lag = DecodeSmallInt(rule.lag(), At(here, "lag"), faults);
+    to.min_age = DecodeOptional(rule.has_min_age(), rule.min_age(), At(here, "min_age"), faults);
+    if (rule.approval() != 0) to.approval = DecodeApproval(rule.approval(), At(here, "approval"), faults);
+    to.windows = DecodeWindows(rule.windows(), At(here, "windows"), faults);
+  }
   return ring;
 }
 
@@ -112,7 +236,12 @@ policy::Plan DecodePlan(const v1::Plan& in, const std::string& path, Faults& fau
          .mode = DecodeEnum(rule.mode(), v1::CHANNEL_MODE_PAUSED, policy::ChannelMode::kFollow,
                             "follow, pinned or paused", At(here, "mode"), found),
          .lag = DecodeSmallInt(rule.lag(), At(here, "lag"), found),
-         .pinned_version = rule.pinned_version()});
+         .pinned_version = rule.pinned_version(),
+         .from_version = rule.from_version(),
+         .below_version = rule.below_version(),
+         .barriers = {}});
+    for (int b = 0; b < rule.barriers_size() && b < kMostElements; ++b)
+      plan.channels.back().barriers.push_back(rule.barriers(b));
   }
   for (int i = 0; i < in.rings_size() && i < kMostElements; ++i) {
     plan.rings.push_back(DecodeRing(in.rings(i), At("", "rings", i), found));
@@ -122,6 +251,9 @@ policy::Plan DecodePlan(const v1::Plan& in, const std::string& path, Faults& fau
   if (in.has_hold_revert_after()) {
     plan.hold_revert_after = DecodeDuration(true, in.hold_revert_after(), "hold_revert_after", found);
   }
+  DecodeCalendar(in, plan, found);
+  DecodeDenied(in, plan, found);
+  if (in.has_urgent()) plan.urgent = DecodeUrgent(in.urgent(), found);
   found.AddValidation(policy::Validate(plan), "");
   faults.AddValidation(found.list(), path.empty() ? "" : path + ".");
   return plan;

@@ -46,6 +46,64 @@ void EncodeGates(const policy::SloGates& in, v1::SloGates* out) {
   out->set_on_breach(static_cast<v1::OnBreach>(in.on_breach));
 }
 
+template <typename Names>
+void EncodeNames(const std::vector<std::string>& in, Names* out) {
+  for (const std::string& name : in) *out->Add() = name;
+}
+
+void EncodeWindows(const std::vector<policy::Window>& in,
+                   google::protobuf::RepeatedPtrField<v1::MaintenanceWindow>* out) {
+  for (const policy::Window& window : in) {
+    v1::MaintenanceWindow* to = out->Add();
+    for (const policy::Weekday day : window.days) to->add_days(static_cast<v1::Weekday>(day));
+    to->set_from_minute(window.from);
+    to->set_to_minute(window.to);
+    to->set_zone(window.zone);
+  }
+}
+
+// Auto, which an absent field means, is left out.
+v1::Approval EncodeApproval(policy::Approval in) {
+  return in == policy::Approval::kAuto ? v1::APPROVAL_UNSPECIFIED : static_cast<v1::Approval>(in);
+}
+
+void EncodeCalendar(const policy::Plan& in, v1::Plan* out) {
+  out->set_zone(in.zone);
+  for (const policy::Freeze& freeze : in.freezes) {
+    v1::Freeze* to = out->add_freezes();
+    Encode(freeze.from, to->mutable_from());
+    Encode(freeze.to, to->mutable_to());
+    to->set_reason(freeze.reason);
+    to->set_owner(freeze.owner);
+    EncodeNames(freeze.scope.rings, to->mutable_rings());
+    EncodeNames(freeze.scope.channels, to->mutable_channels());
+  }
+  for (const policy::Blackout& blackout : in.blackouts) {
+    v1::Blackout* to = out->add_blackouts();
+    to->set_date(blackout.date);
+    to->set_zone(blackout.zone);
+    to->set_reason(blackout.reason);
+    to->set_owner(blackout.owner);
+    EncodeNames(blackout.scope.rings, to->mutable_rings());
+    EncodeNames(blackout.scope.channels, to->mutable_channels());
+  }
+  for (const policy::Denied& denied : in.deny) {
+    v1::DeniedRelease* to = out->add_deny();
+    if (denied.digest) to->set_digest(std::string(denied.digest->raw()));
+    to->set_channel(denied.channel);
+    to->set_version(denied.version);
+    to->set_reason(denied.reason);
+    to->set_owner(denied.owner);
+  }
+  if (!in.urgent) return;
+  v1::Urgent* urgent = out->mutable_urgent();
+  urgent->set_mode(static_cast<v1::UrgentMode>(in.urgent->mode));
+  EncodeNames(in.urgent->rings, urgent->mutable_rings());
+  if (in.urgent->min_age) Encode(*in.urgent->min_age, urgent->mutable_min_age());
+  if (in.urgent->soak) Encode(*in.urgent->soak, urgent->mutable_soak());
+  urgent->set_outside_windows(in.urgent->outside_windows);
+}
+
 void EncodeRing(const policy::Ring& in, v1::Ring* out) {
   out->set_name(in.name);
   if (!in.selector.all_of.empty()) Encode(in.selector, out->mutable_selector());
@@ -58,6 +116,28 @@ void EncodeRing(const policy::Ring& in, v1::Ring* out) {
   Encode(in.soak, out->mutable_soak());
   Encode(in.min_age, out->mutable_min_age());
   if (in.hosts_per_minute) out->set_hosts_per_minute(*in.hosts_per_minute);
+  EncodeWindows(in.windows, out->mutable_windows());
+  out->set_approval(EncodeApproval(in.approval));
+  for (const policy::RingRule& rule : in.channels) {
+    v1::RingRule* to = out->add_channels();
+    to->set_channel(rule.channel);
+    if (rule.lag) to->set_lag(*rule.lag);
+    if (rule.min_age) Encode(*rule.min_age, to->mutable_min_age());
+    if (rule.approval) to->set_approval(static_cast<v1::Approval>(*rule.approval));
+    EncodeWindows(rule.windows, to->mutable_windows());
+  }
+}
+
+void EncodeTarget(const app::RingTarget& in, v1::RingTarget* out) {
+  out->set_ring(in.ring);
+  out->set_channel(in.channel);
+  out->set_serial(in.serial);
+  out->set_version(in.version);
+  if (in.reason != policy::Reason::kNone) {
+    out->set_reason(policy::Name(in.reason));
+    out->set_sentence(policy::Sentence(in.reason));
+  }
+  EncodeIfFinite(in.next, [&] { return out->mutable_next(); });
 }
 
 void EncodeOutcomes(const app::OutcomeCounts& in, v1::OutcomeCounts* out) {
@@ -172,11 +252,15 @@ void Encode(const policy::Plan& in, v1::Plan* out) {
     to->set_mode(static_cast<v1::ChannelMode>(rule.mode));
     to->set_lag(rule.lag);
     to->set_pinned_version(rule.pinned_version);
+    to->set_from_version(rule.from_version);
+    to->set_below_version(rule.below_version);
+    EncodeNames(rule.barriers, to->mutable_barriers());
   }
   for (const policy::Ring& ring : in.rings) EncodeRing(ring, out->add_rings());
   EncodeGates(in.gates, out->mutable_gates());
   if (in.urgent_soak_factor) out->set_urgent_soak_factor_ppm(in.urgent_soak_factor->value);
   Encode(in.hold_revert_after, out->mutable_hold_revert_after());
+  EncodeCalendar(in, out);
 }
 
 void Encode(const storage::PlanRow& in, v1::PlanRevision* out) {
@@ -298,6 +382,66 @@ void Encode(const storage::ExposureRow& in, v1::AgentExposure* out) {
   out->set_outcome(storage::Name(in.outcome));
   out->set_activated(in.activated);
   EncodeIfFinite(in.outcome_at, [&] { return out->mutable_outcome_at(); });
+}
+
+void Encode(const app::ApprovalInfo& in, v1::ReleaseApproval* out) {
+  out->set_tenant(in.row.tenant);
+  out->set_channel(in.row.channel);
+  out->set_serial(in.row.serial);
+  out->set_version(in.version);
+  out->set_ring(in.row.ring);
+  out->set_state(!in.decided       ? v1::APPROVAL_STATE_WAITING
+                 : in.row.approved ? v1::APPROVAL_STATE_APPROVED
+                                   : v1::APPROVAL_STATE_DENIED);
+  if (!in.decided) return;
+  out->set_person(in.row.person);
+  out->set_reason(in.row.reason);
+  EncodeIfFinite(in.row.at, [&] { return out->mutable_at(); });
+}
+
+void Encode(const app::PreviewReply& in, v1::PreviewPlanResponse* out) {
+  out->set_revision(in.revision);
+  out->set_hosts(in.hosts);
+  for (const app::RingSize& size : in.rings) {
+    v1::RingSize* to = out->add_rings();
+    to->set_ring(size.ring);
+    to->set_hosts_now(size.hosts_now);
+    to->set_hosts_then(size.hosts_then);
+  }
+  for (const app::HostMove& move : in.moves) {
+    v1::RingMove* to = out->add_moves();
+    to->set_from(move.from);
+    to->set_to(move.to);
+    to->set_hosts(move.hosts);
+  }
+  for (const app::HostMove& overlap : in.overlaps) {
+    v1::RingOverlap* to = out->add_overlaps();
+    to->set_first(overlap.from);
+    to->set_second(overlap.to);
+    to->set_hosts(overlap.hosts);
+  }
+  for (const app::RingTarget& target : in.now) EncodeTarget(target, out->add_now());
+  for (const app::RingTarget& target : in.then) EncodeTarget(target, out->add_then());
+  for (const std::string& warning : in.warnings) out->add_warnings(warning);
+}
+
+void Encode(const app::ExplainReleaseReply& in, v1::ExplainReleaseResponse* out) {
+  out->set_channel(in.channel);
+  out->set_serial(in.serial);
+  out->set_version(in.version);
+  out->set_hosts(in.hosts);
+  for (const app::ReasonGroup& group : in.groups) {
+    v1::ReasonGroup* to = out->add_groups();
+    to->set_ring(group.ring);
+    if (group.reason != policy::Reason::kNone) to->set_reason(policy::Name(group.reason));
+    to->set_sentence(policy::Sentence(group.reason));
+    to->set_opens_by(group.opens_by);
+    to->set_detail(group.detail);
+    EncodeIfFinite(group.next, [&] { return to->mutable_next(); });
+    to->set_hosts(group.hosts);
+    to->set_silent(group.silent);
+    for (const AgentId& agent : group.examples) to->add_examples(agent.ToString());
+  }
 }
 
 void Encode(const app::ExplainReply& in, v1::ExplainAgentResponse* out) {

@@ -35,6 +35,10 @@ void Encode(const app::RolloutInfo& in, v1::Rollout* out);
 void Encode(const storage::DecisionRow& in, v1::Decision* out);
 void Encode(const app::AgentInfo& in, v1::Agent* out);
 void Encode(const storage::ExposureRow& in, v1::AgentExposure* out);
+void Encode(const app::ApprovalInfo& in, v1::ReleaseApproval* out);
+// Adds its warnings to those that are there.
+void Encode(const app::PreviewReply& in, v1::PreviewPlanResponse* out);
+void Encode(const app::ExplainReleaseReply& in, v1::ExplainReleaseResponse* out);
 void Encode(const app::ExplainReply& in, v1::ExplainAgentResponse* out);
 void Encode(const storage::AuditRow& in, v1::AuditEvent* out);
 

@@ -34,6 +34,9 @@ class FleetService final : public RpcService {
     AddOperatorCall<v1::ExplainAgentRequest, v1::ExplainAgentResponse>(
         "ExplainAgent",
         [this](const auto& actor, const auto& in, auto* out) { return Explain(actor, in, out); });
+    AddOperatorCall<v1::ExplainReleaseRequest, v1::ExplainReleaseResponse>(
+        "ExplainRelease",
+        [this](const auto& actor, const auto& in, auto* out) { return ExplainAll(actor, in, out); });
     AddOperatorCall<v1::DeleteAgentRequest, v1::DeleteAgentResponse>(
         "DeleteAgent", [this](const auto& actor, const auto& in, auto*) { return Delete(actor, in); });
     AddOperatorCall<v1::CreateEnrolmentTokenRequest, v1::CreateEnrolmentTokenResponse>(
@@ -96,6 +99,21 @@ class FleetService final : public RpcService {
     RETURN_IF_ERROR(faults.ToStatus());
     RETURN_IF_ERROR(Visible(actor, agent).status());
     ASSIGN_OR_RETURN(const app::ExplainReply reply, env()->app->Explain(agent, in.channel(), in.serial()));
+    Encode(reply, out);
+    return absl::OkStatus();
+  }
+
+  absl::Status ExplainAll(const app::Actor& actor, const v1::ExplainReleaseRequest& in,
+                          v1::ExplainReleaseResponse* out) {
+    Faults faults;
+    const std::string tenant = in.tenant().empty() ? actor.tenant : in.tenant();
+    CheckSlug(tenant, "tenant", faults);
+    CheckSlug(in.channel(), "channel", faults);
+    CheckSerialOrZero(in.serial(), "serial", faults);
+    RETURN_IF_ERROR(faults.ToStatus());
+    RETURN_IF_ERROR(CheckTenant(actor, tenant));
+    ASSIGN_OR_RETURN(const app::ExplainReleaseReply reply,
+                     env()->app->ExplainRelease(tenant, in.channel(), in.serial()));
     Encode(reply, out);
     return absl::OkStatus();
   }

@@ -33,6 +33,10 @@ constexpr Permission kPermissions[] = {
     {"ringfence.v1.PlanService/ApplyPlan", Audience::kOperators, kAdmin | kVendor},
     {"ringfence.v1.PlanService/GetPlan", Audience::kOperators, kEveryRole},
     {"ringfence.v1.PlanService/ListPlanRevisions", Audience::kOperators, kEveryRole},
+    {"ringfence.v1.PlanService/PreviewPlan", Audience::kOperators, kEveryRole},
+    {"ringfence.v1.PlanService/ApproveRelease", Audience::kOperators, kAdmin | kVendor},
+    {"ringfence.v1.PlanService/DenyRelease", Audience::kOperators, kAdmin | kVendor},
+    {"ringfence.v1.PlanService/ListApprovals", Audience::kOperators, kEveryRole},
 
     {"ringfence.v1.RolloutService/ListRollouts", Audience::kOperators, kEveryRole},
     {"ringfence.v1.RolloutService/GetRollout", Audience::kOperators, kEveryRole},
@@ -46,6 +50,7 @@ constexpr Permission kPermissions[] = {
     {"ringfence.v1.FleetService/ListAgents", Audience::kOperators, kEveryRole},
     {"ringfence.v1.FleetService/GetAgent", Audience::kOperators, kEveryRole},
     {"ringfence.v1.FleetService/ExplainAgent", Audience::kOperators, kEveryRole},
+    {"ringfence.v1.FleetService/ExplainRelease", Audience::kOperators, kEveryRole},
     {"ringfence.v1.FleetService/DeleteAgent", Audience::kOperators, kAdmin | kSre},
     {"ringfence.v1.FleetService/CreateEnrolmentToken", Audience::kOperators, kAdmin | kSre},
     {"ringfence.v1.FleetService/GetServerStatus", Audience::kOperators, kEveryRole},

@@ -12,11 +12,14 @@
 namespace ringfence::api {
 namespace {
 
+constexpr int kMostApprovals = 1000;
+
 class PlanService final : public RpcService {
  public:
   explicit PlanService(Environment* env) : RpcService(env, "ringfence.v1.PlanService") {
     AddOperatorCall<v1::ValidatePlanRequest, v1::ValidatePlanResponse>(
-        "ValidatePlan", [](const auto&, const auto& in, auto* out) { return Validate(in, out); });
+        "ValidatePlan",
+        [this](const auto& actor, const auto& in, auto* out) { return Validate(actor, in, out); });
     AddOperatorCall<v1::ApplyPlanRequest, v1::ApplyPlanResponse>(
         "ApplyPlan", [this](const auto& actor, const auto& in, auto* out) { return Apply(actor, in, out); });
     AddOperatorCall<v1::GetPlanRequest, v1::GetPlanResponse>(
@@ -24,11 +27,24 @@ class PlanService final : public RpcService {
     AddOperatorCall<v1::ListPlanRevisionsRequest, v1::ListPlanRevisionsResponse>(
         "ListPlanRevisions",
         [this](const auto& actor, const auto& in, auto* out) { return List(actor, in, out); });
+    AddOperatorCall<v1::PreviewPlanRequest, v1::PreviewPlanResponse>(
+        "PreviewPlan",
+        [this](const auto& actor, const auto& in, auto* out) { return Preview(actor, in, out); });
+    AddOperatorCall<v1::ApproveReleaseRequest, v1::ApproveReleaseResponse>(
+        "ApproveRelease",
+        [this](const auto& actor, const auto& in, auto* out) { return Consent(actor, in, true, out); });
+    AddOperatorCall<v1::DenyReleaseRequest, v1::DenyReleaseResponse>(
+        "DenyRelease",
+        [this](const auto& actor, const auto& in, auto* out) { return Consent(actor, in, false, out); });
+    AddOperatorCall<v1::ListApprovalsRequest, v1::ListApprovalsResponse>(
+        "ListApprovals",
+        [this](const auto& actor, const auto& in, auto* out) { return Approvals(actor, in, out); });
   }
 
  private:
   // Faults are the answer here, not an error.
-  static absl::Status Validate(const v1::ValidatePlanRequest& in, v1::ValidatePlanResponse* out) {
+  absl::Status Validate(const app::Actor& actor, const v1::ValidatePlanRequest& in,
+                        v1::ValidatePlanResponse* out) {
     Faults faults;
     const policy::Plan plan = DecodePlan(in.plan(), "", faults);
     for (const policy::Fault& fault : faults.list()) {
@@ -37,13 +53,73 @@ class PlanService final : public RpcService {
       to->set_found(fault.found);
       to->set_wanted(fault.wanted);
     }
-    if (faults.empty()) AddWarnings(plan, out);
+    if (!faults.empty()) return absl::OkStatus();
+    AddWarnings(plan, out);
+    // Whose hosts these are, is theirs to know.
+    if (CheckTenant(actor, plan.tenant).ok()) {
+      for (std::string& warning : env()->app->PreviewPlan(plan).warnings)
+        out->add_warnings(std::move(warning));
+    }
     return absl::OkStatus();
   }
 
   template <typename Response>
-  static void AddWarnings(const policy::Plan& plan, Response* out) {
-    for (std::string& warning : policy::Warnings(plan)) out->add_warnings(std::move(warning));
+  void AddWarnings(const policy::Plan& plan, Response* out) {
+    const absl::Time now = env()->app->Status().now;
+    for (std::string& warning : policy::Warnings(plan, now)) out->add_warnings(std::move(warning));
+  }
+
+  absl::Status Preview(const app::Actor& actor, const v1::PreviewPlanRequest& in,
+                       v1::PreviewPlanResponse* out) {
+    RETURN_IF_ERROR(CheckTenant(actor, in.plan().tenant()));
+    Faults faults;
+    const policy::Plan plan = DecodePlan(in.plan(), "plan", faults);
+    RETURN_IF_ERROR(faults.ToStatus());
+    AddWarnings(plan, out);
+    Encode(env()->app->PreviewPlan(plan), out);
+    return absl::OkStatus();
+  }
+
+  template <typename Request, typename Response>
+  absl::Status Consent(const app::Actor& actor, const Request& in, bool approved, Response* out) {
+    const std::string tenant = TenantOf(actor, in.tenant());
+    RETURN_IF_ERROR(CheckPlanOwner(actor, tenant, env()->internal_tenant));
+    Faults faults;
+    CheckRequestId(in.request_id(), "request_id", faults);
+    CheckReason(in.reason(), faults);
+    CheckSlug(tenant, "tenant", faults);
+    CheckSlug(in.channel(), "channel", faults);
+    CheckSerial(in.serial(), "serial", faults);
+    CheckSlugOrEmpty(in.ring(), "ring", faults);
+    RETURN_IF_ERROR(faults.ToStatus());
+    storage::ConsentRow wanted;
+    wanted.tenant = tenant;
+    wanted.channel = in.channel();
+    wanted.serial = in.serial();
+    wanted.ring = in.ring();
+    wanted.approved = approved;
+    const app::Act act{.actor = actor, .request_id = in.request_id(), .reason = in.reason()};
+    app::ApprovalInfo info;
+    ASSIGN_OR_RETURN(info.row, env()->app->Consent(act, wanted));
+    info.decided = true;
+    Encode(info, out->mutable_approval());
+    return absl::OkStatus();
+  }
+
+  absl::Status Approvals(const app::Actor& actor, const v1::ListApprovalsRequest& in,
+                         v1::ListApprovalsResponse* out) {
+    Faults faults;
+    const std::string tenant = TenantOf(actor, in.tenant());
+    CheckSlug(tenant, "tenant", faults);
+    RETURN_IF_ERROR(faults.ToStatus());
+    RETURN_IF_ERROR(CheckTenant(actor, tenant));
+    ASSIGN_OR_RETURN(const std::vector<app::ApprovalInfo> approvals, env()->app->Approvals(tenant));
+    for (const app::ApprovalInfo& approval : approvals) {
+      if (in.waiting_only() && approval.decided) continue;
+      if (out->approvals_size() == kMostApprovals) break;
+      Encode(approval, out->add_approvals());
+    }
+    return absl::OkStatus();
   }
 
   absl::Status Apply(const app::Actor& actor, const v1::ApplyPlanRequest& in, v1::ApplyPlanResponse* out) {

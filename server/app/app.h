@@ -75,6 +75,12 @@ class App {
   // ---- plans. InvalidArgument carries the faults as lines; ValidatePlan returns them as values.
   virtual absl::StatusOr<storage::PlanRow> ApplyPlan(const Act& act, const policy::Plan& plan,
                                                      int64_t expected_revision) = 0;
+  // What a person of the tenant says of a release that its plan asks about: `wanted` names tenant, channel,
+  // serial, ring (empty: every ring that asks) and `approved`. Final. FailedPrecondition: the plan asks
+  // nobody, or it was decided before.
+  virtual absl::StatusOr<storage::ConsentRow> Consent(const Act& act, storage::ConsentRow wanted) = 0;
+  // Every release that a ring of the tenant asks about, decided or not, newest first.
+  virtual absl::StatusOr<std::vector<ApprovalInfo>> Approvals(const std::string& tenant) = 0;
   virtual absl::StatusOr<std::vector<storage::PlanRow>> PlanHistory(
       const std::string& tenant) = 0;  // newest first
 
@@ -102,6 +108,11 @@ class App {
   virtual absl::StatusOr<AgentInfo> GetAgent(const AgentId& agent) = 0;
   virtual absl::StatusOr<ExplainReply> Explain(const AgentId& agent, const std::string& channel,
                                                uint64_t serial) = 0;
+  // The same question for every host of a tenant. serial 0: the newest of the channel. NotFound: no release.
+  virtual absl::StatusOr<ExplainReleaseReply> ExplainRelease(const std::string& tenant,
+                                                             const std::string& channel, uint64_t serial) = 0;
+  // What a legal plan would change for the hosts of now. Without effect.
+  virtual PreviewReply PreviewPlan(const policy::Plan& plan) = 0;
   virtual absl::Status DeleteAgent(const Act& act, const AgentId& agent) = 0;
   // The token, to be shown once.
   virtual absl::StatusOr<std::string> CreateEnrolToken(const Act& act, const std::string& tenant,

@@ -131,6 +131,7 @@ absl::Status Engine::RunOnce() {
     }
     JudgeBlindness(passed);
     HoldsRevert(now);
+    WatchCalendars(now);
     if (stages_known.ok()) {
       ChooseStages(now, batch);
       for (const auto& stage : stages_) StepStage(*stage, now, passed, batch);

@@ -12,6 +12,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -49,6 +50,8 @@ struct LabelSet {
 struct Tenant {
   std::string name;
   std::optional<storage::PlanRow> plan;
+  absl::Time calendar_changes_at =
+      absl::InfinitePast();  // a window, freeze or blackout of the plan begins or ends
 };
 
 // A plan's gates, and the tenants that share them.
@@ -104,6 +107,8 @@ class Engine final : public App {
   absl::StatusOr<storage::PlanRow> ApplyPlan(const Act& act, const policy::Plan& plan,
                                              int64_t expected_revision) override;
   absl::StatusOr<std::vector<storage::PlanRow>> PlanHistory(const std::string& tenant) override;
+  absl::StatusOr<storage::ConsentRow> Consent(const Act& act, storage::ConsentRow wanted) override;
+  absl::StatusOr<std::vector<ApprovalInfo>> Approvals(const std::string& tenant) override;
 
   absl::StatusOr<storage::BrakeRow> Pause(const Act& act, const storage::Scope& scope) override;
   absl::StatusOr<ResumeReply> Resume(const Act& act, const storage::Scope& scope, BrakeKind brake) override;
@@ -121,6 +126,9 @@ class Engine final : public App {
   absl::StatusOr<AgentInfo> GetAgent(const AgentId& agent) override;
   absl::StatusOr<ExplainReply> Explain(const AgentId& agent, const std::string& channel,
                                        uint64_t serial) override;
+  absl::StatusOr<ExplainReleaseReply> ExplainRelease(const std::string& tenant, const std::string& channel,
+                                                     uint64_t serial) override;
+  PreviewReply PreviewPlan(const policy::Plan& plan) override;
   absl::Status DeleteAgent(const Act& act, const AgentId& agent) override;
   absl::StatusOr<std::string> CreateEnrolToken(const Act& act, const std::string& tenant,
                                                absl::Duration valid_for) override;
@@ -215,8 +223,8 @@ class Engine final : public App {
   int64_t AskersLeft(const Stage& stage, FleetNanos now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<int64_t> WaveRoom(const Stage& stage) const;
   int64_t TokensNow(const Stage& stage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Does the plan of this moment still let the host in? It may have changed since the draw.
-  bool PlanAllows(const PendingLease& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Why the plan of this moment lets the host in no more; it may have changed since the draw. kNone: it does.
+  policy::Reason PlanRefuses(const PendingLease& pending, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // An exposure that was refused at commit.
   void Forget(ReleaseState& release, Exposure& exposure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint32_t OpenSpell(ReleaseState& release, Stage& stage, HostRef host, policy::Arm arm, double pi,
@@ -240,6 +248,30 @@ class Engine final : public App {
   void OnBreach(ReleaseState& release, const GateConfig& config, const GateReading& reading)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void HoldsRevert(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // ---- what the plan says of this moment (engine_plan.cc)
+  // Windows, freezes, blackouts and consent, for hosts of the ring.
+  policy::Reason PassingReason(uint32_t tenant, int ring, const policy::Release& release,
+                               absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  policy::Consent ConsentOf(uint32_t tenant, const std::string& channel, uint64_t serial,
+                            const std::string& ring) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The row that decides for the ring, or null: its own, or that for every ring.
+  const storage::ConsentRow* FindConsent(const std::string& tenant, const std::string& channel,
+                                         uint64_t serial, const std::string& ring) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Fills what of the plan keeps the stage's waves from opening or passing.
+  void ViewCalendar(const Stage& stage, absl::Time now, policy::StageView& view) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Hosts remember their directives: where a calendar opens or closes, they are computed anew.
+  void WatchCalendars(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The release that a barrier makes a host take before `wanted`, or null.
+  ReleaseState* BarrierBefore(const policy::ChannelRule& rule, const std::vector<storage::Running>& running,
+                              const policy::Release& wanted) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsBarrier(const policy::Release& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // OfferingStage, or, for a host that has to pass a barrier first, that one's stage in the same ring.
+  Stage* OfferingStageTo(const std::vector<storage::Running>& running, uint32_t tenant,
+                         const std::string& channel, const std::string& ring)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- brakes (engine_brakes.cc)
   BrakeView BrakesOn(const std::string& tenant, const std::string& channel, uint64_t serial,
@@ -265,8 +297,9 @@ class Engine final : public App {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Fills `move` with what an opened wave starts from.
   void OpenWave(Stage& stage, int wave, absl::Time now, Move& move) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  policy::Choice ChooseFor(uint32_t tenant, int ring, const std::string& channel, absl::Time now)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Under `plan`, which need not be the one in force.
+  policy::Choice ChooseFor(const policy::Plan& plan, uint32_t tenant, int ring, const std::string& channel,
+                           absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   int64_t MembersOf(uint32_t tenant, int ring, size_t release_index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   policy::StageView ViewOf(Stage& stage, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool InternalPassed(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -288,6 +321,21 @@ class Engine final : public App {
   absl::Status ResolveDoubt();
   // A wave of the stage has just opened.
   void WaveOpened(Stage& stage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // ---- explaining (engine_explain.cc)
+  // What differs between hosts of one label set, for one release.
+  struct HostFacts {
+    bool already_running = false, quarantined = false, reverting = false;
+    const ReleaseState* barrier = nullptr;  // that it must take first
+  };
+  HostFacts FactsOf(HostRef host, const Row& row, ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What is the same for them.
+  policy::Moment RingMoment(const LabelSet& set, ReleaseState& release, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  policy::Eligibility EvaluateHost(const LabelSet& set, const ReleaseState& release, policy::Moment moment,
+                                   const HostFacts& facts) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  RingTarget TargetOf(const policy::Plan& plan, uint32_t tenant, int ring, const std::string& channel,
+                      absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- loading and views (engine_load.cc, engine_views.cc)
   absl::Status Load(storage::Transaction& tx) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -349,6 +397,9 @@ class Engine final : public App {
       ABSL_GUARDED_BY(mu_);  // tenant/channel/ring -> newest
   std::map<storage::Scope, storage::BrakeRow> brakes_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_set<std::pair<HostRef, Digest>> quarantined_ ABSL_GUARDED_BY(mu_);
+  // What people said of releases that a plan asks them about: tenant, channel, serial, ring (empty: every).
+  std::map<std::tuple<std::string, std::string, uint64_t, std::string>, storage::ConsentRow> consents_
+      ABSL_GUARDED_BY(mu_);
 
   TimingWheel wheel_ ABSL_GUARDED_BY(mu_);
   OnsetSeries fleet_series_ ABSL_GUARDED_BY(mu_);

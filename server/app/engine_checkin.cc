@@ -378,8 +378,12 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
   if (!tenant.plan.has_value() || set.ring < 0) return directives;
   for (const policy::ChannelRule& rule : tenant.plan->plan.channels) {
     if (ordered.contains(rule.channel)) continue;
-    Stage* stage = OfferingStage(set.tenant, rule.channel, ring);
+    Stage* stage = OfferingStageTo(running, set.tenant, rule.channel, ring);
     if (stage == nullptr || BrakesOn(*stage).any()) continue;
+    // Shut calendars are asked again when one of them opens (WatchCalendars).
+    if (PassingReason(set.tenant, set.ring, stage->release->release(), clock_->Now()) !=
+        policy::Reason::kNone)
+      continue;
     ReleaseState& state = *stage->release;
     const policy::Release& release = state.release();
     const bool runs = std::any_of(running.begin(), running.end(), [&](const storage::Running& one) {

@@ -184,9 +184,13 @@ absl::StatusOr<int64_t> Engine::MayFetch(const AgentId& agent, const Digest& dig
   const bool had_it = exposure != nullptr && exposure->committed;  // its last-known-good may be fetched again
   bool offered = false;
   if (tenant.plan.has_value() && set.ring >= 0 && Lasting(set, it->second) == policy::Reason::kNone) {
-    const Stage* stage = OfferingStage(set.tenant, release.release().channel,
-                                       tenant.plan->plan.rings[static_cast<size_t>(set.ring)].name);
-    offered = stage != nullptr && stage->release == &release && !BrakesOn(*stage).any();
+    const Stage* stage =
+        OfferingStageTo(running_sets_[row.running_set], set.tenant, release.release().channel,
+                        tenant.plan->plan.rings[static_cast<size_t>(set.ring)].name);
+    // A download that began within a window may end after it: it exposes nobody.
+    const policy::Reason passing = PassingReason(set.tenant, set.ring, release.release(), clock_->Now());
+    const bool consented = passing != policy::Reason::kApproval && passing != policy::Reason::kDenied;
+    offered = stage != nullptr && stage->release == &release && !BrakesOn(*stage).any() && consented;
   }
   const BrakeView brakes = BrakesOn(tenant.name, release.release().channel, release.release().serial, "");
   if ((!had_it && !offered) || brakes.recalled || (brakes.halted && !had_it)) {

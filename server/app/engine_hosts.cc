@@ -10,7 +10,7 @@ namespace ringfence::app {
 
 uint32_t Engine::TenantIndex(const std::string& name) {
   const auto [it, added] = tenant_index_.try_emplace(name, static_cast<uint32_t>(tenants_.size()));
-  if (added) tenants_.push_back({name, std::nullopt});
+  if (added) tenants_.push_back({name, std::nullopt, absl::InfinitePast()});
   return it->second;
 }
 
@@ -58,6 +58,7 @@ void Engine::PlansChanged() {
   FleetNanos keep = absl::ToInt64Nanoseconds(absl::Hours(1));
   for (uint32_t t = 0; t < tenants_.size(); ++t) {
     if (!tenants_[t].plan.has_value()) continue;
+    tenants_[t].calendar_changes_at = absl::InfinitePast();
     const policy::SloGates& gates = tenants_[t].plan->plan.gates;
     keys.insert(gates.cohort_keys.begin(), gates.cohort_keys.end());
     const auto same = std::find_if(gate_configs_.begin(), gate_configs_.end(),

@@ -175,11 +175,18 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   const policy::Ring& ring = tenant.plan->plan.rings[static_cast<size_t>(set.ring)];
   const Reason lasting = Lasting(set, found->second);
   if (lasting != Reason::kNone) return refuse(lasting);
-  Stage* stage = OfferingStage(set.tenant, release.release().channel, ring.name);
+  Stage* stage =
+      OfferingStageTo(running_sets_[row.running_set], set.tenant, release.release().channel, ring.name);
   const BrakeView brakes =
       BrakesOn(tenant.name, release.release().channel, release.release().serial, ring.name);
   if (brakes.any()) return refuse(brakes.reason());
-  if (stage == nullptr || stage->release != &release) return refuse(Reason::kFinishingOther);
+  if (stage == nullptr || stage->release != &release) {
+    const policy::ChannelRule* rule = policy::FindRule(tenant.plan->plan, release.release().channel);
+    const bool barred = BarrierBefore(*rule, running_sets_[row.running_set], release.release()) != nullptr;
+    return refuse(barred ? Reason::kBarrier : Reason::kFinishingOther);
+  }
+  const Reason passing = PassingReason(set.tenant, set.ring, release.release(), clock_->Now());
+  if (passing != Reason::kNone) return refuse(passing);
   if (quarantined_.contains({host, request.digest})) return refuse(Reason::kQuarantined);
 
   // The same host again: the logged answer. Its lease may be renewed while it can still be used in time.
@@ -334,6 +341,7 @@ absl::StatusOr<int> Engine::CommitOnce() {
   // A brake that this process knows of stops the batch even while it cannot be written. Outcomes go first, in
   // the same commit: the rows then show the budgets that these exposures were granted by.
   std::vector<bool> stopped_here(batch.size());
+  std::vector<policy::Reason> refused_by_plan(batch.size(), policy::Reason::kNone);
   std::vector<storage::OutcomeUpdate> outcomes;
   std::vector<std::pair<Exposure*, ReleaseState*>> settled;
   {
@@ -341,8 +349,9 @@ absl::StatusOr<int> Engine::CommitOnce() {
     CollectOutcomes(outcomes, settled);
     for (size_t i = 0; i < batch.size(); ++i) {
       const auto& row = batch[i].row;
-      stopped_here[i] =
-          BrakesOn(row.tenant, row.channel, row.serial, row.ring).any() || !PlanAllows(batch[i]);
+      refused_by_plan[i] = PlanRefuses(batch[i], started);
+      stopped_here[i] = BrakesOn(row.tenant, row.channel, row.serial, row.ring).any() ||
+                        refused_by_plan[i] != policy::Reason::kNone;
     }
   }
   const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
@@ -397,8 +406,9 @@ absl::StatusOr<int> Engine::CommitOnce() {
         continue;
       }
       if (!allowed[i] && !exists[i]) {
-        const policy::Reason reason =
+        policy::Reason reason =
             BrakesOn(pending.row.tenant, pending.row.channel, pending.row.serial, pending.row.ring).reason();
+        if (reason == policy::Reason::kNone) reason = refused_by_plan[i];
         Forget(release, exposure);
         if (pending.done) {
           answers.emplace_back(std::move(pending.done),
@@ -434,13 +444,21 @@ absl::StatusOr<int> Engine::CommitOnce() {
   return committed;
 }
 
-bool Engine::PlanAllows(const PendingLease& pending) {
+policy::Reason Engine::PlanRefuses(const PendingLease& pending, absl::Time now) {
   const Row row = fleet_.With(pending.exposure->host, [](Row& r) { return r; });
   LabelSet& set = label_sets_[row.label_set];
   const auto& plan = tenants_[set.tenant].plan;
-  return plan.has_value() && set.ring >= 0 &&
-         plan->plan.rings[static_cast<size_t>(set.ring)].name == pending.row.ring &&
-         Lasting(set, IndexOf(*pending.release)) == policy::Reason::kNone;
+  if (!plan.has_value() || set.ring < 0 ||
+      plan->plan.rings[static_cast<size_t>(set.ring)].name != pending.row.ring) {
+    return policy::Reason::kNoRing;
+  }
+  const policy::Release& release = pending.release->release();
+  const policy::Reason lasting = Lasting(set, IndexOf(*pending.release));
+  if (lasting != policy::Reason::kNone) return lasting;
+  const policy::ChannelRule* rule = policy::FindRule(plan->plan, release.channel);
+  if (BarrierBefore(*rule, running_sets_[row.running_set], release) != nullptr)
+    return policy::Reason::kBarrier;
+  return PassingReason(set.tenant, set.ring, release, now);
 }
 
 void Engine::Forget(ReleaseState& release, Exposure& exposure) {

@@ -61,6 +61,7 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   current_stage_.clear();
   brakes_.clear();
   quarantined_.clear();
+  consents_.clear();
   fleet_.Clear();
   label_sets_.clear();
   label_set_index_.clear();
@@ -85,6 +86,11 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   for (storage::ReleaseRow& row : releases) AddRelease(std::move(row));
   ASSIGN_OR_RETURN(std::vector<storage::BrakeRow> brakes, tx.Brakes());
   for (storage::BrakeRow& brake : brakes) brakes_[brake.scope] = std::move(brake);
+
+  ASSIGN_OR_RETURN(std::vector<storage::ConsentRow> consents, tx.Consents());
+  for (storage::ConsentRow& row : consents) {
+    consents_[{row.tenant, row.channel, row.serial, row.ring}] = std::move(row);
+  }
 
   const FleetNanos fleet_now = FleetNow();
   RETURN_IF_ERROR(tx.ForEachAgent([&](const storage::AgentRow& row) {
@@ -123,8 +129,8 @@ absl::Status Engine::Load(storage::Transaction& tx) {
       newer += other->release().channel == r.channel && other->release().serial > r.serial ? 1 : 0;
     }
     const BrakeView brakes_on = BrakesOn("", r.channel, r.serial, "");
-    release->live =
-        newer < kLiveReleases || in_use.contains(r.digest) || brakes_on.reverting || brakes_on.recalled;
+    release->live = newer < kLiveReleases || in_use.contains(r.digest) || brakes_on.reverting ||
+                    brakes_on.recalled || IsBarrier(r);
     // A ring may still let hosts in: by budgets that must be known.
     for (const auto& [key, stage] : current_stage_)
       release->live = release->live || stage->release == release.get();

@@ -88,8 +88,8 @@ bool Engine::InternalPassed(const ReleaseState& release) const {
   return proven;
 }
 
-policy::Choice Engine::ChooseFor(uint32_t tenant, int ring, const std::string& channel, absl::Time now) {
-  const policy::Plan& plan = tenants_[tenant].plan->plan;
+policy::Choice Engine::ChooseFor(const policy::Plan& plan, uint32_t tenant, int ring,
+                                 const std::string& channel, absl::Time now) {
   const bool internal = tenants_[tenant].name == options_.internal_tenant;
   std::vector<policy::ReleaseProgress> progress;
   for (const auto& release : releases_) {
@@ -98,6 +98,11 @@ policy::Choice Engine::ChooseFor(uint32_t tenant, int ring, const std::string& c
     policy::ReleaseProgress p;
     p.serial = r.serial;
     p.version = r.version;
+    p.digest = r.digest;
+    p.urgent = r.urgent;
+    const policy::Ring& mine = plan.rings[static_cast<size_t>(ring)];
+    p.denied = policy::EffectiveApproval(mine, channel) == policy::Approval::kExplicit &&
+               ConsentOf(tenant, channel, r.serial, mine.name) == policy::Consent::kDenied;
     const BrakeView brakes = BrakesOn(tenants_[tenant].name, channel, r.serial, "");
     p.stopped = brakes.halted || brakes.recalled || release->row.state == storage::ReleaseState::kRecalled;
     p.internal_passed = internal || InternalPassed(*release);
@@ -105,8 +110,11 @@ policy::Choice Engine::ChooseFor(uint32_t tenant, int ring, const std::string& c
     p.age = now - r.published_at;
     p.ring_passed.assign(plan.rings.size(), false);
     for (const auto& stage : stages_) {
-      if (stage->release != release.get() || stage->tenant != tenant || stage->ring < 0) continue;
-      p.ring_passed[static_cast<size_t>(stage->ring)] = policy::CountsAsPassed(stage->row.state);
+      if (stage->release != release.get() || stage->tenant != tenant) continue;
+      for (size_t i = 0; i < plan.rings.size(); ++i) {
+        if (plan.rings[i].name == stage->row.ring)
+          p.ring_passed[i] = policy::CountsAsPassed(stage->row.state);
+      }
     }
     progress.push_back(std::move(p));
   }
@@ -139,7 +147,7 @@ void Engine::ChooseStages(absl::Time now, Batch& batch) {
                                                  current->row.state == StageState::kPaused ||
                                                  current->row.state == StageState::kHeld);
         if (busy) continue;
-        const policy::Choice choice = ChooseFor(t, static_cast<int>(i), rule.channel, now);
+        const policy::Choice choice = ChooseFor(plan, t, static_cast<int>(i), rule.channel, now);
         choose_at_ = std::min(choose_at_, choice.revisit_at);
         if (!choice.serial.has_value()) continue;
         if (current != nullptr && *choice.serial <= current->row.serial)
@@ -197,6 +205,7 @@ policy::StageView Engine::ViewOf(Stage& stage, absl::Time now) {
   view.soaked = stage.row.soaked;
   view.soak = policy::EffectiveSoak(plan, ring, release.release().urgent);
   view.m_r = release.m_r;
+  ViewCalendar(stage, now, view);
   view.gate_tripped = false;
   const FleetNanos fleet_now = FleetNow();
   for (const GateReading& reading : ReadGates(release, plan.gates, -1, fleet_now)) {

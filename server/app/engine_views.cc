@@ -3,7 +3,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
-#include "ringfence/policy/choice.h"
 #include "server/app/engine.h"
 
 namespace ringfence::app {
@@ -270,71 +269,6 @@ absl::StatusOr<AgentInfo> Engine::GetAgent(const AgentId& agent) {
     }
   }
   return info;
-}
-
-absl::StatusOr<ExplainReply> Engine::Explain(const AgentId& agent, const std::string& channel,
-                                             uint64_t serial) {
-  MutexLock lock(&mu_);
-  const HostRef host = fleet_.Find(agent);
-  if (host == kNoHost) return absl::NotFoundError("id: no such agent");
-  ReleaseState* release = FindRelease(channel, serial);
-  if (release == nullptr) {
-    return absl::NotFoundError(absl::StrCat("channel: nothing such was published in \"", channel, "\""));
-  }
-  const absl::Time now = clock_->Now();
-  ExplainReply reply;
-  reply.agent = InfoOf(host);
-  reply.channel = channel;
-  reply.serial = release->release().serial;
-  reply.version = release->release().version;
-  const Row row = fleet_.With(host, [](Row& r) { return r; });
-  const LabelSet& set = label_sets_[row.label_set];
-  const Tenant& tenant = tenants_[set.tenant];
-  static const policy::Plan kNoPlan;
-  const policy::Plan& plan = tenant.plan.has_value() ? tenant.plan->plan : kNoPlan;
-  const std::string& ring = reply.agent.ring;
-
-  policy::Moment moment;
-  const BrakeView brakes = BrakesOn(tenant.name, channel, reply.serial, ring);
-  const Exposure* exposure = release->Find(host);
-  for (const storage::Running& one : running_sets_[row.running_set]) {
-    moment.already_running |= one.channel == channel && one.digest == release->release().digest;
-  }
-  moment.quarantined = quarantined_.contains({host, release->release().digest});
-  moment.reverting = (brakes.reverting || brakes.recalled) && exposure != nullptr && moment.already_running;
-  moment.tenant_paused = brakes.tenant_paused;
-  moment.vendor_paused = brakes.vendor_paused;
-  moment.held = brakes.held;
-  moment.halted = brakes.halted;
-  moment.recalled = brakes.recalled;
-  moment.blind = blind_ || database_down_;
-  moment.internal_passed = tenant.name == options_.internal_tenant || InternalPassed(*release);
-  moment.ring_chose_it = false;
-  moment.choice_reason = policy::Reason::kFinishingOther;
-  moment.stage = policy::StageState::kWaiting;
-  if (!ring.empty()) {
-    Stage* current = CurrentStage(set.tenant, channel, ring);
-    const Stage* stage = nullptr;
-    for (const auto& candidate : stages_) {
-      if (candidate->tenant == set.tenant && candidate->row.ring == ring && candidate->release == release) {
-        stage = candidate.get();
-      }
-    }
-    if (stage != nullptr && (stage == current || stage == OfferingStage(set.tenant, channel, ring))) {
-      moment.ring_chose_it = true;
-      moment.choice_reason = policy::Reason::kNone;
-      moment.stage = stage->row.state;
-      moment.revisit_at = stage->revisit_at;
-    } else if (tenant.plan.has_value() && policy::FindRule(plan, channel) != nullptr) {
-      const policy::Choice choice = ChooseFor(set.tenant, set.ring, channel, now);
-      if (choice.reason != policy::Reason::kNone) {
-        moment.choice_reason = choice.reason;
-        moment.revisit_at = choice.revisit_at;
-      }
-    }
-  }
-  reply.eligibility = policy::Evaluate(plan, set.labels, release->release(), moment);
-  return reply;
 }
 
 ServerStatus Engine::Status() {

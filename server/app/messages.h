@@ -223,6 +223,61 @@ struct ExplainReply {
   policy::Eligibility eligibility;
 };
 
+// A release that a ring of a tenant's plan asks a person about.
+struct ApprovalInfo {
+  storage::ConsentRow row;  // of the ring; person empty: nobody said anything yet
+  std::string version;
+  bool decided = false;
+};
+
+// Hosts of one ring that get the same answer.
+struct ReasonGroup {
+  std::string ring;  // empty: none
+  policy::Reason reason = policy::Reason::kNone;
+  std::string opens_by, detail;
+  absl::Time next = absl::InfiniteFuture();
+  int64_t hosts = 0, silent = 0;
+  std::vector<AgentId> examples;  // at most three
+};
+
+struct ExplainReleaseReply {
+  std::string channel;
+  uint64_t serial = 0;
+  std::string version;
+  int64_t hosts = 0;
+  std::vector<ReasonGroup> groups;
+};
+
+struct HostMove {
+  std::string from, to;  // rings; empty: none
+  int64_t hosts = 0;
+};
+
+// What a ring works on, or would, in one channel.
+struct RingTarget {
+  std::string ring, channel;
+  uint64_t serial = 0;  // 0: none
+  std::string version;
+  policy::Reason reason = policy::Reason::kNone;  // why its hosts may not take it now, or why there is none
+  absl::Time next = absl::InfiniteFuture();
+};
+
+struct RingSize {
+  std::string ring;  // empty: hosts without one
+  int64_t hosts_now = 0, hosts_then = 0;
+};
+
+// A plan that is not in force, against the fleet of now.
+struct PreviewReply {
+  int64_t revision = 0;  // of the plan in force; 0: none
+  int64_t hosts = 0;
+  std::vector<RingSize> rings;
+  std::vector<HostMove> moves;
+  std::vector<HostMove> overlaps;  // first and second ring that would take them
+  std::vector<RingTarget> now, then;
+  std::vector<std::string> warnings;  // that only the fleet can show
+};
+
 struct ListAgentsRequest {
   std::string tenant;  // empty: all
   std::string ring;    // empty: all

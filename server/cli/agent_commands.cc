@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "ringfence/v1/fleet.pb.h"
+#include "ringfence/v1/plan.pb.h"
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/human.h"
@@ -94,14 +95,14 @@ int AgentShow(Context& context, const AgentOptions& options) {
   return kOk;
 }
 
-int AgentExplain(Context& context, const AgentOptions& options) {
-  const absl::StatusOr<ReleaseName> name = FindRelease(context, options.release);
-  if (!name.ok()) return context.Fail(name.status());
+namespace {
+
+int ExplainOne(Context& context, const std::string& id, const ReleaseName& name) {
   v1::ExplainAgentRequest request;
   v1::ExplainAgentResponse response;
-  request.set_id(options.id);
-  request.set_channel(name->channel);
-  request.set_serial(name->serial);
+  request.set_id(id);
+  request.set_channel(name.channel);
+  request.set_serial(name.serial);
   const absl::Status status = context.remote().Call("FleetService/ExplainAgent", request, &response);
   if (!status.ok()) return context.Fail(status);
   if (!context.table()) {
@@ -130,6 +131,39 @@ int AgentExplain(Context& context, const AgentOptions& options) {
   }
   context.out() << table.ToString();
   return kOk;
+}
+
+// One for each channel that the host's plan has.
+int ExplainEveryChannel(Context& context, const std::string& id) {
+  v1::GetAgentRequest get;
+  v1::GetAgentResponse agent;
+  get.set_id(id);
+  absl::Status status = context.remote().Call("FleetService/GetAgent", get, &agent);
+  if (!status.ok()) return context.Fail(status);
+  v1::GetPlanRequest plan_request;
+  v1::GetPlanResponse plan;
+  plan_request.set_tenant(agent.agent().tenant());
+  status = context.remote().Call("PlanService/GetPlan", plan_request, &plan);
+  if (!status.ok()) return context.Fail(status);
+  int worst = kOk;
+  for (const v1::ChannelRule& rule : plan.current().plan().channels()) {
+    if (context.table() && &rule != &plan.current().plan().channels(0)) context.out() << "\n";
+    const int exit_code = ExplainOne(context, id, {rule.channel(), 0});
+    if (exit_code != kOk) worst = exit_code;
+  }
+  return worst;
+}
+
+}  // namespace
+
+int AgentExplain(Context& context, const AgentOptions& options) {
+  if (!options.channel.empty() && !options.release.empty())
+    return context.Usage("give RELEASE or --channel, not both");
+  const std::string& wanted = options.channel.empty() ? options.release : options.channel;
+  if (wanted.empty()) return ExplainEveryChannel(context, options.id);
+  const absl::StatusOr<ReleaseName> name = FindRelease(context, wanted);
+  if (!name.ok()) return context.Fail(name.status());
+  return ExplainOne(context, options.id, *name);
 }
 
 int AgentDelete(Context& context, const AgentOptions& options) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ostream>
 #include <random>
+#include <tuple>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -105,13 +106,27 @@ class CommandLine {
     command->add_option(
         "--expected-revision", plan_file_.expected_revision,
         "Refuse (exit 5) unless this is the newest revision; 0: there is none yet [the newest now]");
+    command->add_flag("--strand", plan_file_.strand, "Also when hosts would be in no ring any more");
     AddReason(command, &plan_file_.reason);
     command = Add(plan, "diff", "What a file would change", &plan_file_, PlanDiff);
     command->add_option("FILE", plan_file_.file, "Plan file; - for the standard input")->required();
     command->add_option("TENANT", plan_file_.tenant, "Compare with this tenant's plan [the file's tenant]");
+    command->add_flag("--exit-code", plan_file_.exit_code, "Exit 9 when there is a difference");
     command = Add(plan, "show", "The plan in force, as a file", &plan_tenant_, PlanShow);
     command->add_option("TENANT", plan_tenant_.tenant, "[your own]");
     command->add_option("--revision", plan_tenant_.revision, "An earlier one");
+    command = Add(plan, "init", "A plan to start from, explained line by line; needs no server",
+                  &plan_tenant_, PlanInit);
+    command->add_option("TENANT", plan_tenant_.tenant)->required();
+    command = Add(plan, "preview", "What a file would do to the hosts of today, without effect", &plan_file_,
+                  PlanPreview);
+    command->add_option("FILE", plan_file_.file, "Plan file; - for the standard input")->required();
+    command = Add(plan, "revert", "Make an earlier revision the plan again, as a new revision", &plan_tenant_,
+                  PlanRevert);
+    command->add_option("TENANT", plan_tenant_.tenant)->required();
+    command->add_option("--to", plan_tenant_.revision, "Which [the one before the newest]");
+    command->add_flag("--strand", plan_tenant_.strand, "Also when hosts would be in no ring any more");
+    AddReason(command, &plan_tenant_.reason);
     command = Add(plan, "history", "All revisions", &plan_tenant_, PlanHistory);
     command->add_option("TENANT", plan_tenant_.tenant, "[your own]");
     command->add_option("--limit", plan_tenant_.limit, "At most this many");
@@ -165,6 +180,23 @@ class CommandLine {
         Add(release, "recall", "Withdraw it for good and order exposed hosts back", &release_, ReleaseRecall);
     command->add_option("RELEASE", release_.release, "CHANNEL/SERIAL or CHANNEL/VERSION")->required();
     AddReason(command, &release_.reason);
+    for (const auto& [name, help, run] :
+         {std::tuple("approve", "Let it into the rings of a tenant that ask a person; final", &ReleaseApprove),
+          std::tuple("deny", "Keep it out of them; final", &ReleaseDeny)}) {
+      command = Add(release, name, help, &release_, run);
+      command->add_option("RELEASE", release_.release, "CHANNEL/SERIAL or CHANNEL/VERSION")->required();
+      command->add_option("--tenant", release_.tenant, "Whose plan asks [your own]");
+      command->add_option("--ring", release_.ring, "Only there [every ring that asks]");
+      AddReason(command, &release_.reason);
+    }
+    command = Add(release, "approvals", "What waits for a person of a tenant", &release_, ReleaseApprovals);
+    command->add_option("TENANT", release_.tenant, "[your own]");
+    command->add_flag("--all", release_.all, "And what was decided");
+    command = Add(release, "explain", "How many hosts of a tenant wait for what", &release_, ReleaseExplain);
+    command
+        ->add_option("RELEASE", release_.release, "CHANNEL (its newest), CHANNEL/SERIAL or CHANNEL/VERSION")
+        ->required();
+    command->add_option("--tenant", release_.tenant, "Whose hosts [your own]");
   }
 
   void AddScope(CLI::App* command, bool needs_release) {
@@ -190,6 +222,12 @@ class CommandLine {
         ->required();
     command->add_option("--tenant", rollout_.tenant, "Only its stages");
     command->add_option("--ring", rollout_.ring, "Only this ring");
+    command = Add(rollout, "explain", "As `release explain`: how many hosts of a tenant wait for what",
+                  &release_, ReleaseExplain);
+    command
+        ->add_option("RELEASE", release_.release, "CHANNEL (its newest), CHANNEL/SERIAL or CHANNEL/VERSION")
+        ->required();
+    command->add_option("--tenant", release_.tenant, "Whose hosts [your own]");
     command = Add(rollout, "watch", "The same, live", &rollout_, RolloutWatch);
     command
         ->add_option("RELEASE", rollout_.release, "CHANNEL (its newest), CHANNEL/SERIAL or CHANNEL/VERSION")
@@ -234,8 +272,10 @@ class CommandLine {
     command = Add(agent, "explain", "Why a host does or does not get a release: every gate, in order",
                   &agent_, AgentExplain);
     command->add_option("ID", agent_.id)->required();
-    command->add_option("RELEASE", agent_.release, "CHANNEL (its newest), CHANNEL/SERIAL or CHANNEL/VERSION")
-        ->required();
+    command->add_option(
+        "RELEASE", agent_.release,
+        "CHANNEL (its newest), CHANNEL/SERIAL or CHANNEL/VERSION [every channel of the plan]");
+    command->add_option("--channel", agent_.channel, "The newest release of this channel");
     command = Add(agent, "delete", "Forget a host's credential; its exposures stay in every figure", &agent_,
                   AgentDelete);
     command->add_option("ID", agent_.id)->required();

@@ -12,22 +12,35 @@
 namespace ringfence::cli {
 
 // ---- plan
+struct LoadedPlan {
+  Parsed<v1::Plan> parsed;
+  int exit_code = 0;  // anything else: the faults were shown
+};
+LoadedPlan LoadPlan(Context& context, const std::string& file);
+
 struct PlanFileOptions {
   std::string file;
   std::string tenant;              // diff: against this tenant's plan instead of the file's
   std::string reason;              // apply
   int64_t expected_revision = -1;  // apply; -1: the newest now
+  bool strand = false;             // apply: also when hosts would be in no ring any more
+  bool exit_code = false;          // diff: kDifferent when there is a difference
 };
 struct PlanTenantOptions {
   std::string tenant;
   int64_t revision = 0;
   int limit = 20;
+  std::string reason;   // revert
+  bool strand = false;  // revert: as for apply
 };
 int PlanValidate(Context& context, const PlanFileOptions& options);
 int PlanApply(Context& context, const PlanFileOptions& options);
 int PlanDiff(Context& context, const PlanFileOptions& options);
 int PlanShow(Context& context, const PlanTenantOptions& options);
 int PlanHistory(Context& context, const PlanTenantOptions& options);
+int PlanInit(Context& context, const PlanTenantOptions& options);
+int PlanPreview(Context& context, const PlanFileOptions& options);
+int PlanRevert(Context& context, const PlanTenantOptions& options);
 
 // ---- release
 struct PublishOptions {
@@ -44,6 +57,8 @@ struct ReleaseOptions {
   std::string channel;  // list
   std::string reason;   // recall
   int limit = 50;
+  std::string tenant, ring;  // approve, deny, approvals, explain
+  bool all = false;          // approvals: decided ones too
 };
 struct QualifyOptions {
   std::vector<std::string> results;        // JUnit files
@@ -60,6 +75,10 @@ int ReleasePublish(Context& context, const PublishOptions& options);
 int ReleaseList(Context& context, const ReleaseOptions& options);
 int ReleaseShow(Context& context, const ReleaseOptions& options);
 int ReleaseRecall(Context& context, const ReleaseOptions& options);
+int ReleaseApprove(Context& context, const ReleaseOptions& options);
+int ReleaseDeny(Context& context, const ReleaseOptions& options);
+int ReleaseApprovals(Context& context, const ReleaseOptions& options);
+int ReleaseExplain(Context& context, const ReleaseOptions& options);
 
 // ---- rollout
 struct RolloutOptions {
@@ -85,7 +104,8 @@ struct AgentOptions {
   std::string id;
   std::string tenant, ring;  // list
   bool silent = false;       // list
-  std::string release;       // explain: CHANNEL or CHANNEL/SERIAL
+  std::string release;       // explain: CHANNEL or CHANNEL/SERIAL; empty: every channel of the plan
+  std::string channel;       // explain: the same as a CHANNEL
   std::string reason;        // delete
   int limit = 100;
 };

@@ -8,6 +8,7 @@
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/human.h"
+#include "server/cli/plan_preview.h"
 #include "server/cli/plan_yaml.h"
 #include "server/cli/table.h"
 
@@ -15,26 +16,6 @@ namespace ringfence::cli {
 namespace {
 
 constexpr size_t kMaxPlanBytes = 1 << 20;
-
-struct LoadedPlan {
-  Parsed<v1::Plan> parsed;
-  int exit_code = kOk;  // anything else: the faults were shown
-};
-
-LoadedPlan Load(Context& context, const std::string& file) {
-  LoadedPlan loaded;
-  const absl::StatusOr<std::string> text = ReadFile(context.world(), file, kMaxPlanBytes);
-  if (!text.ok()) {
-    loaded.exit_code = context.Usage(text.status().message());
-    return loaded;
-  }
-  loaded.parsed = ParsePlanYaml(*text);
-  if (!loaded.parsed.faults.empty()) {
-    context.err() << Render(file, loaded.parsed.faults);
-    loaded.exit_code = kUsage;
-  }
-  return loaded;
-}
 
 void Warn(Context& context, const google::protobuf::RepeatedPtrField<std::string>& warnings) {
   for (const std::string& warning : warnings) context.err() << "warning: " << Printable(warning) << "\n";
@@ -75,10 +56,60 @@ std::string Diff(const Context& context, const std::string& before, const std::s
   return out;
 }
 
+// Shows what the new plan does to hosts and asks. False: nothing shall be done, with the exit code.
+bool MayApply(Context& context, const v1::Plan& plan, bool strand, int* exit_code) {
+  *exit_code = kRefused;
+  const absl::StatusOr<v1::PreviewPlanResponse> preview = Preview(context, plan);
+  // An older server has no previews; a plan with faults is refused, with them, when it is applied.
+  if (!preview.ok()) return true;
+  const std::string diff = HostwiseDiff(context, *preview);
+  if (!diff.empty()) context.err() << diff;
+  if (const int64_t stranded = Stranded(*preview); stranded > 0 && !strand) {
+    context.err() << "ringfence: " << stranded
+                  << " hosts that have a ring now would have none and get nothing any more\n"
+                     "  next: give them a ring, or say --strand if that is meant\n";
+    *exit_code = kPrecondition;
+    return false;
+  }
+  return diff.empty() || context.Confirm("Apply it?");
+}
+
+int Apply(Context& context, v1::ApplyPlanRequest request, bool strand, const std::string& file,
+          const Places* places) {
+  int exit_code = kOk;
+  if (!MayApply(context, request.plan(), strand, &exit_code)) return exit_code;
+  v1::ApplyPlanResponse response;
+  const absl::Status status = context.remote().Call("PlanService/ApplyPlan", request, &response);
+  if (!status.ok()) return context.Fail(status, file, places);
+  Warn(context, response.warnings());
+  if (context.table()) {
+    context.out() << "plan of " << response.applied().plan().tenant() << " is now revision "
+                  << response.applied().revision() << "\n";
+  } else {
+    context.Print(response);
+  }
+  return kOk;
+}
+
 }  // namespace
 
+LoadedPlan LoadPlan(Context& context, const std::string& file) {
+  LoadedPlan loaded;
+  const absl::StatusOr<std::string> text = ReadFile(context.world(), file, kMaxPlanBytes);
+  if (!text.ok()) {
+    loaded.exit_code = context.Usage(text.status().message());
+    return loaded;
+  }
+  loaded.parsed = ParsePlanYaml(*text);
+  if (!loaded.parsed.faults.empty()) {
+    context.err() << Render(file, loaded.parsed.faults);
+    loaded.exit_code = kUsage;
+  }
+  return loaded;
+}
+
 int PlanValidate(Context& context, const PlanFileOptions& options) {
-  const LoadedPlan loaded = Load(context, options.file);
+  const LoadedPlan loaded = LoadPlan(context, options.file);
   if (loaded.exit_code != kOk) return loaded.exit_code;
   v1::ValidatePlanRequest request;
   v1::ValidatePlanResponse response;
@@ -102,7 +133,7 @@ int PlanValidate(Context& context, const PlanFileOptions& options) {
 }
 
 int PlanApply(Context& context, const PlanFileOptions& options) {
-  const LoadedPlan loaded = Load(context, options.file);
+  const LoadedPlan loaded = LoadPlan(context, options.file);
   if (loaded.exit_code != kOk) return loaded.exit_code;
   v1::ApplyPlanRequest request;
   request.set_request_id(context.request_id());
@@ -113,34 +144,68 @@ int PlanApply(Context& context, const PlanFileOptions& options) {
     const absl::StatusOr<v1::PlanRevision> current = Current(context, loaded.parsed.message.tenant(), 0);
     if (!current.ok() && !absl::IsNotFound(current.status())) return context.Fail(current.status());
     request.set_expected_revision(current.ok() ? current->revision() : 0);
+    // A pipeline applies the same file again and again.
+    if (current.ok() && PlanToYaml(current->plan()) == PlanToYaml(loaded.parsed.message)) {
+      if (!context.table()) {
+        v1::ApplyPlanResponse response;
+        *response.mutable_applied() = *current;
+        context.Print(response);
+      } else {
+        context.out() << "no change: revision " << current->revision() << " of "
+                      << loaded.parsed.message.tenant() << " is this plan\n";
+      }
+      return kOk;
+    }
   }
-  v1::ApplyPlanResponse response;
-  const absl::Status status = context.remote().Call("PlanService/ApplyPlan", request, &response);
-  if (!status.ok()) return context.Fail(status, options.file, &loaded.parsed.places);
-  Warn(context, response.warnings());
-  if (context.table()) {
-    context.out() << "plan of " << response.applied().plan().tenant() << " is now revision "
-                  << response.applied().revision() << "\n";
-  } else {
-    context.Print(response);
+  return Apply(context, std::move(request), options.strand, options.file, &loaded.parsed.places);
+}
+
+int PlanRevert(Context& context, const PlanTenantOptions& options) {
+  const absl::StatusOr<v1::PlanRevision> newest = Current(context, options.tenant, 0);
+  if (!newest.ok()) return context.Fail(newest.status());
+  const int64_t to = options.revision != 0 ? options.revision : newest->revision() - 1;
+  if (to < 1 || to >= newest->revision()) {
+    return context.Usage(
+        absl::StrCat("there is no revision ", to, " before the newest, ", newest->revision()));
   }
-  return kOk;
+  const absl::StatusOr<v1::PlanRevision> earlier = Current(context, options.tenant, to);
+  if (!earlier.ok()) return context.Fail(earlier.status());
+  v1::ApplyPlanRequest request;
+  request.set_request_id(context.request_id());
+  *request.mutable_plan() = earlier->plan();
+  request.set_reason(absl::StrCat("revert to revision ", to, ": ", options.reason));
+  request.set_expected_revision(newest->revision());
+  return Apply(context, std::move(request), options.strand, "", nullptr);
 }
 
 int PlanDiff(Context& context, const PlanFileOptions& options) {
-  const LoadedPlan loaded = Load(context, options.file);
+  const LoadedPlan loaded = LoadPlan(context, options.file);
   if (loaded.exit_code != kOk) return loaded.exit_code;
   const std::string tenant = options.tenant.empty() ? loaded.parsed.message.tenant() : options.tenant;
   const absl::StatusOr<v1::PlanRevision> current = Current(context, tenant, 0);
   if (!current.ok() && !absl::IsNotFound(current.status())) return context.Fail(current.status());
   const std::string before = current.ok() ? PlanToYaml(current->plan()) : "";
   const std::string after = PlanToYaml(loaded.parsed.message);
+  const int exit_code = options.exit_code && before != after ? kDifferent : kOk;
+  v1::Plan proposed = loaded.parsed.message;
+  proposed.set_tenant(tenant);
+  const absl::StatusOr<v1::PreviewPlanResponse> preview = Preview(context, proposed);
+  if (!preview.ok() && !absl::IsUnimplemented(preview.status())) {  // an older server has no previews
+    return context.Fail(preview.status(), options.file, &loaded.parsed.places);
+  }
+  if (!context.table()) {
+    if (preview.ok()) context.Print(*preview);
+    return exit_code;
+  }
   if (before == after) {
     context.out() << "no difference to revision " << current->revision() << " of " << tenant << "\n";
-  } else {
-    context.out() << Diff(context, before, after);
+    return exit_code;
   }
-  return kOk;
+  context.out() << Diff(context, before, after);
+  if (!preview.ok()) return exit_code;
+  const std::string hosts = HostwiseDiff(context, *preview);
+  context.out() << "\n" << (hosts.empty() ? "nothing changes for any host\n" : hosts);
+  return exit_code;
 }
 
 int PlanShow(Context& context, const PlanTenantOptions& options) {

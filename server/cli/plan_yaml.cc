@@ -5,8 +5,11 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/civil_time.h"
+#include "ringfence/policy/calendar.h"
 #include "server/cli/human.h"
 #include "server/cli/proto_value.h"
 #include "server/cli/value.h"
@@ -16,8 +19,8 @@ namespace ringfence::cli {
 namespace {
 
 constexpr size_t kMaxFileBytes = 1 << 20;
-constexpr absl::Duration kHoldRevertDefault = absl::Minutes(30);  // what the server takes for an absent one
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+constexpr int32_t kMinutesOfDay = 24 * 60;
 constexpr int32_t kMostInt = std::numeric_limits<int32_t>::max();
 
 // The number of the enum value whose word stands in the node; 0 and a fault if it is none.
@@ -31,6 +34,10 @@ int Word(const YamlReader& in, const google::protobuf::EnumDescriptor& type, int
   }
   in.Fail(wanted);
   return fallback;
+}
+
+const std::set<std::string>& Keys(const char* part) {
+  return PlanKeys().at(part);
 }
 
 // {os: win11, kernel: [a, b]}
@@ -49,14 +56,146 @@ void ReadSelector(const YamlReader& in, v1::Selector* out) {
 void ReadWave(const YamlReader& in, v1::Wave* out) {
   if (in.IsScalar()) {  // the short form: 5%
     out->set_share_ppm(in.SharePpm());
-  } else if (in.IsMapOf({"share", "max_hosts"})) {
+  } else if (in.IsMapOf(Keys("wave"))) {
     out->set_share_ppm(in.Get("share").SharePpm());
     if (in.Get("max_hosts").present()) out->set_max_hosts(in.Get("max_hosts").Integer(0, kMost));
   }
 }
 
+// 02:30; as `to` also 24:00.
+int32_t ReadClock(const YamlReader& in, int32_t most) {
+  if (!in.present()) return 0;
+  const std::string text = in.IsScalar() ? in.node().Scalar() : "";
+  int hours = 0, minutes = 0;
+  const bool form = text.size() == 5 && text[2] == ':' &&
+                    text.find_first_not_of("0123456789:") == std::string::npos &&
+                    absl::SimpleAtoi(text.substr(0, 2), &hours) && absl::SimpleAtoi(text.substr(3), &minutes);
+  if (!form || minutes > 59 || hours * 60 + minutes > most) {
+    in.Fail(most == kMinutesOfDay ? "a time of day, 00:01 to 24:00" : "a time of day, 00:00 to 23:59");
+    return 0;
+  }
+  return hours * 60 + minutes;
+}
+
+void ReadWindows(const YamlReader& in, google::protobuf::RepeatedPtrField<v1::MaintenanceWindow>* out) {
+  in.Each([&](const YamlReader& window) {
+    if (!window.IsMapOf(Keys("window"))) return;
+    v1::MaintenanceWindow* to = out->Add();
+    const auto day = [&](const YamlReader& node) {
+      to->add_days(static_cast<v1::Weekday>(Word(node, *v1::Weekday_descriptor(), v1::WEEKDAY_MON)));
+    };
+    const YamlReader days = window.Get("days");
+    days.IsScalar() ? day(days) : days.Each(day);
+    for (const char* needed : {"from", "to"}) {
+      if (!window.Get(needed).present())
+        window.FailAt(window.node(), window.path(), absl::StrCat("a window needs `", needed, "`"));
+    }
+    to->set_from_minute(ReadClock(window.Get("from"), kMinutesOfDay - 1));
+    const int32_t end = ReadClock(window.Get("to"), kMinutesOfDay);
+    to->set_to_minute(end == 0 ? kMinutesOfDay : end);  // 00:00 ends the day too
+    to->set_zone(window.Get("zone").Text("a time zone such as Europe/Berlin"));
+  });
+}
+
+v1::Approval ReadApproval(const YamlReader& in) {
+  return static_cast<v1::Approval>(Word(in, *v1::Approval_descriptor(), v1::APPROVAL_UNSPECIFIED));
+}
+
+void ReadRingRule(const YamlReader& in, v1::RingRule* out) {
+  if (!in.IsMapOf(Keys("ring_channel"))) return;
+  if (!in.Get("channel").present()) in.FailAt(in.node(), in.path(), "a rule needs a channel");
+  out->set_channel(in.Get("channel").Text("a channel's name"));
+  if (in.Get("lag").present()) out->set_lag(static_cast<int32_t>(in.Get("lag").Integer(0, kMostInt)));
+  if (in.Get("min_age").present()) FromDuration(in.Get("min_age").Duration(), out->mutable_min_age());
+  out->set_approval(ReadApproval(in.Get("approval")));
+  ReadWindows(in.Get("windows"), out->mutable_windows());
+}
+
+template <typename Message>
+void ReadScope(const YamlReader& in, Message* out) {
+  out->set_reason(in.Get("reason").Text("why, for people"));
+  out->set_owner(in.Get("owner").Text("who can lift it"));
+  in.Get("rings").Each([&](const YamlReader& name) { out->add_rings(name.Text("a ring's name")); });
+  in.Get("channels").Each([&](const YamlReader& name) { out->add_channels(name.Text("a channel's name")); });
+}
+
+// With an offset, or local time of the plan's zone.
+void ReadTime(const YamlReader& in, const absl::TimeZone& zone, google::protobuf::Timestamp* out) {
+  if (!in.present()) return;
+  const std::string text = in.IsScalar() ? in.node().Scalar() : "";
+  absl::Time time;
+  bool ok = absl::ParseTime("%Y-%m-%dT%H:%M:%E*S%Ez", text, &time, nullptr) ||
+            absl::ParseTime("%Y-%m-%dT%H:%M%Ez", text, &time, nullptr);
+  absl::CivilMinute minute;
+  absl::CivilDay day;
+  if (!ok && (absl::ParseCivilTime(text, &minute) || absl::ParseCivilTime(text, &day))) {
+    const absl::CivilSecond local = text.size() > 10 ? absl::CivilSecond(minute) : absl::CivilSecond(day);
+    const absl::TimeZone::TimeInfo info = zone.At(local);
+    time = info.kind == absl::TimeZone::TimeInfo::SKIPPED ? info.trans : info.pre;
+    ok = true;
+  }
+  if (!ok || time < absl::FromUnixSeconds(0) || time > absl::FromUnixSeconds(253'402'300'799)) {
+    return in.Fail("a time such as 2026-12-18, 2026-12-18T18:00 or 2026-12-18T18:00:00+01:00");
+  }
+  out->set_seconds(absl::ToUnixSeconds(time));
+  out->set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(out->seconds()))));
+}
+
+void ReadCalendar(const YamlReader& in, v1::Plan* out) {
+  out->set_zone(in.Get("zone").Text("a time zone such as Europe/Berlin"));
+  absl::TimeZone zone = absl::UTCTimeZone();
+  if (policy::IsTimeZone(out->zone())) (void)absl::LoadTimeZone(out->zone(), &zone);
+  in.Get("freezes").Each([&](const YamlReader& freeze) {
+    if (!freeze.IsMapOf(Keys("freeze"))) return;
+    v1::Freeze* to = out->add_freezes();
+    for (const char* needed : {"from", "to"}) {
+      if (!freeze.Get(needed).present())
+        freeze.FailAt(freeze.node(), freeze.path(), absl::StrCat("a freeze needs `", needed, "`"));
+    }
+    ReadTime(freeze.Get("from"), zone, to->mutable_from());
+    ReadTime(freeze.Get("to"), zone, to->mutable_to());
+    ReadScope(freeze, to);
+  });
+  in.Get("blackouts").Each([&](const YamlReader& blackout) {
+    if (!blackout.IsMapOf(Keys("blackout"))) return;
+    v1::Blackout* to = out->add_blackouts();
+    to->set_date(blackout.Get("date").Text("a day such as 2026-12-24, or 12-24 for every year"));
+    to->set_zone(blackout.Get("zone").Text("a time zone such as Europe/Berlin"));
+    ReadScope(blackout, to);
+  });
+}
+
+void ReadDenied(const YamlReader& in, v1::DeniedRelease* out) {
+  if (!in.IsMapOf(Keys("denied"))) return;
+  const YamlReader hex = in.Get("sha256");
+  if (hex.present()) {
+    const std::string text = hex.Text("a sha256, 64 hex digits");
+    if (text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos) {
+      out->set_digest(absl::HexStringToBytes(text));
+    } else if (!text.empty()) {
+      hex.Fail("a sha256, 64 hex digits");
+    }
+  }
+  out->set_channel(in.Get("channel").Text("a channel's name"));
+  out->set_version(in.Get("version").Text("a version"));
+  out->set_reason(in.Get("reason").Text("why, for people"));
+  out->set_owner(in.Get("owner").Text("who decided"));
+}
+
+void ReadUrgent(const YamlReader& in, v1::Urgent* out) {
+  if (!in.IsMapOf(Keys("urgent"))) return;
+  if (!in.Get("mode").present()) in.FailAt(in.node(), in.path(), "a mode is needed: notify or allow");
+  out->set_mode(static_cast<v1::UrgentMode>(
+      Word(in.Get("mode"), *v1::UrgentMode_descriptor(), v1::URGENT_MODE_UNSPECIFIED)));
+  in.Get("rings").Each([&](const YamlReader& name) { out->add_rings(name.Text("a ring's name")); });
+  if (in.Get("min_age").present()) FromDuration(in.Get("min_age").Duration(), out->mutable_min_age());
+  if (in.Get("soak").present()) FromDuration(in.Get("soak").Duration(), out->mutable_soak());
+  out->set_outside_windows(in.Get("outside_windows").Boolean());
+}
+
 void ReadRing(const YamlReader& in, v1::Ring* out) {
-  if (!in.IsMapOf({"name", "selector", "lag", "waves", "soak", "min_age", "hosts_per_minute"})) return;
+  if (!in.IsMapOf(Keys("ring"))) return;
   if (!in.Get("name").present()) in.FailAt(in.node(), in.path(), "a ring needs a name");
   out->set_name(in.Get("name").Text("a name of a-z, 0-9 and -"));
   ReadSelector(in.Get("selector"), out->mutable_selector());
@@ -66,21 +205,24 @@ void ReadRing(const YamlReader& in, v1::Ring* out) {
   if (in.Get("min_age").present()) FromDuration(in.Get("min_age").Duration(), out->mutable_min_age());
   if (in.Get("hosts_per_minute").present())
     out->set_hosts_per_minute(in.Get("hosts_per_minute").Integer(0, kMost));
+  ReadWindows(in.Get("windows"), out->mutable_windows());
+  out->set_approval(ReadApproval(in.Get("approval")));
+  in.Get("channels").Each([&](const YamlReader& rule) { ReadRingRule(rule, out->add_channels()); });
 }
 
 void ReadRateGate(const YamlReader& in, v1::RateGate* out) {
-  if (!in.IsMapOf({"max_rate", "min_count", "window"})) return;
+  if (!in.IsMapOf(Keys("rate_gate"))) return;
   out->set_max_rate_ppm(in.Get("max_rate").SharePpm());
   out->set_min_count(in.Get("min_count").present() ? in.Get("min_count").Integer(1, kMost) : 1);
   if (in.Get("window").present()) FromDuration(in.Get("window").Duration(), out->mutable_window());
 }
 
 void ReadGates(const YamlReader& in, v1::SloGates* out) {
-  if (!in.IsMapOf({"crash", "silence", "degraded", "cohort_keys", "on_breach"})) return;
+  if (!in.IsMapOf(Keys("gates"))) return;
   if (in.Get("crash").present()) ReadRateGate(in.Get("crash"), out->mutable_crash());
   if (in.Get("degraded").present()) ReadRateGate(in.Get("degraded"), out->mutable_degraded());
   if (const YamlReader silence = in.Get("silence");
-      silence.present() && silence.IsMapOf({"missed_checkins", "max_excess", "min_count", "window"})) {
+      silence.present() && silence.IsMapOf(Keys("silence_gate"))) {
     v1::SilenceGate* gate = out->mutable_silence();
     gate->set_missed_checkins(static_cast<int32_t>(silence.Get("missed_checkins").Integer(1, kMostInt)));
     gate->set_max_excess_ppm(silence.Get("max_excess").SharePpm());
@@ -94,14 +236,13 @@ void ReadGates(const YamlReader& in, v1::SloGates* out) {
 }
 
 void ReadPlan(const YamlReader& in, v1::Plan* out) {
-  if (!in.IsMapOf({"tenant", "channels", "rings", "gates", "urgent_soak_factor", "hold_revert_after"}))
-    return;
+  if (!in.IsMapOf(Keys("plan"))) return;
   for (const char* needed : {"tenant", "channels", "rings"}) {
     if (!in.Get(needed).present()) in.FailAt(in.node(), needed, "is missing");
   }
   out->set_tenant(in.Get("tenant").Text("a tenant's name"));
   in.Get("channels").Each([&](const YamlReader& channel) {
-    if (!channel.IsMapOf({"channel", "mode", "lag", "pinned_version"})) return;
+    if (!channel.IsMapOf(Keys("channel"))) return;
     v1::ChannelRule* rule = out->add_channels();
     if (!channel.Get("channel").present())
       channel.FailAt(channel.node(), channel.path(), "a rule needs a channel");
@@ -110,6 +251,11 @@ void ReadPlan(const YamlReader& in, v1::Plan* out) {
         Word(channel.Get("mode"), *v1::ChannelMode_descriptor(), v1::CHANNEL_MODE_FOLLOW)));
     rule->set_lag(static_cast<int32_t>(channel.Get("lag").Integer(0, kMostInt)));
     rule->set_pinned_version(channel.Get("pinned_version").Text("a version"));
+    rule->set_from_version(channel.Get("from").Text("a version"));
+    rule->set_below_version(channel.Get("below").Text("a version"));
+    channel.Get("barriers").Each([&](const YamlReader& version) {
+      rule->add_barriers(version.Text("a version"));
+    });
   });
   in.Get("rings").Each([&](const YamlReader& ring) { ReadRing(ring, out->add_rings()); });
   if (in.Get("gates").present()) ReadGates(in.Get("gates"), out->mutable_gates());
@@ -118,6 +264,9 @@ void ReadPlan(const YamlReader& in, v1::Plan* out) {
   if (in.Get("hold_revert_after").present()) {
     FromDuration(in.Get("hold_revert_after").Duration(), out->mutable_hold_revert_after());
   }
+  ReadCalendar(in, out);
+  in.Get("deny").Each([&](const YamlReader& denied) { ReadDenied(denied, out->add_deny()); });
+  if (in.Get("urgent").present()) ReadUrgent(in.Get("urgent"), out->mutable_urgent());
 }
 
 void ReadManifest(const YamlReader& in, v1::ReleaseManifest* out) {
@@ -161,85 +310,6 @@ Parsed<Message> Parse(absl::string_view text, void (*read)(const YamlReader&, Me
   return parsed;
 }
 
-// ---------------------------------------------------------------- writing
-
-// The longest exact form with whole units: 1h30m; a fraction of a second in milliseconds.
-std::string DurationText(const google::protobuf::Duration& wire) {
-  absl::Duration rest = ToDuration(wire);
-  if (rest == absl::ZeroDuration()) return "0s";
-  std::string out;
-  const std::pair<absl::Duration, const char*> units[] = {{absl::Hours(24), "d"},
-                                                          {absl::Hours(1), "h"},
-                                                          {absl::Minutes(1), "m"},
-                                                          {absl::Seconds(1), "s"},
-                                                          {absl::Milliseconds(1), "ms"}};
-  for (const auto& [unit, name] : units) {
-    const int64_t count = absl::IDivDuration(rest, unit, &rest);
-    if (count > 0) absl::StrAppend(&out, count, name);
-  }
-  return out.empty() ? "0s" : out;
-}
-
-Value SelectorValue(const v1::Selector& selector) {
-  Map map;
-  for (const v1::Requirement& requirement : selector.all_of()) {
-    if (requirement.any_of_size() == 1) {
-      map.emplace_back(requirement.key(), requirement.any_of(0));
-    } else {
-      List values(requirement.any_of().begin(), requirement.any_of().end());
-      map.emplace_back(requirement.key(), std::move(values));
-    }
-  }
-  return map;
-}
-
-Value RateGateValue(const v1::RateGate& gate) {
-  Map map = {{"max_rate", HumanShare(gate.max_rate_ppm())}, {"min_count", gate.min_count()}};
-  if (gate.has_window()) map.emplace_back("window", DurationText(gate.window()));
-  return map;
-}
-
-Value GatesValue(const v1::SloGates& gates) {
-  Map map;
-  if (gates.has_crash()) map.emplace_back("crash", RateGateValue(gates.crash()));
-  if (gates.has_silence()) {
-    const v1::SilenceGate& silence = gates.silence();
-    Map gate = {{"missed_checkins", int64_t{silence.missed_checkins()}},
-                {"max_excess", HumanShare(silence.max_excess_ppm())},
-                {"min_count", silence.min_count()}};
-    if (silence.has_window()) gate.emplace_back("window", DurationText(silence.window()));
-    map.emplace_back("silence", std::move(gate));
-  }
-  if (gates.has_degraded()) map.emplace_back("degraded", RateGateValue(gates.degraded()));
-  if (gates.cohort_keys_size() > 0) {
-    map.emplace_back("cohort_keys", List(gates.cohort_keys().begin(), gates.cohort_keys().end()));
-  }
-  map.emplace_back("on_breach", EnumWord(*v1::OnBreach_descriptor(), gates.on_breach()));
-  return map;
-}
-
-Value RingValue(const v1::Ring& ring) {
-  Map map = {{"name", ring.name()}};
-  if (ring.selector().all_of_size() > 0) map.emplace_back("selector", SelectorValue(ring.selector()));
-  if (ring.lag() != 0) map.emplace_back("lag", int64_t{ring.lag()});
-  List waves;
-  for (const v1::Wave& wave : ring.waves()) {
-    if (wave.has_max_hosts()) {
-      waves.push_back(Map{{"share", HumanShare(wave.share_ppm())}, {"max_hosts", wave.max_hosts()}});
-    } else {
-      waves.push_back(HumanShare(wave.share_ppm()));
-    }
-  }
-  map.emplace_back("waves", std::move(waves));
-  const auto is_set = [](const google::protobuf::Duration& d) {
-    return ToDuration(d) != absl::ZeroDuration();
-  };
-  if (is_set(ring.soak())) map.emplace_back("soak", DurationText(ring.soak()));
-  if (is_set(ring.min_age())) map.emplace_back("min_age", DurationText(ring.min_age()));
-  if (ring.has_hosts_per_minute()) map.emplace_back("hosts_per_minute", ring.hosts_per_minute());
-  return map;
-}
-
 }  // namespace
 
 Place Places::Find(absl::string_view path) const {
@@ -254,36 +324,35 @@ Place Places::Find(absl::string_view path) const {
   }
 }
 
+const std::map<std::string, std::set<std::string>>& PlanKeys() {
+  static const std::map<std::string, std::set<std::string>> keys = {
+      {"plan",
+       {"tenant", "zone", "channels", "rings", "gates", "urgent_soak_factor", "hold_revert_after", "freezes",
+        "blackouts", "deny", "urgent"}},
+      {"channel", {"channel", "mode", "lag", "pinned_version", "from", "below", "barriers"}},
+      {"ring",
+       {"name", "selector", "lag", "waves", "soak", "min_age", "hosts_per_minute", "windows", "approval",
+        "channels"}},
+      {"ring_channel", {"channel", "lag", "min_age", "approval", "windows"}},
+      {"wave", {"share", "max_hosts"}},
+      {"window", {"days", "from", "to", "zone"}},
+      {"gates", {"crash", "silence", "degraded", "cohort_keys", "on_breach"}},
+      {"rate_gate", {"max_rate", "min_count", "window"}},
+      {"silence_gate", {"missed_checkins", "max_excess", "min_count", "window"}},
+      {"freeze", {"from", "to", "reason", "owner", "rings", "channels"}},
+      {"blackout", {"date", "zone", "reason", "owner", "rings", "channels"}},
+      {"denied", {"sha256", "channel", "version", "reason", "owner"}},
+      {"urgent", {"mode", "rings", "min_age", "soak", "outside_windows"}},
+  };
+  return keys;
+}
+
 Parsed<v1::Plan> ParsePlanYaml(absl::string_view text) {
   return Parse<v1::Plan>(text, ReadPlan);
 }
 
 Parsed<v1::ReleaseManifest> ParseManifestYaml(absl::string_view text) {
   return Parse<v1::ReleaseManifest>(text, ReadManifest);
-}
-
-std::string PlanToYaml(const v1::Plan& plan) {
-  Map map = {{"tenant", plan.tenant()}};
-  List channels;
-  for (const v1::ChannelRule& rule : plan.channels()) {
-    Map channel = {{"channel", rule.channel()},
-                   {"mode", EnumWord(*v1::ChannelMode_descriptor(), rule.mode())}};
-    if (rule.lag() != 0) channel.emplace_back("lag", int64_t{rule.lag()});
-    if (!rule.pinned_version().empty()) channel.emplace_back("pinned_version", rule.pinned_version());
-    channels.push_back(std::move(channel));
-  }
-  map.emplace_back("channels", std::move(channels));
-  List rings;
-  for (const v1::Ring& ring : plan.rings()) rings.push_back(RingValue(ring));
-  map.emplace_back("rings", std::move(rings));
-  if (plan.has_gates()) map.emplace_back("gates", GatesValue(plan.gates()));
-  if (plan.has_urgent_soak_factor_ppm()) {
-    map.emplace_back("urgent_soak_factor", HumanShare(plan.urgent_soak_factor_ppm()));
-  }
-  if (plan.has_hold_revert_after() && ToDuration(plan.hold_revert_after()) != kHoldRevertDefault) {
-    map.emplace_back("hold_revert_after", DurationText(plan.hold_revert_after()));
-  }
-  return ToYaml(map);
 }
 
 std::string Render(const std::string& file, const std::vector<YamlFault>& faults) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,10 @@ struct Parsed {
   std::vector<YamlFault> faults;  // every one, in the order of the file
   Places places;
 };
+
+// The keys that each part of a plan file may have, by the part's name: "plan", "ring", "window", ... The same
+// names and keys stand in docs/plan.schema.json; a test compares.
+const std::map<std::string, std::set<std::string>>& PlanKeys();
 
 // Only form is judged here (keys, types, units); what the plan means is the server's to judge. Total: any
 // bytes may come.

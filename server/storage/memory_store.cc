@@ -51,6 +51,8 @@ struct Tables {
 
   std::map<std::string, std::vector<PlanRow>> plans;  // by tenant, oldest first
 
+  std::map<std::tuple<std::string, std::string, uint64_t, std::string>, ConsentRow> consents;
+
   std::map<StageId, StageRow> stages;
   std::map<std::tuple<std::string, std::string, uint64_t, std::string>, StageId> stage_ids;
   std::map<Scope, BrakeRow> brakes;
@@ -269,6 +271,22 @@ class MemoryTransaction final : public Transaction {
     const auto found = tables_.plans.find(tenant);
     if (found == tables_.plans.end()) return std::vector<PlanRow>{};
     return std::vector<PlanRow>(found->second.rbegin(), found->second.rend());
+  }
+
+  absl::Status InsertConsent(const ConsentRow& row) override {
+    const auto key = std::make_tuple(row.tenant, row.channel, row.serial, row.ring);
+    if (tables_.consents.contains(key)) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("consent: ", row.tenant, " decided on ", row.channel, "/", row.serial, " already"));
+    }
+    Put(tables_.consents, key, row, undo_);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<ConsentRow>> Consents() override {
+    std::vector<ConsentRow> rows;
+    for (const auto& [key, row] : tables_.consents) rows.push_back(row);
+    return rows;
   }
 
   absl::StatusOr<StageId> InsertStage(const StageRow& row) override {

@@ -227,6 +227,20 @@ struct AuditRow {
   friend bool operator==(const AuditRow&, const AuditRow&) = default;
 };
 
+// What a person of a tenant said about a release that its plan asks about.
+struct ConsentRow {
+  std::string tenant;
+  std::string channel;
+  uint64_t serial = 0;
+  std::string ring;  // empty: every ring for which nothing else was said
+  bool approved = false;
+  std::string person;
+  std::string reason;
+  absl::Time at;
+
+  friend bool operator==(const ConsentRow&, const ConsentRow&) = default;
+};
+
 // A digest that a host reverted from: it is not offered there again.
 struct QuarantineRow {
   std::string tenant;

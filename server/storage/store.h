@@ -51,7 +51,7 @@ class ReleaseTable {
   virtual absl::StatusOr<std::string> ArtifactChunk(const Digest& artifact, int64_t chunk) = 0;  // NotFound
 };
 
-// Plans, append-only.
+// Plans, and what people said about releases that a plan asks about; append-only.
 class PlanTable {
  public:
   virtual ~PlanTable() = default;
@@ -59,6 +59,9 @@ class PlanTable {
   virtual absl::Status InsertPlan(const PlanRow& row) = 0;
   virtual absl::StatusOr<std::vector<PlanRow>> NewestPlans() = 0;  // one per tenant, by tenant
   virtual absl::StatusOr<std::vector<PlanRow>> PlanHistory(const std::string& tenant) = 0;  // newest first
+  // AlreadyExists: something was said about the same tenant, channel, serial and ring.
+  virtual absl::Status InsertConsent(const ConsentRow& row) = 0;
+  virtual absl::StatusOr<std::vector<ConsentRow>> Consents() = 0;  // by tenant, channel, serial, ring
 };
 
 // Stages, brakes, exposures, evidence: the journey of a release.

@@ -107,6 +107,21 @@ class FakeApp final : public app::App {
     row.applied_by = act.actor.person;
     return Answer("ApplyPlan", row);
   }
+  absl::StatusOr<storage::ConsentRow> Consent(const app::Act& act, storage::ConsentRow wanted) override {
+    wanted.person = act.actor.person;
+    return Answer(wanted.approved ? "Approve" : "Deny", wanted);
+  }
+  absl::StatusOr<std::vector<app::ApprovalInfo>> Approvals(const std::string&) override {
+    return Answer("Approvals", approvals);
+  }
+  app::PreviewReply PreviewPlan(const policy::Plan&) override {
+    Note("PreviewPlan");
+    return preview;
+  }
+  absl::StatusOr<app::ExplainReleaseReply> ExplainRelease(const std::string&, const std::string&,
+                                                          uint64_t) override {
+    return Answer("ExplainRelease", explained);
+  }
   absl::StatusOr<std::vector<storage::PlanRow>> PlanHistory(const std::string&) override {
     return Answer("PlanHistory", plans);
   }
@@ -205,6 +220,9 @@ class FakeApp final : public app::App {
   bool hold_leases = false;
   std::string artifact;
   std::vector<storage::ReleaseRow> releases;
+  std::vector<app::ApprovalInfo> approvals;
+  app::PreviewReply preview;
+  app::ExplainReleaseReply explained;
   std::vector<storage::PlanRow> plans;
   std::vector<storage::DecisionRow> decisions;  // newest first
   std::string last_boot_id;

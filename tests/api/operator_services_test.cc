@@ -82,6 +82,70 @@ TEST(PlanServiceTest, NamesConversionAndValidationFaultsTogether) {
   EXPECT_THAT(server.app().calls(), IsEmpty());
 }
 
+TEST(PlanServiceTest, APreviewSaysWhoMovesAndWhatEachRingWouldTake) {
+  TestServer server;
+  server.app().preview.revision = 4;
+  server.app().preview.hosts = 500;
+  server.app().preview.rings = {{"canary", 20, 432}, {"", 1, 0}};
+  server.app().preview.moves = {{"n-1", "canary", 412}};
+  server.app().preview.then = {
+      {"canary", "content", 3, "1.2.0", policy::Reason::kWindow, absl::FromUnixSeconds(1'700'000'000)}};
+  server.app().preview.warnings = {"odd"};
+  v1::PreviewPlanRequest request;
+  *request.mutable_plan() = SmallPlan("acme");
+  v1::PreviewPlanResponse response;
+  ASSERT_TRUE(server.Call("ringfence.v1.PlanService/PreviewPlan", kViewerToken, request, &response).ok());
+  EXPECT_EQ(response.revision(), 4);
+  ASSERT_EQ(response.moves_size(), 1);
+  EXPECT_EQ(response.moves(0).hosts(), 412);
+  EXPECT_EQ(response.rings(0).hosts_then(), 432);
+  ASSERT_EQ(response.then_size(), 1);
+  EXPECT_EQ(response.then(0).reason(), "window");
+  EXPECT_EQ(response.then(0).next().seconds(), 1'700'000'000);
+  EXPECT_EQ(response.warnings(response.warnings_size() - 1), "odd");
+  request.mutable_plan()->clear_rings();
+  EXPECT_EQ(
+      server.Call("ringfence.v1.PlanService/PreviewPlan", kViewerToken, request, &response).error_code(),
+      StatusCode::INVALID_ARGUMENT);
+}
+
+TEST(PlanServiceTest, AnApprovalIsThePersonsOwnAndNamesOneRelease) {
+  TestServer server;
+  v1::ApproveReleaseRequest request;
+  request.set_request_id("r1");
+  request.set_reason("tested");
+  request.set_channel("sensor");
+  v1::ApproveReleaseResponse response;
+  EXPECT_EQ(
+      server.Call("ringfence.v1.PlanService/ApproveRelease", kAdminToken, request, &response).error_code(),
+      StatusCode::INVALID_ARGUMENT);
+  request.set_serial(7);
+  ASSERT_TRUE(server.Call("ringfence.v1.PlanService/ApproveRelease", kAdminToken, request, &response).ok());
+  EXPECT_EQ(response.approval().tenant(), "acme") << "none named: the caller's own";
+  EXPECT_EQ(response.approval().state(), v1::APPROVAL_STATE_APPROVED);
+  EXPECT_FALSE(response.approval().person().empty());
+  EXPECT_THAT(server.app().calls(), ElementsAre("Approve"));
+}
+
+TEST(FleetServiceTest, ExplainsAReleaseByGroupsOfHosts) {
+  TestServer server;
+  server.app().explained.hosts = 9;
+  app::ReasonGroup group;
+  group.ring = "canary";
+  group.reason = policy::Reason::kApproval;
+  group.opens_by = "the tenant";
+  group.hosts = 9;
+  server.app().explained.groups = {group};
+  v1::ExplainReleaseRequest request;
+  request.set_channel("content");
+  v1::ExplainReleaseResponse response;
+  ASSERT_TRUE(server.Call("ringfence.v1.FleetService/ExplainRelease", kViewerToken, request, &response).ok());
+  ASSERT_EQ(response.groups_size(), 1);
+  EXPECT_EQ(response.groups(0).reason(), "approval");
+  EXPECT_FALSE(response.groups(0).has_next());
+  EXPECT_EQ(response.groups(0).hosts(), 9);
+}
+
 TEST(PlanServiceTest, ValidationAnswersWithFaultsAndHasNoEffect) {
   TestServer server;
   v1::ValidatePlanRequest request;
@@ -92,7 +156,7 @@ TEST(PlanServiceTest, ValidationAnswersWithFaultsAndHasNoEffect) {
   request.mutable_plan()->clear_rings();
   ASSERT_TRUE(server.Call("ringfence.v1.PlanService/ValidatePlan", kViewerToken, request, &response).ok());
   EXPECT_GT(response.faults_size(), 0);
-  EXPECT_THAT(server.app().calls(), IsEmpty());
+  EXPECT_THAT(server.app().calls(), ElementsAre("Status", "PreviewPlan"));
 }
 
 class PublishTest : public testing::Test {

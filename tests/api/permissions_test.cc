@@ -54,12 +54,14 @@ const std::set<std::string>& MayCall(const std::string& caller) {
       "PlanService/GetPlan",          "PlanService/ListPlanRevisions", "RolloutService/ListRollouts",
       "RolloutService/GetRollout",    "RolloutService/WatchRollout",   "RolloutService/ListDecisions",
       "FleetService/ListAgents",      "FleetService/GetAgent",         "FleetService/ExplainAgent",
-      "FleetService/GetServerStatus", "FleetService/ListAuditEvents"};
+      "FleetService/GetServerStatus", "FleetService/ListAuditEvents",  "PlanService/PreviewPlan",
+      "PlanService/ListApprovals",    "FleetService/ExplainRelease"};
   static const auto* lists = [] {
     auto* all = new std::map<std::string, std::set<std::string>>;
     const std::set<std::string> kBrakes = {"RolloutService/PauseRollout", "RolloutService/ResumeRollout",
-                                           "RolloutService/HaltRollout", "RolloutService/RollBackRollout",
-                                           "PlanService/ApplyPlan"};
+                                           "RolloutService/HaltRollout",  "RolloutService/RollBackRollout",
+                                           "PlanService/ApplyPlan",       "PlanService/ApproveRelease",
+                                           "PlanService/DenyRelease"};
     (*all)["tenant-viewer"] = kRead;
     std::set<std::string>& admin = (*all)["tenant-admin"] = kRead;
     admin.insert(kBrakes.begin(), kBrakes.end());
@@ -191,6 +193,22 @@ TEST_F(ForeignTenantTest, PlansAndTokensAndAuditsAreDenied) {
   v1::ListPlanRevisionsRequest list;
   list.set_tenant("globex");
   EXPECT_EQ(CodeOf("PlanService/ListPlanRevisions", list), StatusCode::PERMISSION_DENIED);
+  v1::PreviewPlanRequest preview;
+  preview.mutable_plan()->set_tenant("globex");
+  EXPECT_EQ(CodeOf("PlanService/PreviewPlan", preview), StatusCode::PERMISSION_DENIED);
+  v1::ApproveReleaseRequest approve;
+  approve.set_tenant("globex");
+  EXPECT_EQ(CodeOf("PlanService/ApproveRelease", approve), StatusCode::PERMISSION_DENIED);
+  v1::DenyReleaseRequest deny;
+  deny.set_tenant("globex");
+  EXPECT_EQ(CodeOf("PlanService/DenyRelease", deny), StatusCode::PERMISSION_DENIED);
+  v1::ListApprovalsRequest approvals;
+  approvals.set_tenant("globex");
+  EXPECT_EQ(CodeOf("PlanService/ListApprovals", approvals), StatusCode::PERMISSION_DENIED);
+  v1::ExplainReleaseRequest explain;
+  explain.set_tenant("globex");
+  explain.set_channel("content");
+  EXPECT_EQ(CodeOf("FleetService/ExplainRelease", explain), StatusCode::PERMISSION_DENIED);
   v1::CreateEnrolmentTokenRequest token;
   token.set_request_id("r1");
   token.set_tenant("globex");

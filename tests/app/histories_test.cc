@@ -6,6 +6,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/civil_time.h"
 #include "gtest/gtest.h"
 #include "ringfence/base/hash.h"
 #include "tests/support/fleet_harness.h"
@@ -16,7 +17,12 @@ namespace {
 
 class History {
  public:
-  explicit History(uint64_t seed) : random_(seed), fleet_(OptionsOf(seed)) { Build(); }
+  // With `language`, plans also have windows, freezes, approvals, deny lists, barriers and urgency, which
+  // change and are decided on. They are drawn apart, so that a seed without them stays the history it was.
+  explicit History(uint64_t seed, bool language = false)
+      : random_(seed), language_(language), words_(seed ^ 0x9e3779b97f4a7c15), fleet_(OptionsOf(seed)) {
+    Build();
+  }
 
   // Runs it to its end. Empty when every invariant held.
   std::string Run() {
@@ -24,6 +30,7 @@ class History {
     for (int i = 0; i < acts && fleet_.watch().violations().empty(); ++i) {
       fleet_.RunFor(absl::Seconds(Pick(10, 600)));
       Act();
+      if (language_) ActOnLanguage();
     }
     Settle();
     return fleet_.Violations();
@@ -73,6 +80,7 @@ class History {
       if (Chance(0.6)) plans_[tenant].gates = Gates();
       plans_[tenant].gates.on_breach = static_cast<policy::OnBreach>(Pick(1, 3));
       plans_[tenant].hold_revert_after = absl::Minutes(Pick(5, 40));
+      for (int i = 0; language_ && i < 3; ++i) Say(plans_[tenant]);
     }
     fleet_.effect = [this](const SimHost& host, const Digest& digest) {
       const auto it = effects_.find(digest);
@@ -95,6 +103,88 @@ class History {
     }
     if (Chance(0.3)) fleet_.store().faults.rerun = 0.2;
     Publish();
+  }
+
+  int Word(int least, int most) { return std::uniform_int_distribution<int>(least, most)(words_); }
+  bool Perhaps(double p) { return std::bernoulli_distribution(p)(words_); }
+
+  // One sentence more or less of the plan.
+  void Say(policy::Plan& plan) {
+    if (plan.rings.empty()) return;
+    policy::Ring& ring = plan.rings[static_cast<size_t>(Word(0, static_cast<int>(plan.rings.size()) - 1))];
+    policy::ChannelRule& rule = plan.channels[0];
+    const auto from_now = [&](int least, int most) {
+      return fleet_.now() + absl::Minutes(Word(least, most));
+    };
+    switch (Word(0, 9)) {
+      case 0:
+      case 1: {
+        plan.zone = Perhaps(0.5) ? "Europe/Berlin" : "";
+        const absl::TimeZone zone = absl::FixedTimeZone(plan.zone.empty() ? 0 : 3600);  // in winter
+        const absl::CivilMinute begin(zone.At(from_now(-30, 60)).cs);
+        const auto minute = static_cast<int>(begin - absl::CivilMinute(absl::CivilDay(begin)));
+        const int end = minute + Word(15, 120);
+        ring.windows = {{{}, minute, end > 1440 ? end - 1440 : end, ""}};
+        break;
+      }
+      case 2:
+        ring.windows.clear();
+        break;
+      case 3: {
+        const absl::Time from = from_now(-10, 60);
+        plan.freezes = {{from, from + absl::Minutes(Word(1, 40)), "r", "o", {}}};
+        break;
+      }
+      case 4:
+        ring.approval = Perhaps(0.7) ? policy::Approval::kExplicit : policy::Approval::kAuto;
+        break;
+      case 5:
+        plan.deny.clear();
+        if (Perhaps(0.7)) plan.deny = {{std::nullopt, "content", absl::StrCat("v", Word(1, 4)), "r", "o"}};
+        break;
+      case 6:
+        rule.barriers.clear();
+        if (Perhaps(0.7)) rule.barriers = {absl::StrCat("v", Word(1, 3))};
+        break;
+      case 7:
+        plan.urgent = policy::Urgent{
+            policy::UrgentMode::kAllow, {}, absl::ZeroDuration(), absl::Minutes(5), Perhaps(0.5)};
+        break;
+      case 8: {
+        policy::RingRule own;
+        own.channel = "content";
+        own.lag = Word(0, 1);
+        if (Perhaps(0.5)) own.approval = policy::Approval::kAuto;
+        ring.channels = {own};
+        break;
+      }
+      case 9:
+        if (rule.mode == policy::ChannelMode::kFollow)
+          rule.below_version = Perhaps(0.5) ? "" : absl::StrCat("v", Word(2, 5));
+        break;
+    }
+  }
+
+  void ActOnLanguage() {
+    const std::string& tenant = tenants_[static_cast<size_t>(Word(0, static_cast<int>(tenants_.size()) - 1))];
+    if (Perhaps(0.15)) {
+      policy::Plan changed = plans_[tenant];
+      Say(changed);
+      if (!policy::Validate(changed).empty()) return;
+      plans_[tenant] = changed;
+      (void)fleet_.TryApply(changed);
+    }
+    if (!Perhaps(0.6)) return;
+    const uint64_t newest = fleet_.NextRelease().serial - 1;
+    if (newest == 0) return;
+    storage::ConsentRow wanted;
+    wanted.tenant = tenant;
+    wanted.channel = "content";
+    wanted.serial = static_cast<uint64_t>(Word(1, static_cast<int>(newest)));
+    wanted.ring = Perhaps(0.5) ? "" : absl::StrCat("r", Word(0, 2));
+    wanted.approved = Perhaps(0.85);
+    const app::Act act = tenant == internal_ ? fleet_.Sre() : fleet_.Admin(tenant);
+    (void)fleet_.Insist([&] { return fleet_.app().Consent(act, wanted); });
   }
 
   std::vector<double> Waves() {
@@ -143,8 +233,10 @@ class History {
       case 0:
         rule.mode = policy::ChannelMode::kPaused;
         rule.pinned_version.clear();
+        rule.below_version.clear();
         break;
       case 1:
+        rule.below_version.clear();
         rule.mode = policy::ChannelMode::kPinned;
         rule.pinned_version = absl::StrCat("v", Pick(1, 4));
         break;
@@ -332,6 +424,8 @@ class History {
     bool cohort = false;
   };
   std::mt19937_64 random_;
+  const bool language_;
+  std::mt19937_64 words_;
   std::string internal_;
   FleetHarness fleet_;
   std::vector<std::string> tenants_;
@@ -341,8 +435,8 @@ class History {
   std::string problems_;
 };
 
-void Check(uint64_t seed) {
-  History history(seed);
+void Check(uint64_t seed, bool language = false) {
+  History history(seed, language);
   const std::string violations = history.Run();
   EXPECT_EQ(violations, "") << "RINGFENCE_SEED=" << seed;
   EXPECT_EQ(history.problems(), "") << "RINGFENCE_SEED=" << seed;
@@ -369,6 +463,22 @@ TEST(HistoriesTest, TheInvariantsHoldInRandomHistories) {
       std::printf("RINGFENCE_SEED=%llu repeats it\n",
                   static_cast<unsigned long long>(first + static_cast<uint64_t>(i)));
       if (std::getenv("RINGFENCE_GO_ON") == nullptr) return;
+    }
+  }
+}
+
+// RINGFENCE_LANGUAGE_SEED=n repeats one.
+TEST(HistoriesTest, ThePlanHoldsWithWindowsFreezesApprovalsAndBarriers) {
+  const char* given = std::getenv("RINGFENCE_HISTORIES");
+  const char* one = std::getenv("RINGFENCE_LANGUAGE_SEED");
+  const int histories = given != nullptr ? std::atoi(given) : one != nullptr ? 1 : 500;
+  const uint64_t first = one != nullptr ? std::strtoull(one, nullptr, 10) : Seed(20'261'122);
+  for (int i = 0; i < histories; ++i) {
+    Check(first + static_cast<uint64_t>(i), true);
+    if (HasFailure()) {
+      std::printf("RINGFENCE_LANGUAGE_SEED=%llu repeats it\n",
+                  static_cast<unsigned long long>(first + static_cast<uint64_t>(i)));
+      return;
     }
   }
 }

@@ -14,6 +14,7 @@
 #include "ringfence/v1/release.pb.h"
 #include "ringfence/v1/rollout.pb.h"
 #include "server/cli/command_line.h"
+#include "server/cli/plan_yaml.h"
 
 namespace ringfence::cli {
 namespace {
@@ -234,6 +235,152 @@ TEST_F(CommandTest, PlanDiffShowsWhatWouldChange) {
                  rings { name: "canary" waves { share_ppm: 1000000 } soak { seconds: 600 } } } })"));
   EXPECT_EQ(Run({"plan", "diff", File("p.yaml", kGoodPlan)}), 0);
   EXPECT_THAT(out(), AllOf(HasSubstr("-     soak: 10m\n+     soak: 30m\n"), HasSubstr("  tenant: acme\n")));
+}
+
+TEST_F(CommandTest, PlanInitWritesAPlanThatTheParserReads) {
+  EXPECT_EQ(Run({"plan", "init", "acme"}), 0);
+  const auto parsed = ParsePlanYaml(out());
+  EXPECT_EQ(Render("init", parsed.faults), "");
+  EXPECT_EQ(parsed.message.tenant(), "acme");
+  EXPECT_GE(parsed.message.rings_size(), 2);
+}
+
+constexpr char kPreview[] = R"(revision: 4 hosts: 500
+  rings { ring: "canary" hosts_now: 20 hosts_then: 432 } rings { ring: "n-1" hosts_now: 480 hosts_then: 68 }
+  moves { from: "n-1" to: "canary" hosts: 412 }
+  overlaps { first: "canary" second: "n-1" hosts: 7 }
+  now { ring: "canary" channel: "content" serial: 3 version: "1.2.0" }
+  then { ring: "canary" channel: "content" serial: 3 version: "1.2.0" reason: "window" next { seconds: 1700000000 } }
+  warnings: "odd")";
+
+TEST_F(CommandTest, PlanPreviewSaysWhoMovesAndWhatEachRingWouldTake) {
+  server_.On("PlanService/PreviewPlan", Proto<v1::PreviewPlanResponse>(kPreview));
+  EXPECT_EQ(Run({"plan", "preview", File("p.yaml", kGoodPlan)}), 0);
+  EXPECT_THAT(out(),
+              AllOf(HasSubstr("412 hosts move from n-1 to canary\n"),
+                    HasSubstr("ring canary, content: 3 1.2.0 (window, until 2023-11-14 23:13:20 +01:00) "
+                              "instead of 3 1.2.0 (now)\n"),
+                    HasSubstr("7 hosts would match ring n-1 too"), HasSubstr("revision 4 in force")));
+  EXPECT_EQ(err(), "warning: odd\n");
+  EXPECT_EQ(Run({"plan", "preview", File("p.yaml", kGoodPlan), "-o", "json"}), 0);
+  EXPECT_THAT(out(), HasSubstr("\"hosts_then\": 432"));
+}
+
+TEST_F(CommandTest, PlanApplyShowsTheHostsThatMoveAndAPlanThatIsThereAlreadyIsLeft) {
+  server_.On("PlanService/GetPlan", Proto<v1::GetPlanResponse>("current { revision: 4 }"));
+  server_.On("PlanService/PreviewPlan", Proto<v1::PreviewPlanResponse>(kPreview));
+  server_.On("PlanService/ApplyPlan",
+             Proto<v1::ApplyPlanResponse>(R"(applied { revision: 5 plan { tenant: "acme" } })"));
+  EXPECT_EQ(Run({"plan", "apply", File("p.yaml", kGoodPlan), "-m", "x"}), 0);
+  EXPECT_THAT(err(), StartsWith("412 hosts move from n-1 to canary\n"));
+
+  FakeServer fresh;
+  std::swap(server_, fresh);
+  v1::GetPlanResponse same;
+  *same.mutable_current()->mutable_plan() = ParsePlanYaml(kGoodPlan).message;
+  same.mutable_current()->set_revision(5);
+  // The server gives gates back to a plan without any.
+  same.mutable_current()->mutable_plan()->mutable_gates()->set_on_breach(v1::ON_BREACH_HALT_AND_REVERT);
+  server_.On("PlanService/GetPlan", same);
+  EXPECT_EQ(Run({"plan", "apply", File("p.yaml", kGoodPlan), "-m", "x"}), 0);
+  EXPECT_EQ(out(), "no change: revision 5 of acme is this plan\n");
+  EXPECT_EQ(server_.Asked("PlanService/ApplyPlan"), "");
+}
+
+TEST_F(CommandTest, HostsThatWouldLoseTheirRingNeedTheExplicitWord) {
+  server_.On("PlanService/GetPlan", Proto<v1::GetPlanResponse>("current { revision: 4 }"));
+  server_.On("PlanService/PreviewPlan",
+             Proto<v1::PreviewPlanResponse>(R"(hosts: 9 moves { from: "n-1" hosts: 9 })"));
+  server_.On("PlanService/ApplyPlan",
+             Proto<v1::ApplyPlanResponse>(R"(applied { revision: 5 plan { tenant: "acme" } })"));
+  const std::string file = File("p.yaml", kGoodPlan);
+  EXPECT_EQ(Run({"plan", "apply", file, "-m", "x"}), 7);
+  EXPECT_THAT(err(), AllOf(HasSubstr("9 hosts move from n-1 to no ring"), HasSubstr("--strand")));
+  EXPECT_EQ(server_.Asked("PlanService/ApplyPlan"), "");
+  EXPECT_EQ(Run({"plan", "apply", file, "-m", "x", "--strand"}), 0);
+}
+
+TEST_F(CommandTest, PlanDiffCanTellAPipelineThatThereIsADifference) {
+  server_.On("PlanService/GetPlan", Proto<v1::GetPlanResponse>("current { revision: 4 }"));
+  server_.On("PlanService/PreviewPlan", Proto<v1::PreviewPlanResponse>(kPreview));
+  EXPECT_EQ(Run({"plan", "diff", File("p.yaml", kGoodPlan), "--exit-code"}), 9);
+  EXPECT_THAT(out(), HasSubstr("412 hosts move from n-1 to canary\n"));
+  EXPECT_EQ(Run({"plan", "diff", File("p.yaml", kGoodPlan)}), 0);
+  v1::GetPlanResponse same;
+  *same.mutable_current()->mutable_plan() = ParsePlanYaml(kGoodPlan).message;
+  server_.On("PlanService/GetPlan", same);
+  EXPECT_EQ(Run({"plan", "diff", File("p.yaml", kGoodPlan), "--exit-code"}), 0);
+}
+
+TEST_F(CommandTest, PlanRevertAppliesTheOneBeforeAsANewRevision) {
+  v1::GetPlanResponse newest;
+  *newest.mutable_current()->mutable_plan() = ParsePlanYaml(kGoodPlan).message;
+  newest.mutable_current()->set_revision(4);
+  server_.On("PlanService/GetPlan", newest);
+  server_.On("PlanService/ApplyPlan",
+             Proto<v1::ApplyPlanResponse>(R"(applied { revision: 5 plan { tenant: "acme" } })"));
+  EXPECT_EQ(Run({"plan", "revert", "acme", "-m", "too fast"}), 0);
+  EXPECT_THAT(server_.Asked("PlanService/GetPlan"), HasSubstr("revision: 3"));
+  EXPECT_THAT(server_.Asked("PlanService/ApplyPlan"),
+              AllOf(HasSubstr("expected_revision: 4"), HasSubstr("revert to revision 3: too fast")));
+  EXPECT_EQ(Run({"plan", "revert", "acme", "--to", "4", "-m", "x"}), 2);
+}
+
+// ---------------------------------------------------------------- approvals
+
+TEST_F(CommandTest, ReleaseApproveAndDenyNameOneReleaseAndOneTenant) {
+  server_.On("PlanService/ApproveRelease", v1::ApproveReleaseResponse());
+  server_.On("PlanService/DenyRelease", v1::DenyReleaseResponse());
+  EXPECT_EQ(Run({"release", "approve", "sensor/7", "--tenant", "acme", "--ring", "theatres", "-m", "tested"}),
+            0);
+  EXPECT_EQ(out(), "approved sensor/7 for ring theatres of acme\n");
+  EXPECT_THAT(
+      server_.Asked("PlanService/ApproveRelease"),
+      AllOf(HasSubstr("serial: 7"), HasSubstr("ring: \"theatres\""), HasSubstr("reason: \"tested\"")));
+  EXPECT_EQ(Run({"release", "deny", "sensor/7", "--tenant", "acme", "-m", "no"}), 0);
+  EXPECT_EQ(out(), "denied sensor/7 for every ring that asks of acme\n");
+  EXPECT_EQ(Run({"release", "approve", "sensor", "--tenant", "acme", "-m", "x"}), 2);
+}
+
+TEST_F(CommandTest, ReleaseApprovalsListWhatWaits) {
+  server_.On("PlanService/ListApprovals",
+             Proto<v1::ListApprovalsResponse>(
+                 R"(approvals { tenant: "acme" channel: "sensor" serial: 7 version: "7.16" ring: "theatres"
+                                state: APPROVAL_STATE_WAITING })"));
+  EXPECT_EQ(Run({"release", "approvals", "acme"}), 0);
+  EXPECT_THAT(out(), AllOf(HasSubstr("sensor/7"), HasSubstr("waiting"), HasSubstr("theatres")));
+  EXPECT_THAT(server_.Asked("PlanService/ListApprovals"), HasSubstr("waiting_only: true"));
+}
+
+TEST_F(CommandTest, ReleaseExplainGroupsHostsByReason) {
+  server_.On("FleetService/ExplainRelease", Proto<v1::ExplainReleaseResponse>(
+                                                R"(channel: "content" serial: 3 version: "1.2.0" hosts: 500
+                    groups { ring: "canary" hosts: 20 sentence: "Nothing stands in the way." }
+                    groups { ring: "n-1" reason: "window" opens_by: "time" hosts: 480 silent: 4
+                             next { seconds: 1700000000 } detail: "sat 02:00-06:00 UTC" })"));
+  for (const char* group : {"release", "rollout"}) {
+    EXPECT_EQ(Run({group, "explain", "content", "--tenant", "acme"}), 0);
+    EXPECT_THAT(out(), AllOf(HasSubstr("content/3 1.2.0, 500 hosts of acme"), HasSubstr("480"),
+                             HasSubstr("window"), HasSubstr("2023-11-14 23:13:20 +01:00"), HasSubstr("yes")));
+  }
+}
+
+TEST_F(CommandTest, AgentExplainWithoutAReleaseSpeaksOfEveryChannelOfThePlan) {
+  server_.On("FleetService/GetAgent", Proto<v1::GetAgentResponse>(R"(agent { id: "x" tenant: "acme" })"));
+  server_.On(
+      "PlanService/GetPlan",
+      Proto<v1::GetPlanResponse>(
+          R"(current { plan { tenant: "acme" channels { channel: "content" } channels { channel: "sensor" } } })"));
+  server_.On(
+      "FleetService/ExplainAgent",
+      Proto<v1::ExplainAgentResponse>(R"(agent { id: "x" tenant: "acme" ring: "canary" } channel: "sensor"
+                                                reason: "window" sentence: "Later." gates { gate: "window" })"));
+  EXPECT_EQ(Run({"agent", "explain", "x"}), 0);
+  EXPECT_THAT(server_.Asked("FleetService/ExplainAgent"), HasSubstr("channel: \"sensor\""));
+  EXPECT_THAT(out(), HasSubstr("not now: Later. (window)"));
+  EXPECT_EQ(Run({"agent", "explain", "x", "--channel", "content"}), 0);
+  EXPECT_THAT(server_.Asked("FleetService/ExplainAgent"), HasSubstr("channel: \"content\""));
+  EXPECT_EQ(Run({"agent", "explain", "x", "content", "--channel", "content"}), 2);
 }
 
 // ---------------------------------------------------------------- release

@@ -118,8 +118,49 @@ TEST(PlanYamlTest, NamesEveryFaultAtOnceInTheOrderOfTheFile) {
       "p.yaml:3:30: channels[0].mode: found fast, wanted follow, pinned or paused\n"
       "p.yaml:6:11: rings[0].soak: found 30, wanted a duration such as 30m, 1h30m or 7d\n"
       "p.yaml:7:17: rings[0].waves[1]: found 200%, wanted a share such as 5% or 0.05\n"
-      "p.yaml:8:5: rings[0].wave: unknown key 'wave', wanted one of hosts_per_minute, lag, min_age, name, "
-      "selector, soak, waves\n");
+      "p.yaml:8:5: rings[0].wave: unknown key 'wave', wanted one of approval, channels, hosts_per_minute, "
+      "lag, min_age, name, selector, soak, waves, windows\n");
+}
+
+TEST(PlanYamlTest, NamesTheFaultsOfWindowsAndFreezesWhereTheyStand) {
+  EXPECT_EQ(
+      FaultsOf("tenant: a\n"
+               "zone: Europe/Berlin\n"
+               "channels: [{channel: content}]\n"
+               "rings:\n"
+               "  - name: canary\n"
+               "    waves: [100%]\n"
+               "    windows:\n"
+               "      - {days: [sat, someday], from: \"2:00\", to: \"24:30\"}\n"
+               "      - {days: sun, from: \"02:00\"}\n"
+               "freezes:\n"
+               "  - {from: christmas, to: 2027-01-04, reason: r, owner: o}\n"
+               "urgent: {rings: [canary]}\n"),
+      "p.yaml:8:22: rings[0].windows[0].days[1]: found someday, wanted mon, tue, wed, thu, fri, sat or sun\n"
+      "p.yaml:8:38: rings[0].windows[0].from: found 2:00, wanted a time of day, 00:00 to 23:59\n"
+      "p.yaml:8:50: rings[0].windows[0].to: found 24:30, wanted a time of day, 00:01 to 24:00\n"
+      "p.yaml:9:9: rings[0].windows[1]: a window needs `to`\n"
+      "p.yaml:11:12: freezes[0].from: found christmas, wanted a time such as 2026-12-18, 2026-12-18T18:00 or "
+      "2026-12-18T18:00:00+01:00\n"
+      "p.yaml:12:9: urgent: a mode is needed: notify or allow\n");
+}
+
+TEST(PlanYamlTest, TimesWithoutAnOffsetAreThoseOfThePlansZone) {
+  const auto from = [](const std::string& zone, const std::string& time) {
+    const auto parsed = ParsePlanYaml(
+        "tenant: a\n" + zone +
+        "channels: [{channel: content}]\nrings: [{name: all, waves: [100%]}]\nfreezes:\n- {from: " + time +
+        ", to: 2027-01-04, reason: r, owner: o}\n");
+    EXPECT_EQ(Render("p", parsed.faults), "");
+    return parsed.message.freezes(0).from().seconds();
+  };
+  const int64_t noon_utc = from("", "2026-07-01T12:00:00Z");
+  EXPECT_EQ(from("", "2026-07-01T12:00"), noon_utc);
+  EXPECT_EQ(from("zone: Europe/Berlin\n", "2026-07-01T14:00"), noon_utc);
+  EXPECT_EQ(from("zone: Europe/Berlin\n", "2026-07-01T14:00:00+02:00"), noon_utc);
+  EXPECT_EQ(from("zone: Europe/Berlin\n", "2026-07-01"), noon_utc - 14 * 3600);
+  // The hour that the clock skips is the moment of the jump.
+  EXPECT_EQ(from("zone: Europe/Berlin\n", "2026-03-29T02:30"), from("", "2026-03-29T01:00:00Z"));
 }
 
 TEST(PlanYamlTest, RefusesUnitsThatMightMeanSomethingElse) {

@@ -53,6 +53,83 @@ RateGate ReadRateGate(ByteReader& in) {
   return {Ppm(in.Number(Ppm::kWhole)), in.Number(100), in.Duration()};
 }
 
+absl::Time SomeTime(ByteReader& in) {
+  return kNow + absl::Minutes(static_cast<int64_t>(in.U64() % 1'000'000) - 500'000);
+}
+
+std::vector<Window> ReadWindows(ByteReader& in) {
+  std::vector<Window> windows(in.UpTo(2));
+  for (Window& window : windows) {
+    window.days.resize(in.UpTo(2));
+    for (Weekday& day : window.days)
+      day = static_cast<Weekday>(in.Byte() < 240 ? 1 + in.Byte() % 7 : in.Byte());
+    window.from = static_cast<int>(in.Number(1500));
+    window.to = static_cast<int>(in.Number(1500));
+    window.zone = in.Byte() < 200 ? "" : in.Byte() < 200 ? "Australia/Lord_Howe" : in.Word();
+  }
+  return windows;
+}
+
+CalendarScope ReadScope(ByteReader& in, const Plan& plan) {
+  CalendarScope scope;
+  if (in.Bool() && !plan.rings.empty()) scope.rings = {in.Byte() < 200 ? plan.rings[0].name : in.Word()};
+  if (in.Bool() && !plan.channels.empty())
+    scope.channels = {in.Byte() < 200 ? plan.channels[0].channel : in.Word()};
+  return scope;
+}
+
+// Read after the rest, so that what was found before still means the same.
+void ReadLanguage(ByteReader& in, Plan& plan) {
+  plan.zone = in.Byte() < 150 ? "" : in.Byte() < 200 ? "Europe/Berlin" : in.Word();
+  for (Ring& ring : plan.rings) {
+    ring.windows = ReadWindows(in);
+    if (in.Byte() >= 200) ring.approval = static_cast<Approval>(in.Byte() % 4);
+    ring.channels.resize(in.UpTo(1));
+    for (RingRule& rule : ring.channels) {
+      rule.channel = !plan.channels.empty() && in.Byte() < 200 ? plan.channels[0].channel : in.Word();
+      if (in.Bool()) rule.lag = static_cast<int>(in.Number(kMaxLag));
+      if (in.Bool()) rule.min_age = in.Duration();
+      if (in.Bool()) rule.approval = static_cast<Approval>(in.Byte() % 4);
+      rule.windows = ReadWindows(in);
+    }
+  }
+  for (ChannelRule& rule : plan.channels) {
+    if (in.Byte() >= 200) rule.from_version = in.Word();
+    if (in.Byte() >= 200) rule.below_version = in.Word();
+    rule.barriers.resize(in.Byte() >= 200 ? 1 : 0);
+    for (std::string& version : rule.barriers) version = in.Word();
+  }
+  plan.freezes.resize(in.UpTo(2));
+  for (Freeze& freeze : plan.freezes) {
+    freeze.from = SomeTime(in);
+    freeze.to = freeze.from + in.Duration();
+    freeze.reason = in.Word();
+    freeze.owner = in.Word();
+    freeze.scope = ReadScope(in, plan);
+  }
+  plan.blackouts.resize(in.UpTo(2));
+  for (Blackout& blackout : plan.blackouts) {
+    blackout.date = in.Byte() < 200 ? "07-19" : in.Byte() < 200 ? "2024-07-20" : in.Word();
+    blackout.reason = in.Word();
+    blackout.owner = in.Word();
+    blackout.scope = ReadScope(in, plan);
+  }
+  plan.deny.resize(in.UpTo(1));
+  for (Denied& denied : plan.deny) {
+    if (in.Bool()) denied.digest = Digest{};
+    if (in.Bool()) denied.channel = in.Word();
+    if (in.Bool()) denied.version = in.Word();
+    denied.reason = in.Word();
+    denied.owner = in.Word();
+  }
+  if (!in.Bool()) return;
+  Urgent& urgent = plan.urgent.emplace();
+  urgent.mode = static_cast<UrgentMode>(in.Byte() % 4);
+  if (in.Bool()) urgent.min_age = in.Duration();
+  if (in.Bool()) urgent.soak = in.Duration();
+  urgent.outside_windows = in.Bool();
+}
+
 Plan ReadPlan(ByteReader& in) {
   Plan plan;
   plan.tenant = in.Word();
@@ -76,6 +153,7 @@ Plan ReadPlan(ByteReader& in) {
   if (in.Byte() >= 240) plan.gates.on_breach = static_cast<OnBreach>(in.Byte());
   if (in.Bool()) plan.urgent_soak_factor = Ppm(in.Number(Ppm::kWhole));
   if (in.Byte() >= 240) plan.hold_revert_after = in.Duration();
+  ReadLanguage(in, plan);
   return plan;
 }
 
@@ -109,6 +187,8 @@ void CheckChoices(const Plan& plan, ByteReader& in) {
       const ReleaseProgress& release = releases.at(*choice.serial - 1);
       RF_CHECK(!release.stopped && release.internal_passed);
       RF_CHECK(rule.mode != ChannelMode::kPinned || release.version == rule.pinned_version);
+      RF_CHECK(InRange(rule, release.version));
+      RF_CHECK(FindDenied(plan, rule.channel, release.version, release.digest) == nullptr);
       for (size_t earlier = 0; earlier < ring; ++earlier) {
         if (EffectiveLag(plan.rings[earlier], rule) > EffectiveLag(plan.rings[ring], rule)) continue;
         RF_CHECK(earlier < release.ring_passed.size() && release.ring_passed[earlier]);
@@ -171,6 +251,23 @@ void CheckDecision(const StageView& view) {
   RF_CHECK(view.confirmed >= 1 && view.overdue == 0 && view.m_r < kQuiet && view.soaked >= view.soak);
 }
 
+void CheckCalendars(const Plan& plan, ByteReader& in) {
+  const absl::Time now = SomeTime(in);
+  for (const Ring& ring : plan.rings) {
+    for (const ChannelRule& rule : plan.channels) {
+      const Calendar calendar = CalendarOf(plan, ring, rule.channel, in.Bool());
+      const CalendarAnswer answer = Ask(calendar, now);
+      RF_CHECK(answer.closed == ClosedNow(calendar, now));
+      RF_CHECK(answer.until > now);
+      RF_CHECK(answer.open() ==
+               (!IsFrozen(calendar, now) && !IsBlackout(calendar, now) && IsInWindow(calendar, now)));
+      if (answer.open() || answer.until == absl::InfiniteFuture()) continue;
+      RF_CHECK(ClosedNow(calendar, answer.until) == Reason::kNone);
+      RF_CHECK(ClosedNow(calendar, answer.until - absl::Nanoseconds(1)) != Reason::kNone);
+    }
+  }
+}
+
 void CheckHost(const Plan& plan, ByteReader& in) {
   std::vector<Labels::Pair> pairs(in.UpTo(4));
   for (auto& [key, value] : pairs) key = in.Word(), value = in.Word();
@@ -186,12 +283,18 @@ void CheckHost(const Plan& plan, ByteReader& in) {
   release.version = in.Word();
   release.targets = ReadSelector(in);
   release.matrix = {ReadSelector(in)};
-  RF_CHECK(LastingReason(plan, *labels, release) == Evaluate(plan, *labels, release, Moment{}).reason);
+  release.urgent = in.Bool();
+  Moment moment;
+  moment.now = SomeTime(in);
+  moment.consent = static_cast<Consent>(in.Byte() % 3);
+  Reason expected = LastingReason(plan, *labels, release);
+  if (expected == Reason::kNone) expected = PassingReason(plan, *ring, release, moment.consent, moment.now);
+  RF_CHECK(expected == Evaluate(plan, *labels, release, moment).reason);
 }
 
 void Run(ByteReader in) {
   const Plan plan = ReadPlan(in);
-  Warnings(plan);  // says something or nothing of any plan
+  Warnings(plan, kNow);  // says something or nothing of any plan
   const std::vector<Fault> faults = Validate(plan);
   if (!faults.empty()) {
     for (const Fault& fault : faults) {
@@ -204,6 +307,7 @@ void Run(ByteReader in) {
   CheckChoices(plan, in);
   CheckWaves(plan, in);
   CheckHost(plan, in);
+  CheckCalendars(plan, in);
   while (!in.empty()) CheckDecision(ReadView(in));
 }
 

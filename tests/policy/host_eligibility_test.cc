@@ -66,13 +66,19 @@ TEST(EligibilityTest, AllGatesAreListedInTheirOrder) {
   std::vector<Reason> order;
   for (const GateAnswer& gate : Evaluate(ThePlan(), TheHost(), MakeRelease(), Moment{}).gates)
     order.push_back(gate.gate);
-  EXPECT_THAT(
-      order,
-      ElementsAreArray({Reason::kNoRing, Reason::kChannelNotInPlan, Reason::kChannelPaused, Reason::kPinned,
-                        Reason::kNotTargeted, Reason::kNotQualified, Reason::kQuarantined, Reason::kReverting,
-                        Reason::kRecalled, Reason::kHalted, Reason::kHeld, Reason::kVendorPaused,
-                        Reason::kTenantPaused, Reason::kInternalNotPassed, Reason::kFinishingOther,
-                        Reason::kStageWaiting, Reason::kBlind, Reason::kAlreadyRunning}));
+  EXPECT_THAT(order, ElementsAreArray({Reason::kNoRing,         Reason::kChannelNotInPlan,
+                                       Reason::kChannelPaused,  Reason::kPinned,
+                                       Reason::kVersionRange,   Reason::kDenied,
+                                       Reason::kNotTargeted,    Reason::kNotQualified,
+                                       Reason::kQuarantined,    Reason::kReverting,
+                                       Reason::kRecalled,       Reason::kHalted,
+                                       Reason::kHeld,           Reason::kVendorPaused,
+                                       Reason::kTenantPaused,   Reason::kInternalNotPassed,
+                                       Reason::kFinishingOther, Reason::kBarrier,
+                                       Reason::kApproval,       Reason::kFrozen,
+                                       Reason::kBlackout,       Reason::kWindow,
+                                       Reason::kStageWaiting,   Reason::kBlind,
+                                       Reason::kAlreadyRunning}));
 }
 
 // Everything is closed; the gates are opened one after the other, and the first that is left is the reason.

@@ -48,6 +48,21 @@ policy::Plan MakePlan(const std::string& tenant) {
   plan.gates.on_breach = policy::OnBreach::kHalt;
   plan.urgent_soak_factor = policy::Ppm(250'000);
   plan.hold_revert_after = absl::InfiniteDuration();
+  plan.zone = "Europe/Berlin";
+  plan.channels[1].from_version = "7.14";
+  plan.channels[1].below_version = "7.16";
+  plan.channels[1].barriers = {"7.15"};
+  const policy::Window nights{{policy::Weekday::kSaturday, policy::Weekday::kSunday}, 120, 360, "UTC"};
+  plan.rings[0].windows = {nights, {{}, 1320, 60, ""}};
+  plan.rings[0].approval = policy::Approval::kExplicit;
+  plan.rings[0].channels = {{"sensor", 1, absl::Hours(24 * 7), policy::Approval::kAuto, {nights}}};
+  plan.rings[0].channels.push_back({"content", std::nullopt, std::nullopt, std::nullopt, {}});
+  plan.freezes = {{kNow, kNow + absl::Hours(1), "Christmas trade", "retail", {{"canary"}, {"sensor"}}}};
+  plan.blackouts = {{"12-24", "Asia/Tokyo", "o'brien's day", "it", {{}, {"content"}}}};
+  plan.deny.push_back({MakeDigest(9), "", "", "bricked the lab", "it"});
+  plan.deny.push_back({std::nullopt, "sensor", "7.15.2", "bricked the lab", "it"});
+  plan.urgent =
+      policy::Urgent{policy::UrgentMode::kAllow, {"canary"}, absl::Hours(1), absl::Minutes(9), true};
   return plan;
 }
 
@@ -158,6 +173,31 @@ TEST_P(PlanTableTest, NewestPlanOfEachTenantIsGivenByTenant) {
     newest.emplace_back(row.plan.tenant, row.revision);
   }
   EXPECT_THAT(newest, ::testing::ElementsAre(std::pair("a", 2), std::pair("a-b", 2), std::pair("b", 2)));
+}
+
+TEST_P(PlanTableTest, APlanWithNothingNewIsWrittenAsBefore) {
+  policy::Plan plan;
+  plan.tenant = "acme";
+  plan.channels = {
+      {.channel = "content", .mode = policy::ChannelMode::kFollow, .lag = 0, .pinned_version = ""}};
+  plan.rings.emplace_back().name = "all";
+  const PlanRow row{.plan = plan, .revision = 1, .applied_by = "ann", .applied_at = kNow};
+  Commit([&](Transaction& tx) { return tx.InsertPlan(row); });
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.PlanHistory("acme"); }), ::testing::ElementsAre(row));
+}
+
+TEST_P(PlanTableTest, WhatAPersonSaidOfAReleaseIsFinal) {
+  const ConsentRow broad{"acme", "content", 7, "", true, "ann", "looked at it", kNow};
+  ConsentRow ring = broad;
+  ring.ring = "theatres";
+  ring.approved = false;
+  Commit([&](Transaction& tx) { return tx.InsertConsent(ring); });
+  Commit([&](Transaction& tx) { return tx.InsertConsent(broad); });
+  ConsentRow again = ring;
+  again.approved = true;
+  EXPECT_EQ(Refusal([&](Transaction& tx) { return tx.InsertConsent(again); }),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.Consents(); }), ::testing::ElementsAre(broad, ring));
 }
 
 TEST_P(PlanTableTest, PlanOfAFailedTransactionIsForgotten) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/civil_time.h"
 #include "ringfence/policy/choice.h"
 
 namespace ringfence::test {
@@ -120,6 +121,10 @@ void InvariantWatch::Committed(const Changes& changes, absl::Time now) {
   }
   for (const auto& [key, age] : changes.healthy_ages) releases_[key].healthy_age = age;
   for (const storage::PlanRow& row : changes.plans) plans_[row.plan.tenant] = row;
+  for (const storage::ConsentRow& row : changes.consents) {
+    if (!consents_.try_emplace({row.tenant, row.channel, row.serial, row.ring}, row.approved).second)
+      Found(now, "what a person said of a release was changed");
+  }
   for (const storage::QuarantineRow& row : changes.quarantines) quarantines_.push_back(row);
   for (const storage::DecisionRow& row : changes.decisions) {
     decisions_.push_back(row);
@@ -200,9 +205,16 @@ void InvariantWatch::OnNewStage(const storage::StageRow& row, absl::Time now) {
   if (!internal && !InternalPassed(row.channel, row.serial)) {
     Found(now, absl::StrCat("invariant 3: ", what, " before the vendor's own fleet passed it"));
   }
-  const int lag = pinned ? 0 : std::max(ring->lag, rule->lag);
+  const auto lag_of = [&](const policy::Ring& of) {
+    int own = of.lag;
+    for (const policy::RingRule& one : of.channels) {
+      if (one.channel == row.channel && one.lag.has_value()) own = *one.lag;
+    }
+    return pinned ? 0 : std::max(own, rule->lag);
+  };
+  const int lag = lag_of(*ring);
   for (auto earlier = plan.rings.begin(); earlier != ring; ++earlier) {
-    if ((pinned ? 0 : std::max(earlier->lag, rule->lag)) > lag) continue;
+    if (lag_of(*earlier) > lag) continue;
     if (!RingPassed(row.tenant, row.channel, row.serial, earlier->name)) {
       Found(now, absl::StrCat("invariant 3: ", what, " before ring ", earlier->name));
     }
@@ -217,7 +229,15 @@ void InvariantWatch::OnNewStage(const storage::StageRow& row, absl::Time now) {
   const bool first = (internal || options_.internal_tenant.empty()) && ring == plan.rings.begin();
   const absl::Duration age =
       first ? now - release->second.release.published_at : release->second.healthy_age + absl::Minutes(3);
-  if (age < ring->min_age) Found(now, absl::StrCat("invariant 4: ", what, " is too young"));
+  absl::Duration min_age = ring->min_age;
+  for (const policy::RingRule& one : ring->channels) {
+    if (one.channel == row.channel && one.min_age.has_value()) min_age = *one.min_age;
+  }
+  if (release->second.release.urgent && plan.urgent.has_value() && plan.urgent->min_age.has_value() &&
+      plan.urgent->mode == policy::UrgentMode::kAllow) {
+    min_age = std::min(min_age, *plan.urgent->min_age);
+  }
+  if (age < min_age) Found(now, absl::StrCat("invariant 4: ", what, " is too young"));
   stages_[row.stage] = row;
   Trace(now, absl::StrCat("new ", what, " is ", row.stage));
 }
@@ -341,6 +361,80 @@ void InvariantWatch::OnExposure(const storage::ExposureRow& row, absl::Time now)
   if (!policy::IsTargeted(release, host.labels) || !policy::IsQualified(release, host.labels)) {
     Found(now, absl::StrCat("invariant 5: ", what, " which does not cover it"));
   }
+  if (ring.has_value()) {
+    const policy::Plan& p = plan->second.plan;
+    const std::string forbidden = Forbidden(p, p.rings[static_cast<size_t>(*ring)], row, host, now);
+    if (!forbidden.empty()) Found(now, absl::StrCat("invariant 4: ", what, ": ", forbidden));
+  }
+}
+
+std::optional<bool> InvariantWatch::Consented(const std::string& tenant, const std::string& channel,
+                                              uint64_t serial, const std::string& ring) const {
+  for (const std::string& scope : {ring, std::string()}) {
+    const auto found = consents_.find({tenant, channel, serial, scope});
+    if (found != consents_.end()) return found->second;
+  }
+  return std::nullopt;
+}
+
+std::string InvariantWatch::Forbidden(const policy::Plan& plan, const policy::Ring& ring,
+                                      const storage::ExposureRow& row, const HeardHost& host,
+                                      absl::Time now) const {
+  const policy::Release& release = releases_.at({row.channel, row.serial}).release;
+  for (const policy::Denied& denied : plan.deny) {
+    if (denied.digest.has_value() ? *denied.digest == release.digest
+                                  : denied.channel == release.channel && denied.version == release.version) {
+      return "the plan denies it";
+    }
+  }
+  const auto covers = [&](const policy::CalendarScope& scope) {
+    const auto has = [](const std::vector<std::string>& names, const std::string& name) {
+      return names.empty() || std::count(names.begin(), names.end(), name) > 0;
+    };
+    return has(scope.rings, ring.name) && has(scope.channels, row.channel);
+  };
+  for (const policy::Freeze& freeze : plan.freezes) {
+    if (covers(freeze.scope) && freeze.from <= now && now < freeze.to) return "a freeze is on";
+  }
+  std::vector<policy::Window> windows = ring.windows;
+  policy::Approval approval = ring.approval;
+  for (const policy::RingRule& own : ring.channels) {
+    if (own.channel != row.channel) continue;
+    if (!own.windows.empty()) windows = own.windows;
+    if (own.approval.has_value()) approval = *own.approval;
+  }
+  // Histories are short and lie on no day on which the clock jumps: what it shows is enough.
+  const bool hurries = release.urgent && plan.urgent.has_value() &&
+                       plan.urgent->mode == policy::UrgentMode::kAllow && plan.urgent->outside_windows;
+  bool open = windows.empty() || hurries;
+  for (const policy::Window& window : windows) {
+    absl::TimeZone zone;
+    const std::string& name = !window.zone.empty() ? window.zone : plan.zone.empty() ? "UTC" : plan.zone;
+    if (!absl::LoadTimeZone(name, &zone)) return absl::StrCat("there is no zone ", name);
+    const absl::CivilMinute shown(zone.At(now).cs);
+    const int minute = static_cast<int>(shown - absl::CivilMinute(absl::CivilDay(shown)));
+    open = open || (window.from < window.to ? window.from <= minute && minute < window.to
+                                            : window.from <= minute || minute < window.to);
+  }
+  if (!open) return "no window is open";
+  if (approval == policy::Approval::kExplicit &&
+      !Consented(row.tenant, row.channel, row.serial, ring.name).value_or(false)) {
+    return "nobody approved it";
+  }
+  for (const policy::ChannelRule& rule : plan.channels) {
+    if (rule.channel != row.channel) continue;
+    uint64_t runs = 0;
+    const auto running = host.running.find(row.channel);
+    for (const auto& [key, known] : releases_) {
+      if (running != host.running.end() && known.release.digest == running->second) runs = key.second;
+    }
+    for (const auto& [key, known] : releases_) {
+      const bool barrier = key.first == row.channel && key.second > runs && key.second < row.serial &&
+                           std::count(rule.barriers.begin(), rule.barriers.end(), known.release.version) > 0;
+      if (barrier) return absl::StrCat("the barrier ", known.release.version, " comes first");
+    }
+  }
+  return "";
 }
 
 void InvariantWatch::CheckBudgets(const storage::ExposureRow& granted, absl::Time now) {

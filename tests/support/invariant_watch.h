@@ -3,8 +3,10 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tests/support/recording_store.h"
@@ -78,6 +80,12 @@ class InvariantWatch {
   bool RingPassed(const std::string& tenant, const std::string& channel, uint64_t serial,
                   const std::string& ring) const;
   bool Brakes(const storage::ExposureRow& row) const;
+  // What of the plan's calendar, deny list, range, barriers and approvals forbids the exposure; empty:
+  // nothing. Said a second time here, without the functions that the server uses.
+  std::string Forbidden(const policy::Plan& plan, const policy::Ring& ring, const storage::ExposureRow& row,
+                        const HeardHost& host, absl::Time now) const;
+  std::optional<bool> Consented(const std::string& tenant, const std::string& channel, uint64_t serial,
+                                const std::string& ring) const;
 
   const Options options_;
   std::vector<std::string> violations_;
@@ -87,6 +95,7 @@ class InvariantWatch {
   absl::Time deadlines_from_ = absl::InfinitePast();
 
   std::map<std::string, storage::PlanRow> plans_;
+  std::map<std::tuple<std::string, std::string, uint64_t, std::string>, bool> consents_;
   std::map<std::pair<std::string, uint64_t>, storage::ReleaseRow> releases_;
   std::map<StageId, storage::StageRow> stages_;
   std::map<storage::Scope, storage::BrakeRow> brakes_;

@@ -72,6 +72,13 @@ class RecordingTransaction final : public Transaction {
     return tx_.PlanHistory(tenant);
   }
 
+  absl::Status InsertConsent(const ConsentRow& row) override {
+    RETURN_IF_ERROR(tx_.InsertConsent(row));
+    changes_.consents.push_back(row);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<ConsentRow>> Consents() override { return tx_.Consents(); }
+
   absl::StatusOr<StageId> InsertStage(const StageRow& row) override {
     ASSIGN_OR_RETURN(const StageId id, tx_.InsertStage(row));
     changes_.new_stages.push_back(row);

@@ -17,6 +17,7 @@ struct Changes {
   std::vector<storage::ReleaseRow> releases;
   std::vector<std::pair<std::pair<std::string, uint64_t>, absl::Duration>> healthy_ages;
   std::vector<storage::PlanRow> plans;
+  std::vector<storage::ConsentRow> consents;
   std::vector<storage::StageRow> new_stages;
   std::vector<storage::StageRow> stages;
   std::vector<storage::BrakeRow> brakes;

@@ -27,11 +27,33 @@ class Chooser {
     return rule_.mode == ChannelMode::kPinned && release.version != rule_.pinned_version;
   }
 
+  // What makes the release as if it were not there, for this tenant; kNone: nothing.
+  Reason LeftOut(const ReleaseProgress& release) const {
+    if (IsPinnedOut(release)) return Reason::kPinned;
+    if (!InRange(rule_, release.version)) return Reason::kVersionRange;
+    const bool listed = FindDenied(plan_, rule_.channel, release.version, release.digest) != nullptr;
+    return listed || release.denied ? Reason::kDenied : Reason::kNone;
+  }
+
+  // A barrier below the release, and this ring passed neither that nor anything newer.
+  bool BarredBy(absl::Span<const ReleaseProgress> releases, const ReleaseProgress& release) const {
+    if (rule_.barriers.empty()) return false;
+    uint64_t passed = 0;
+    for (const ReleaseProgress& other : releases) {
+      if (ring_ < other.ring_passed.size() && other.ring_passed[ring_])
+        passed = std::max(passed, other.serial);
+    }
+    return std::any_of(releases.begin(), releases.end(), [&](const ReleaseProgress& other) {
+      return other.serial < release.serial && other.serial > passed &&
+             std::find(rule_.barriers.begin(), rule_.barriers.end(), other.version) != rule_.barriers.end();
+    });
+  }
+
   Standing StandingOf(const ReleaseProgress& release) const {
     if (!release.internal_passed) return {Reason::kInternalNotPassed};
     if (!PassedEarlierRings(release, lag())) return {Reason::kEarlierRingNotPassed};
     const absl::Duration age = AgeOf(release);
-    const absl::Duration wanted = plan_.rings[ring_].min_age;
+    const absl::Duration wanted = AgeWanted(release);
     if (age < wanted) return {Reason::kMinAge, wanted - age};
     return {};
   }
@@ -41,10 +63,14 @@ class Chooser {
   // k-th place along before anything grew old enough.
   bool CountsForLag(const ReleaseProgress& release) const {
     return !release.stopped && release.internal_passed && PassedEarlierRings(release, 0) &&
-           AgeOf(release) >= plan_.rings[ring_].min_age;
+           AgeOf(release) >= AgeWanted(release);
   }
 
  private:
+  absl::Duration AgeWanted(const ReleaseProgress& release) const {
+    return EffectiveMinAge(plan_, plan_.rings[ring_], rule_.channel, release.urgent);
+  }
+
   absl::Duration AgeOf(const ReleaseProgress& release) const {
     return age_counts_from_publication_ ? release.age : release.healthy_age;
   }
@@ -82,12 +108,17 @@ Choice ChooseRelease(const Plan& plan, int ring, absl::string_view channel,
   int ahead = 0;  // releases newer than the one looked at that count for the lag
   bool newest = true;
   for (auto release = releases.rbegin(); release != releases.rend(); ++release) {  // newest first
-    if (chooser.IsPinnedOut(*release)) continue;
+    if (const Reason out = chooser.LeftOut(*release); out != Reason::kNone) {
+      if (newest && out != Reason::kPinned) choice.reason = out;
+      continue;
+    }
     if (release->stopped) {
       if (rule->mode == ChannelMode::kPinned && newest) choice.reason = Reason::kHalted;
       continue;
     }
-    const Standing standing = chooser.StandingOf(*release);
+    Standing standing = chooser.StandingOf(*release);
+    if (standing.reason == Reason::kNone && chooser.BarredBy(releases, *release))
+      standing = {Reason::kBarrier};
     if (newest) choice.reason = standing.reason == Reason::kNone ? Reason::kNothingToLag : standing.reason;
     newest = false;
     if (standing.reason == Reason::kMinAge) {

@@ -70,6 +70,12 @@ Answer Overdue(const StageView& view) {
               absl::StrCat(view.overdue, " exposed hosts are past their deadline without an outcome."));
 }
 
+// The soak goes on meanwhile: hosts that took it run it, and are judged.
+Answer Closed(const StageView& view) {
+  if (view.closed == Reason::kNone) return std::nullopt;
+  return Stay(Name(view.closed), Sentence(view.closed), view.closed_until);
+}
+
 Answer Soak(const StageView& view, absl::Time now) {
   if (view.soaked >= view.soak) return std::nullopt;
   return Stay("soak",
@@ -120,7 +126,9 @@ StageDecision DecideWaiting(const StageView& view) {
   for (const auto rule : {&Braked, &Blind, &GateTripped}) {
     if (Answer answer = rule(view)) return *answer;
   }
-  if (view.members <= 0) {
+  if (view.members > 0) {
+    if (Answer answer = Closed(view)) return *answer;
+  } else {
     return Move(Step::kFindVacant, "vacant", "No host of the ring is targeted and covered by the release.");
   }
   return Move(Step::kOpen, "waiting_opens",
@@ -135,7 +143,7 @@ StageDecision DecideOpen(const StageView& view, absl::Time now) {
   for (const auto rule : {&Soak, &EvidenceNotQuiet}) {
     if (Answer answer = rule(view, now)) return *answer;
   }
-  for (const auto rule : {&Deserted, &WaveNotFull, &HalfConfirmed}) {
+  for (const auto rule : {&Deserted, &Closed, &WaveNotFull, &HalfConfirmed}) {
     if (Answer answer = rule(view)) return *answer;
   }
   return Passes(view);

@@ -1,5 +1,7 @@
 #include "ringfence/policy/host_eligibility.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -23,6 +25,9 @@ const char* OpensBy(Reason reason) {
     case Reason::kChannelPaused:
     case Reason::kPinned:
     case Reason::kTenantPaused:
+    case Reason::kVersionRange:
+    case Reason::kDenied:
+    case Reason::kApproval:
       return kByTenant;
     case Reason::kNothingToLag:
     case Reason::kNotTargeted:
@@ -45,12 +50,16 @@ const char* OpensBy(Reason reason) {
     case Reason::kAlreadyRunning:
     case Reason::kNotStaged:
     case Reason::kReverting:
+    case Reason::kBarrier:
       return kByHost;
     case Reason::kMinAge:
     case Reason::kNotDrawn:
     case Reason::kRate:
     case Reason::kStageWaiting:
     case Reason::kBlind:
+    case Reason::kFrozen:
+    case Reason::kBlackout:
+    case Reason::kWindow:
       return kByTime;
   }
   return "";
@@ -102,6 +111,16 @@ void AddLasting(const Plan& plan, const Labels& labels, const Release& release, 
   gates.Add(Reason::kPinned, !pinned || rule->pinned_version == release.version,
             pinned ? absl::StrCat("pinned to ", rule->pinned_version) : "not pinned");
 
+  const bool bounded = rule != nullptr && !(rule->from_version.empty() && rule->below_version.empty());
+  gates.Add(Reason::kVersionRange, rule == nullptr || InRange(*rule, release.version),
+            !bounded ? "any version"
+                     : absl::StrCat("from ", rule->from_version.empty() ? "any" : rule->from_version,
+                                    " to below ", rule->below_version.empty() ? "any" : rule->below_version));
+  const Denied* denied = FindDenied(plan, release.channel, release.version, release.digest);
+  gates.Add(
+      Reason::kDenied, denied == nullptr,
+      denied == nullptr ? "not on the deny list" : absl::StrCat(denied->reason, " (", denied->owner, ")"));
+
   gates.Add(Reason::kNotTargeted, IsTargeted(release, labels),
             absl::StrCat("targets ", ToString(release.targets)));
   gates.Add(Reason::kNotQualified, IsQualified(release, labels),
@@ -131,7 +150,44 @@ Reason ReasonOf(StageState state, const Moment& moment) {
   return Reason::kBlind;  // a state we do not know is no permission
 }
 
-void AddPassing(const Release& release, const Moment& moment, GateList& gates) {
+// Consent, barrier and calendar: what the plan asks of the host's ring at this moment.
+void AddMoment(const Plan& plan, const Labels& labels, const Release& release, const Moment& moment,
+               GateList& gates) {
+  gates.Add(
+      Reason::kBarrier, moment.barrier.empty(),
+      moment.barrier.empty() ? "no barrier before it" : absl::StrCat(moment.barrier, " must be taken first"));
+  const std::optional<int> index = RingOf(plan, labels);
+  if (!index.has_value()) {  // no_ring has said so already
+    gates.Add(Reason::kApproval, true, "no ring");
+    return;
+  }
+  const Ring& ring = plan.rings[static_cast<size_t>(*index)];
+  const bool asks = EffectiveApproval(ring, release.channel) == Approval::kExplicit;
+  const bool denied = asks && moment.consent == Consent::kDenied;
+  gates.Add(denied ? Reason::kDenied : Reason::kApproval, !asks || moment.consent == Consent::kApproved,
+            !asks                                  ? "approved by the plan"
+            : denied                               ? "denied by a person of the customer"
+            : moment.consent == Consent::kApproved ? "approved by a person of the customer"
+                                                   : absl::StrCat("ring ", ring.name, " asks a person"));
+
+  const Calendar calendar = CalendarOf(plan, ring, release.channel, release.urgent);
+  const CalendarAnswer answer = Ask(calendar, moment.now);
+  const auto detail = [&](Reason gate, const char* open) {
+    return answer.closed == gate ? answer.detail : std::string(open);
+  };
+  gates.Add(Reason::kFrozen, !IsFrozen(calendar, moment.now), detail(Reason::kFrozen, "no freeze"),
+            answer.until);
+  gates.Add(Reason::kBlackout, !IsBlackout(calendar, moment.now),
+            detail(Reason::kBlackout, "no blackout date"), answer.until);
+  std::string windows = absl::StrJoin(calendar.windows, "; ", [&](std::string* out, const Window& window) {
+    absl::StrAppend(out, ToString(window, plan.zone));
+  });
+  gates.Add(Reason::kWindow, IsInWindow(calendar, moment.now),
+            calendar.windows.empty() ? "at any time" : std::move(windows), answer.until);
+}
+
+void AddPassing(const Plan& plan, const Labels& labels, const Release& release, const Moment& moment,
+                GateList& gates) {
   const std::string bytes = absl::StrCat("digest ", release.digest.ToString().substr(0, 12));
   gates.Add(Reason::kQuarantined, !moment.quarantined, bytes);
   gates.Add(Reason::kReverting, !moment.reverting, bytes);
@@ -149,6 +205,8 @@ void AddPassing(const Release& release, const Moment& moment, GateList& gates) {
       moment.ring_chose_it ? "the ring works on this release" : "the ring does not work on this release",
       moment.revisit_at);
 
+  AddMoment(plan, labels, release, moment, gates);
+
   const Reason stage = ReasonOf(moment.stage, moment);
   gates.Add(stage == Reason::kNone ? Reason::kStageWaiting : stage, stage == Reason::kNone,
             absl::StrCat("stage ", Name(moment.stage)), moment.revisit_at);
@@ -164,15 +222,38 @@ Reason LastingReason(const Plan& plan, const Labels& labels, const Release& rele
   if (rule == nullptr) return Reason::kChannelNotInPlan;
   if (rule->mode == ChannelMode::kPaused) return Reason::kChannelPaused;
   if (rule->mode == ChannelMode::kPinned && rule->pinned_version != release.version) return Reason::kPinned;
+  if (!InRange(*rule, release.version)) return Reason::kVersionRange;
+  if (FindDenied(plan, release.channel, release.version, release.digest) != nullptr) return Reason::kDenied;
   if (!IsTargeted(release, labels)) return Reason::kNotTargeted;
   if (!IsQualified(release, labels)) return Reason::kNotQualified;
   return Reason::kNone;
 }
 
+Reason PassingReason(const Plan& plan, int ring, const Release& release, Consent consent, absl::Time now) {
+  const Ring& mine = plan.rings.at(static_cast<size_t>(ring));
+  if (EffectiveApproval(mine, release.channel) == Approval::kExplicit && consent != Consent::kApproved) {
+    return consent == Consent::kDenied ? Reason::kDenied : Reason::kApproval;
+  }
+  return ClosedNow(CalendarOf(plan, mine, release.channel, release.urgent), now);
+}
+
+const Milestone* BarrierBefore(const ChannelRule& rule, absl::Span<const Milestone> published,
+                               uint64_t running, uint64_t wanted) {
+  if (rule.barriers.empty()) return nullptr;
+  const Milestone* first = nullptr;
+  for (const Milestone& release : published) {
+    if (release.serial <= running || release.serial >= wanted) continue;
+    const bool barrier =
+        std::find(rule.barriers.begin(), rule.barriers.end(), release.version) != rule.barriers.end();
+    if (barrier && (first == nullptr || release.serial < first->serial)) first = &release;
+  }
+  return first;
+}
+
 Eligibility Evaluate(const Plan& plan, const Labels& labels, const Release& release, const Moment& moment) {
   GateList gates;
   AddLasting(plan, labels, release, gates);
-  AddPassing(release, moment, gates);
+  AddPassing(plan, labels, release, moment, gates);
   return std::move(gates).Finish();
 }
 

@@ -3,9 +3,51 @@
 #include <algorithm>
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "ringfence/base/check.h"
 
 namespace ringfence::policy {
+namespace {
+
+// Did the tenant allow urgent releases to move faster in this ring?
+bool Hurries(const Plan& plan, const Ring& ring) {
+  if (!plan.urgent.has_value() || plan.urgent->mode != UrgentMode::kAllow) return false;
+  const std::vector<std::string>& rings = plan.urgent->rings;
+  return rings.empty() || std::find(rings.begin(), rings.end(), ring.name) != rings.end();
+}
+
+// Takes the next run of digits, or of letters, off the front; dots and the like between them are dropped.
+absl::string_view TakePart(absl::string_view& version) {
+  while (!version.empty() && !absl::ascii_isalnum(static_cast<unsigned char>(version.front())))
+    version.remove_prefix(1);
+  if (version.empty()) return version;
+  const bool digits = absl::ascii_isdigit(static_cast<unsigned char>(version.front()));
+  size_t size = 0;
+  while (size < version.size() && absl::ascii_isalnum(static_cast<unsigned char>(version[size])) &&
+         static_cast<bool>(absl::ascii_isdigit(static_cast<unsigned char>(version[size]))) == digits) {
+    ++size;
+  }
+  const absl::string_view part = version.substr(0, size);
+  version.remove_prefix(size);
+  return part;
+}
+
+}  // namespace
+
+int CompareVersions(absl::string_view a, absl::string_view b) {
+  while (true) {
+    absl::string_view x = TakePart(a), y = TakePart(b);
+    if (x.empty() || y.empty()) return static_cast<int>(!x.empty()) - static_cast<int>(!y.empty());
+    const bool numbers = absl::ascii_isdigit(static_cast<unsigned char>(x.front())) &&
+                         absl::ascii_isdigit(static_cast<unsigned char>(y.front()));
+    if (numbers) {  // without leading zeros the longer is the larger, however many digits there are
+      x.remove_prefix(std::min(x.find_first_not_of('0'), x.size()));
+      y.remove_prefix(std::min(y.find_first_not_of('0'), y.size()));
+      if (x.size() != y.size()) return x.size() < y.size() ? -1 : 1;
+    }
+    if (const int order = x.compare(y); order != 0) return order;
+  }
+}
 
 std::optional<int> RingOf(const Plan& plan, const Labels& labels) {
   for (size_t i = 0; i < plan.rings.size(); ++i) {
@@ -21,9 +63,59 @@ const ChannelRule* FindRule(const Plan& plan, absl::string_view channel) {
   return nullptr;
 }
 
+const Ring* FindRing(const Plan& plan, absl::string_view name) {
+  for (const Ring& ring : plan.rings) {
+    if (ring.name == name) return &ring;
+  }
+  return nullptr;
+}
+
+const RingRule* FindRule(const Ring& ring, absl::string_view channel) {
+  for (const RingRule& rule : ring.channels) {
+    if (rule.channel == channel) return &rule;
+  }
+  return nullptr;
+}
+
 int EffectiveLag(const Ring& ring, const ChannelRule& rule) {
   if (rule.mode == ChannelMode::kPinned) return 0;  // one version for every ring: nothing to lag behind
-  return std::max(ring.lag, rule.lag);
+  const RingRule* own = FindRule(ring, rule.channel);
+  return std::max(own != nullptr && own->lag.has_value() ? *own->lag : ring.lag, rule.lag);
+}
+
+absl::Duration EffectiveMinAge(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent) {
+  const RingRule* own = FindRule(ring, channel);
+  const absl::Duration age = own != nullptr && own->min_age.has_value() ? *own->min_age : ring.min_age;
+  if (!urgent || !Hurries(plan, ring) || !plan.urgent->min_age.has_value()) return age;
+  return std::min(age, *plan.urgent->min_age);
+}
+
+Approval EffectiveApproval(const Ring& ring, absl::string_view channel) {
+  const RingRule* own = FindRule(ring, channel);
+  return own != nullptr && own->approval.has_value() ? *own->approval : ring.approval;
+}
+
+Calendar CalendarOf(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent) {
+  const RingRule* own = FindRule(ring, channel);
+  Calendar calendar{ring.name, channel, plan.zone, {}, plan.freezes, plan.blackouts};
+  if (urgent && Hurries(plan, ring) && plan.urgent->outside_windows) return calendar;
+  calendar.windows = own != nullptr && !own->windows.empty() ? own->windows : ring.windows;
+  return calendar;
+}
+
+bool InRange(const ChannelRule& rule, absl::string_view version) {
+  if (!rule.from_version.empty() && CompareVersions(version, rule.from_version) < 0) return false;
+  return rule.below_version.empty() || CompareVersions(version, rule.below_version) < 0;
+}
+
+const Denied* FindDenied(const Plan& plan, absl::string_view channel, absl::string_view version,
+                         const Digest& digest) {
+  for (const Denied& denied : plan.deny) {
+    const bool meant = denied.digest.has_value() ? *denied.digest == digest
+                                                 : denied.channel == channel && denied.version == version;
+    if (meant) return &denied;
+  }
+  return nullptr;
 }
 
 absl::Duration EffectiveSoak(const Plan& plan, const Ring& ring, bool urgent) {
@@ -32,6 +124,9 @@ absl::Duration EffectiveSoak(const Plan& plan, const Ring& ring, bool urgent) {
     // An illegal factor above the whole would slow down, never hurry; it is not trusted to do so exactly.
     const int64_t parts = std::clamp<int64_t>(plan.urgent_soak_factor->value, 0, Ppm::kWhole);
     soak = soak * parts / Ppm::kWhole;
+  }
+  if (urgent && Hurries(plan, ring) && plan.urgent->soak.has_value()) {
+    soak = std::min(soak, *plan.urgent->soak);
   }
   return std::max(soak, kSoakFloor);
 }

@@ -20,6 +20,9 @@ constexpr absl::Duration kMaxHoldRevert = absl::Hours(24 * 7);
 constexpr int kMinMissed = 2;
 constexpr int kMaxMissed = 100;
 constexpr size_t kMaxVersionBytes = 128;
+constexpr size_t kMaxReasonBytes = 256;
+constexpr size_t kMaxOwnerBytes = 128;
+constexpr int kMinutesOfDay = 24 * 60;
 constexpr char kSlug[] = "1 to 63 of a-z, 0-9 and -";
 
 // Collects faults under a path.
@@ -65,6 +68,32 @@ class Check {
     return std::min(size, most);
   }
 
+  // 1 to `most` bytes of plain text.
+  void Text(const std::string& path, const std::string& text, size_t most) {
+    if (text.empty() || text.size() > most) {
+      Add(path, absl::StrCat(text.size(), " bytes"), absl::StrCat("1 to ", most, " bytes"));
+    } else if (!IsPlainText(text)) {
+      Add(path, Quoted(text), "UTF-8 without control characters");
+    }
+  }
+
+  void Zone(const std::string& path, const std::string& zone) {
+    if (!zone.empty() && !IsTimeZone(zone))
+      Add(path, Quoted(zone), "UTC or a time zone such as Europe/Berlin");
+  }
+
+  // Names that each stand in the plan, none twice.
+  void Known(const std::string& path, const std::vector<std::string>& names,
+             const std::set<absl::string_view>& known, size_t most, const char* what) {
+    const size_t count = Bounded(path, names.size(), 0, most);
+    std::set<absl::string_view> seen;
+    for (size_t i = 0; i < count; ++i) {
+      const std::string here = absl::StrCat(path, "[", i, "]");
+      if (!known.contains(names[i])) Add(here, Quoted(names[i]), what);
+      if (!seen.insert(names[i]).second) Add(here, Quoted(names[i]), "a name that stands here once");
+    }
+  }
+
   std::vector<Fault>& faults() { return faults_; }
 
  private:
@@ -91,6 +120,49 @@ bool IsKnown(OnBreach act) {
   return false;
 }
 
+bool IsKnown(Approval approval) {
+  switch (approval) {
+    case Approval::kAuto:
+    case Approval::kExplicit:
+      return true;
+  }
+  return false;
+}
+
+bool IsKnown(UrgentMode mode) {
+  switch (mode) {
+    case UrgentMode::kNotify:
+    case UrgentMode::kAllow:
+      return true;
+  }
+  return false;
+}
+
+void CheckRange(const ChannelRule& rule, const std::string& here, Check& check) {
+  if (rule.mode != ChannelMode::kFollow) {
+    if (!rule.from_version.empty())
+      check.Add(here + ".from", Quoted(rule.from_version), "none unless the mode is follow");
+    if (!rule.below_version.empty())
+      check.Add(here + ".below", Quoted(rule.below_version), "none unless the mode is follow");
+  } else {
+    if (!rule.from_version.empty()) check.Text(here + ".from", rule.from_version, kMaxVersionBytes);
+    if (!rule.below_version.empty()) check.Text(here + ".below", rule.below_version, kMaxVersionBytes);
+    if (!rule.from_version.empty() && !rule.below_version.empty() &&
+        CompareVersions(rule.from_version, rule.below_version) >= 0) {
+      check.Add(here + ".below", Quoted(rule.below_version),
+                absl::StrCat("a version above ", Quoted(rule.from_version)));
+    }
+  }
+  const size_t barriers = check.Bounded(here + ".barriers", rule.barriers.size(), 0, kMaxBarriers);
+  std::set<absl::string_view> seen;
+  for (size_t i = 0; i < barriers; ++i) {
+    const std::string path = absl::StrCat(here, ".barriers[", i, "]");
+    check.Text(path, rule.barriers[i], kMaxVersionBytes);
+    if (!seen.insert(rule.barriers[i]).second)
+      check.Add(path, Quoted(rule.barriers[i]), "a version that stands here once");
+  }
+}
+
 void CheckRule(const ChannelRule& rule, const std::string& here, Check& check) {
   if (!IsKnown(rule.mode)) {
     check.Add(here + ".mode", absl::StrCat(static_cast<int>(rule.mode)), "follow, pinned or paused");
@@ -106,6 +178,7 @@ void CheckRule(const ChannelRule& rule, const std::string& here, Check& check) {
   } else if (!IsPlainText(rule.pinned_version)) {
     check.Add(path, Quoted(rule.pinned_version), "UTF-8 without control characters");
   }
+  CheckRange(rule, here, check);
 }
 
 void CheckWaves(const std::vector<Wave>& waves, const std::string& path, Check& check) {
@@ -139,13 +212,155 @@ void CheckWaves(const std::vector<Wave>& waves, const std::string& path, Check& 
   }
 }
 
-void CheckRing(const Ring& ring, const std::string& here, Check& check) {
+void CheckWindows(const std::vector<Window>& windows, const std::string& path, Check& check) {
+  const size_t count = check.Bounded(path, windows.size(), 0, kMaxWindows);
+  for (size_t i = 0; i < count; ++i) {
+    const Window& window = windows[i];
+    const std::string here = absl::StrCat(path, "[", i, "]");
+    std::set<Weekday> days;
+    const size_t named = check.Bounded(here + ".days", window.days.size(), 0, 7);
+    for (size_t d = 0; d < named; ++d) {
+      const auto number = static_cast<int>(window.days[d]);
+      const std::string at = absl::StrCat(here, ".days[", d, "]");
+      if (number < 1 || number > 7)
+        check.Add(at, absl::StrCat(number), "mon, tue, wed, thu, fri, sat or sun");
+      if (!days.insert(window.days[d]).second)
+        check.Add(at, Name(window.days[d]), "a day that stands here once");
+    }
+    const bool times =
+        window.from >= 0 && window.from < kMinutesOfDay && window.to >= 1 && window.to <= kMinutesOfDay;
+    if (window.from < 0 || window.from >= kMinutesOfDay)
+      check.Add(here + ".from", absl::StrCat(window.from, " minutes"), "a time of day, 00:00 to 23:59");
+    if (window.to < 1 || window.to > kMinutesOfDay)
+      check.Add(here + ".to", absl::StrCat(window.to, " minutes"), "a time of day, 00:01 to 24:00");
+    const int length =
+        window.to > window.from ? window.to - window.from : window.to + kMinutesOfDay - window.from;
+    if (times && length < kMinWindowMinutes) {
+      check.Add(here + ".to", absl::StrCat("a window of ", length, " minutes"),
+                absl::StrCat("at least ", kMinWindowMinutes, " minutes"));
+    }
+    check.Zone(here + ".zone", window.zone);
+  }
+}
+
+void CheckRingRules(const Ring& ring, const std::string& here, const std::set<absl::string_view>& channels,
+                    Check& check) {
+  const size_t count = check.Bounded(here + ".channels", ring.channels.size(), 0, kMaxChannels);
+  std::set<absl::string_view> seen;
+  for (size_t i = 0; i < count; ++i) {
+    const RingRule& rule = ring.channels[i];
+    const std::string at = absl::StrCat(here, ".channels[", i, "]");
+    if (!channels.contains(rule.channel))
+      check.Add(at + ".channel", Quoted(rule.channel), "a channel that the plan has a rule for");
+    if (!seen.insert(rule.channel).second)
+      check.Add(at + ".channel", Quoted(rule.channel), "a name that is used once");
+    if (rule.lag.has_value()) check.Between(at + ".lag", *rule.lag, 0, kMaxLag);
+    if (rule.min_age.has_value())
+      check.Between(at + ".min_age", *rule.min_age, absl::ZeroDuration(), kMaxWait);
+    if (rule.approval.has_value() && !IsKnown(*rule.approval)) {
+      check.Add(at + ".approval", absl::StrCat(static_cast<int>(*rule.approval)), "auto or explicit");
+    }
+    CheckWindows(rule.windows, at + ".windows", check);
+  }
+}
+
+void CheckRing(const Ring& ring, const std::string& here, const std::set<absl::string_view>& channels,
+               Check& check) {
   Validate(ring.selector, here + ".selector", check.faults());
   check.Between(here + ".lag", ring.lag, 0, kMaxLag);
   CheckWaves(ring.waves, here + ".waves", check);
   check.Between(here + ".soak", ring.soak, absl::ZeroDuration(), kMaxWait);
   check.Between(here + ".min_age", ring.min_age, absl::ZeroDuration(), kMaxWait);
   if (ring.hosts_per_minute.has_value()) check.AtLeastOne(here + ".hosts_per_minute", *ring.hosts_per_minute);
+  CheckWindows(ring.windows, here + ".windows", check);
+  if (!IsKnown(ring.approval)) {
+    check.Add(here + ".approval", absl::StrCat(static_cast<int>(ring.approval)), "auto or explicit");
+  }
+  CheckRingRules(ring, here, channels, check);
+}
+
+// The names that other parts of the plan may speak of.
+struct Names {
+  std::set<absl::string_view> rings, channels;
+};
+
+void CheckScope(const CalendarScope& scope, const std::string& here, const Names& names, Check& check) {
+  check.Known(here + ".rings", scope.rings, names.rings, kMaxRings, "the name of one of the plan's rings");
+  check.Known(here + ".channels", scope.channels, names.channels, kMaxChannels,
+              "a channel that the plan has a rule for");
+}
+
+void CheckFreezes(const Plan& plan, const Names& names, Check& check) {
+  const size_t count = check.Bounded("freezes", plan.freezes.size(), 0, kMaxFreezes);
+  for (size_t i = 0; i < count; ++i) {
+    const Freeze& freeze = plan.freezes[i];
+    const std::string here = absl::StrCat("freezes[", i, "]");
+    // Years that a calendar and the database can hold.
+    const absl::Time least = absl::FromUnixSeconds(0), most = absl::FromUnixSeconds(253'402'300'799);
+    for (const auto& [name, time] : {std::pair(".from", freeze.from), std::pair(".to", freeze.to)}) {
+      if (time < least || time > most)
+        check.Add(here + name, absl::FormatTime(time, absl::UTCTimeZone()), "a time from 1970 to 9999");
+    }
+    if (freeze.to <= freeze.from) {
+      check.Add(here + ".to", absl::FormatTime(freeze.to, absl::UTCTimeZone()), "a time after from");
+    }
+    check.Text(here + ".reason", freeze.reason, kMaxReasonBytes);
+    check.Text(here + ".owner", freeze.owner, kMaxOwnerBytes);
+    CheckScope(freeze.scope, here, names, check);
+  }
+}
+
+void CheckBlackouts(const Plan& plan, const Names& names, Check& check) {
+  const size_t count = check.Bounded("blackouts", plan.blackouts.size(), 0, kMaxBlackouts);
+  for (size_t i = 0; i < count; ++i) {
+    const Blackout& blackout = plan.blackouts[i];
+    const std::string here = absl::StrCat("blackouts[", i, "]");
+    if (!IsBlackoutDate(blackout.date))
+      check.Add(here + ".date", Quoted(blackout.date), "a day such as 2026-12-24, or 12-24 for every year");
+    check.Zone(here + ".zone", blackout.zone);
+    check.Text(here + ".reason", blackout.reason, kMaxReasonBytes);
+    check.Text(here + ".owner", blackout.owner, kMaxOwnerBytes);
+    CheckScope(blackout.scope, here, names, check);
+  }
+}
+
+void CheckDenied(const Plan& plan, const Names& names, Check& check) {
+  const size_t count = check.Bounded("deny", plan.deny.size(), 0, kMaxDenied);
+  for (size_t i = 0; i < count; ++i) {
+    const Denied& denied = plan.deny[i];
+    const std::string here = absl::StrCat("deny[", i, "]");
+    if (denied.digest.has_value()) {
+      if (!denied.channel.empty() || !denied.version.empty())
+        check.Add(here, "sha256 and a channel or version", "either sha256, or channel and version");
+    } else {
+      if (!names.channels.contains(denied.channel))
+        check.Add(here + ".channel", Quoted(denied.channel), "a channel that the plan has a rule for");
+      check.Text(here + ".version", denied.version, kMaxVersionBytes);
+    }
+    check.Text(here + ".reason", denied.reason, kMaxReasonBytes);
+    check.Text(here + ".owner", denied.owner, kMaxOwnerBytes);
+  }
+}
+
+void CheckUrgent(const Plan& plan, const Names& names, Check& check) {
+  if (!plan.urgent.has_value()) return;
+  const Urgent& urgent = *plan.urgent;
+  if (!IsKnown(urgent.mode)) {
+    check.Add("urgent.mode", absl::StrCat(static_cast<int>(urgent.mode)), "notify or allow");
+  }
+  check.Known("urgent.rings", urgent.rings, names.rings, kMaxRings, "the name of one of the plan's rings");
+  if (urgent.min_age.has_value())
+    check.Between("urgent.min_age", *urgent.min_age, absl::ZeroDuration(), kMaxWait);
+  if (urgent.soak.has_value()) check.Between("urgent.soak", *urgent.soak, absl::ZeroDuration(), kMaxWait);
+  if (urgent.mode != UrgentMode::kNotify) return;
+  const auto only_notified = [&](bool faster, const char* path) {
+    if (faster) check.Add(path, "a faster way", "none with urgent.mode notify: nothing moves faster");
+  };
+  only_notified(!urgent.rings.empty(), "urgent.rings");
+  only_notified(urgent.min_age.has_value(), "urgent.min_age");
+  only_notified(urgent.soak.has_value(), "urgent.soak");
+  only_notified(urgent.outside_windows, "urgent.outside_windows");
+  only_notified(plan.urgent_soak_factor.has_value(), "urgent_soak_factor");
 }
 
 void CheckGate(const RateGate& gate, const std::string& here, Check& check) {
@@ -199,12 +414,13 @@ std::vector<Fault> Validate(const Plan& plan) {
     CheckRule(plan.channels[i], here, check);
   }
 
+  check.Zone("zone", plan.zone);
   const size_t rings = check.Bounded("rings", plan.rings.size(), 1, kMaxRings);
   std::set<absl::string_view> ring_names;
   for (size_t i = 0; i < rings; ++i) {
     const std::string here = absl::StrCat("rings[", i, "]");
     check.UniqueSlug(here + ".name", plan.rings[i].name, ring_names);
-    CheckRing(plan.rings[i], here, check);
+    CheckRing(plan.rings[i], here, channel_names, check);
   }
 
   CheckGates(plan.gates, check);
@@ -212,6 +428,11 @@ std::vector<Fault> Validate(const Plan& plan) {
     check.Between("urgent_soak_factor", plan.urgent_soak_factor->value, 1, Ppm::kWhole);
   }
   check.Between("hold_revert_after", plan.hold_revert_after, absl::Minutes(1), kMaxHoldRevert);
+  const Names names{ring_names, channel_names};
+  CheckFreezes(plan, names, check);
+  CheckBlackouts(plan, names, check);
+  CheckDenied(plan, names, check);
+  CheckUrgent(plan, names, check);
   return faults;
 }
 

@@ -72,8 +72,9 @@ void AboutRules(const Plan& plan, Sentences& out) {
     if (rule.mode != ChannelMode::kFollow && rule.lag > 0) {
       out.push_back(absl::StrCat("Channel ", rule.channel, " has a lag of ", rule.lag,
                                  " that means nothing while it is pinned or paused."));
-    } else if (rule.lag > 0 && std::all_of(plan.rings.begin(), plan.rings.end(),
-                                           [&](const Ring& ring) { return ring.lag <= rule.lag; })) {
+    } else if (rule.lag > 0 && std::all_of(plan.rings.begin(), plan.rings.end(), [&](const Ring& ring) {
+                 return EffectiveLag(ring, rule) <= rule.lag;
+               })) {
       out.push_back(absl::StrCat(
           "Channel ", rule.channel, " lags by ", rule.lag,
           " in every ring: no host takes its newest release, so nobody in this plan proves it."));
@@ -111,7 +112,82 @@ void AboutGates(const Plan& plan, Sentences& out) {
   }
 }
 
+void AboutApproval(const Plan& plan, Sentences& out) {
+  for (size_t i = 0; i + 1 < plan.rings.size(); ++i) {
+    const Ring& ring = plan.rings[i];
+    for (const ChannelRule& rule : plan.channels) {
+      if (EffectiveApproval(ring, rule.channel) != Approval::kExplicit) continue;
+      out.push_back(absl::StrCat("Ring ", ring.name, " waits for an approval in channel ", rule.channel,
+                                 ", and so do the rings after it that do not lag less."));
+    }
+  }
+}
+
+void AboutDenied(const Plan& plan, Sentences& out) {
+  for (const ChannelRule& rule : plan.channels) {
+    for (const Denied& denied : plan.deny) {
+      if (denied.digest.has_value() || denied.channel != rule.channel) continue;
+      if (rule.mode == ChannelMode::kPinned && denied.version == rule.pinned_version) {
+        out.push_back(absl::StrCat("Channel ", rule.channel, " is pinned to ", denied.version,
+                                   ", which the deny list bars: nothing moves."));
+      }
+      if (std::find(rule.barriers.begin(), rule.barriers.end(), denied.version) != rule.barriers.end()) {
+        out.push_back(absl::StrCat("Version ", denied.version, " of channel ", rule.channel,
+                                   " is a barrier and denied: nothing newer is ever taken."));
+      }
+    }
+  }
+}
+
+void AboutFreezes(const Plan& plan, absl::Time now, Sentences& out) {
+  for (const Freeze& freeze : plan.freezes) {
+    if (freeze.to > now) continue;
+    out.push_back(absl::StrCat("The freeze \"", freeze.reason, "\" ended on ",
+                               absl::FormatTime("%Y-%m-%d", freeze.to, absl::UTCTimeZone()),
+                               ": it does nothing any more."));
+  }
+}
+
+// How long the waves of a ring need at least, when each opens only while the calendar lets hosts in.
+void AboutCalendar(const Plan& plan, absl::Time now, Sentences& out) {
+  for (const ChannelRule& rule : plan.channels) {
+    if (rule.mode == ChannelMode::kPaused) continue;
+    for (const Ring& ring : plan.rings) {
+      const Calendar calendar = CalendarOf(plan, ring, rule.channel, false);
+      if (calendar.windows.empty()) continue;
+      const auto next_open = [&](absl::Time time) {
+        const CalendarAnswer answer = Ask(calendar, time);
+        return answer.open() ? time : answer.until;
+      };
+      const absl::Time first = next_open(now);
+      absl::Time passed = first;
+      for (size_t i = 0; i < ring.waves.size() && passed != absl::InfiniteFuture(); ++i) {
+        passed = next_open(passed + EffectiveSoak(plan, ring, false));
+      }
+      if (passed == absl::InfiniteFuture()) {
+        out.push_back(absl::StrCat("The windows of ring ", ring.name, " in channel ", rule.channel,
+                                   " do not open often enough within two years to pass its waves."));
+        continue;
+      }
+      const absl::Duration soaks = EffectiveSoak(plan, ring, false) * static_cast<int64_t>(ring.waves.size());
+      if (passed - first < soaks + absl::Hours(24)) continue;
+      out.push_back(absl::StrCat("No window of ring ", ring.name, " opens at the end of a soak: its ",
+                                 ring.waves.size(), ring.waves.size() == 1 ? " wave needs" : " waves need",
+                                 " at least ", absl::ToInt64Hours(passed - first) / 24, " days in channel ",
+                                 rule.channel, ", where soaks alone would need ", absl::FormatDuration(soaks),
+                                 "."));
+    }
+  }
+}
+
 }  // namespace
+
+std::vector<std::string> Warnings(const Plan& plan, absl::Time now) {
+  Sentences out = Warnings(plan);
+  AboutFreezes(plan, now, out);
+  AboutCalendar(plan, now, out);
+  return out;
+}
 
 std::vector<std::string> Warnings(const Plan& plan) {
   Sentences out;
@@ -121,6 +197,8 @@ std::vector<std::string> Warnings(const Plan& plan) {
   AboutRules(plan, out);
   AboutWaves(plan, out);
   AboutGates(plan, out);
+  AboutApproval(plan, out);
+  AboutDenied(plan, out);
   return out;
 }
 

@@ -62,6 +62,20 @@ const char* Name(Reason reason) {
       return "reverting";
     case Reason::kNoRelease:
       return "no_release";
+    case Reason::kVersionRange:
+      return "version_range";
+    case Reason::kDenied:
+      return "denied";
+    case Reason::kFrozen:
+      return "frozen";
+    case Reason::kBlackout:
+      return "blackout";
+    case Reason::kWindow:
+      return "window";
+    case Reason::kApproval:
+      return "approval";
+    case Reason::kBarrier:
+      return "barrier";
   }
   return "unknown";
 }
@@ -126,6 +140,20 @@ const char* Sentence(Reason reason) {
       return "The host is ordered back to its last known good release.";
     case Reason::kNoRelease:
       return "Nothing was published in this channel.";
+    case Reason::kVersionRange:
+      return "The release is outside the versions that the plan follows.";
+    case Reason::kDenied:
+      return "The customer denies this release.";
+    case Reason::kFrozen:
+      return "A freeze of the plan is on.";
+    case Reason::kBlackout:
+      return "Today is a blackout date of the plan.";
+    case Reason::kWindow:
+      return "The ring's next maintenance window is not open yet.";
+    case Reason::kApproval:
+      return "The release waits for the approval of a person of the customer.";
+    case Reason::kBarrier:
+      return "Another release must come first.";
   }
   return "Unknown reason.";
 }

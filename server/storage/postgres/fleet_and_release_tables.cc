@@ -35,6 +35,21 @@ absl::StatusOr<AgentRow> ReadAgent(const pqxx::row& row) {
   return agent;
 }
 
+absl::StatusOr<ConsentRow> ReadConsent(const pqxx::row& row) {
+  RowReader reader(row);
+  ConsentRow consent;
+  consent.tenant = reader.Text();
+  consent.channel = reader.Text();
+  consent.serial = reader.Unsigned();
+  consent.ring = reader.Text();
+  consent.approved = reader.Bool();
+  consent.person = reader.Text();
+  consent.reason = reader.Text();
+  consent.at = reader.Time();
+  RETURN_IF_ERROR(reader.status());
+  return consent;
+}
+
 absl::StatusOr<QuarantineRow> ReadQuarantine(const pqxx::row& row) {
   RowReader reader(row);
   QuarantineRow quarantine;
@@ -316,6 +331,20 @@ absl::StatusOr<std::vector<PlanRow>> PostgresTransaction::NewestPlans() {
 
 absl::StatusOr<std::vector<PlanRow>> PostgresTransaction::PlanHistory(const std::string& tenant) {
   return ReadAll(ReadPlanRow, statements::kPlanHistory, {tenant});
+}
+
+absl::Status PostgresTransaction::InsertConsent(const ConsentRow& row) {
+  ASSIGN_OR_RETURN(const int64_t changed,
+                   Change(statements::kInsertConsent,
+                          {row.tenant, row.channel, absl::StrCat(row.serial), row.ring,
+                           row.approved ? "true" : "false", row.person, row.reason, PgTime(row.at)}));
+  if (changed == 1) return absl::OkStatus();
+  return absl::AlreadyExistsError(
+      absl::StrCat("consent: ", row.tenant, " decided on ", row.channel, "/", row.serial, " already"));
+}
+
+absl::StatusOr<std::vector<ConsentRow>> PostgresTransaction::Consents() {
+  return ReadAll(ReadConsent, statements::kConsents);
 }
 
 }  // namespace ringfence::storage

@@ -49,8 +49,80 @@ Json Write(const policy::ChannelRule& rule) {
       mode = "paused";
       break;
   }
-  return {
+  Json json = {
       {"channel", rule.channel}, {"mode", mode}, {"lag", rule.lag}, {"pinned_version", rule.pinned_version}};
+  if (!rule.from_version.empty()) json["from_version"] = rule.from_version;
+  if (!rule.below_version.empty()) json["below_version"] = rule.below_version;
+  if (!rule.barriers.empty()) json["barriers"] = rule.barriers;
+  return json;
+}
+
+// What a plan need not have is written only when it is there: what an older program wrote is still read, and
+// an older program reads what has nothing new in it.
+
+Json Write(const std::vector<policy::Window>& windows) {
+  Json json = Json::array();
+  for (const policy::Window& window : windows) {
+    Json days = Json::array();
+    for (const policy::Weekday day : window.days) days.push_back(static_cast<int>(day));
+    json.push_back(
+        {{"days", std::move(days)}, {"from", window.from}, {"to", window.to}, {"zone", window.zone}});
+  }
+  return json;
+}
+
+const char* NameOf(policy::Approval approval) {
+  switch (approval) {
+    case policy::Approval::kAuto:
+      return "auto";
+    case policy::Approval::kExplicit:
+      return "explicit";
+  }
+  return "";
+}
+
+Json Write(const policy::RingRule& rule) {
+  Json json = {{"channel", rule.channel}};
+  if (rule.lag.has_value()) json["lag"] = *rule.lag;
+  if (rule.min_age.has_value()) json["min_age"] = Write(*rule.min_age);
+  if (rule.approval.has_value()) json["approval"] = NameOf(*rule.approval);
+  if (!rule.windows.empty()) json["windows"] = Write(rule.windows);
+  return json;
+}
+
+Json WriteTime(absl::Time time) {
+  return absl::FormatTime(absl::RFC3339_full, time, absl::UTCTimeZone());
+}
+
+Json Write(const policy::Freeze& freeze) {
+  return {{"from", WriteTime(freeze.from)}, {"to", WriteTime(freeze.to)},
+          {"reason", freeze.reason},        {"owner", freeze.owner},
+          {"rings", freeze.scope.rings},    {"channels", freeze.scope.channels}};
+}
+
+Json Write(const policy::Blackout& blackout) {
+  return {{"date", blackout.date},   {"zone", blackout.zone},         {"reason", blackout.reason},
+          {"owner", blackout.owner}, {"rings", blackout.scope.rings}, {"channels", blackout.scope.channels}};
+}
+
+Json Write(const policy::Denied& denied) {
+  Json json = {{"reason", denied.reason}, {"owner", denied.owner}};
+  if (denied.digest.has_value()) {
+    json["digest"] = denied.digest->ToString();
+  } else {
+    json["channel"] = denied.channel;
+    json["version"] = denied.version;
+  }
+  return json;
+}
+
+Json Write(const policy::Urgent& urgent) {
+  Json json = {{"mode", urgent.mode == policy::UrgentMode::kAllow ? "allow" : "notify"},
+               {"rings", urgent.rings},
+               {"outside_windows", urgent.outside_windows}};
+  if (urgent.min_age.has_value()) json["min_age"] = Write(*urgent.min_age);
+  if (urgent.soak.has_value()) json["soak"] = Write(*urgent.soak);
+  return json;
 }
 
 Json Write(const policy::Wave& wave) {
@@ -65,6 +137,9 @@ Json Write(const policy::Ring& ring) {
                {"soak", Write(ring.soak)}, {"min_age", Write(ring.min_age)}};
   for (const policy::Wave& wave : ring.waves) json["waves"].push_back(Write(wave));
   if (ring.hosts_per_minute.has_value()) json["hosts_per_minute"] = *ring.hosts_per_minute;
+  if (!ring.windows.empty()) json["windows"] = Write(ring.windows);
+  if (ring.approval != policy::Approval::kAuto) json["approval"] = NameOf(ring.approval);
+  for (const policy::RingRule& rule : ring.channels) json["channels"].push_back(Write(rule));
   return json;
 }
 
@@ -181,8 +256,126 @@ policy::ChannelRule ReadChannelRule(const Json& json) {
   }
   rule.lag = ReadInt<int>(object["lag"]);
   rule.pinned_version = ReadText(object["pinned_version"]);
+  if (const Json* from = object.Optional("from_version")) rule.from_version = ReadText(*from);
+  if (const Json* below = object.Optional("below_version")) rule.below_version = ReadText(*below);
+  if (const Json* barriers = object.Optional("barriers")) rule.barriers = ReadTexts(*barriers);
   object.End();
   return rule;
+}
+
+bool ReadBool(const Json& json) {
+  if (!json.is_boolean()) throw MalformedJson{"true or false is wanted"};
+  return json.get<bool>();
+}
+
+std::vector<policy::Window> ReadWindows(const Json& json) {
+  std::vector<policy::Window> windows;
+  for (const Json& item : ReadArray(json)) {
+    Object object(item);
+    policy::Window& window = windows.emplace_back();
+    for (const Json& day : ReadArray(object["days"])) {
+      const int number = ReadInt<int>(day);
+      if (number < 1 || number > 7) throw MalformedJson{"day is not known"};
+      window.days.push_back(static_cast<policy::Weekday>(number));
+    }
+    window.from = ReadInt<int>(object["from"]);
+    window.to = ReadInt<int>(object["to"]);
+    window.zone = ReadText(object["zone"]);
+    object.End();
+  }
+  return windows;
+}
+
+policy::Approval ReadApproval(const Json& json) {
+  const std::string name = ReadText(json);
+  for (const auto value : {policy::Approval::kAuto, policy::Approval::kExplicit}) {
+    if (name == NameOf(value)) return value;
+  }
+  throw MalformedJson{"approval is not known"};
+}
+
+policy::RingRule ReadRingRule(const Json& json) {
+  policy::RingRule rule;
+  Object object(json);
+  rule.channel = ReadText(object["channel"]);
+  if (const Json* lag = object.Optional("lag")) rule.lag = ReadInt<int>(*lag);
+  if (const Json* min_age = object.Optional("min_age")) rule.min_age = ReadDuration(*min_age);
+  if (const Json* approval = object.Optional("approval")) rule.approval = ReadApproval(*approval);
+  if (const Json* windows = object.Optional("windows")) rule.windows = ReadWindows(*windows);
+  object.End();
+  return rule;
+}
+
+absl::Time ReadTime(const Json& json) {
+  absl::Time time;
+  std::string error;
+  if (!absl::ParseTime(absl::RFC3339_full, ReadText(json), &time, &error))
+    throw MalformedJson{"a time is wanted"};
+  return time;
+}
+
+policy::Freeze ReadFreeze(const Json& json) {
+  policy::Freeze freeze;
+  Object object(json);
+  freeze.from = ReadTime(object["from"]);
+  freeze.to = ReadTime(object["to"]);
+  freeze.reason = ReadText(object["reason"]);
+  freeze.owner = ReadText(object["owner"]);
+  freeze.scope = {ReadTexts(object["rings"]), ReadTexts(object["channels"])};
+  object.End();
+  return freeze;
+}
+
+policy::Blackout ReadBlackout(const Json& json) {
+  policy::Blackout blackout;
+  Object object(json);
+  blackout.date = ReadText(object["date"]);
+  blackout.zone = ReadText(object["zone"]);
+  blackout.reason = ReadText(object["reason"]);
+  blackout.owner = ReadText(object["owner"]);
+  blackout.scope = {ReadTexts(object["rings"]), ReadTexts(object["channels"])};
+  object.End();
+  return blackout;
+}
+
+policy::Denied ReadDenied(const Json& json) {
+  policy::Denied denied;
+  Object object(json);
+  if (const Json* hex = object.Optional("digest")) {
+    const absl::StatusOr<Digest> digest = Digest::Parse(ReadText(*hex));
+    if (!digest.ok()) throw MalformedJson{std::string(digest.status().message())};
+    denied.digest = *digest;
+  } else {
+    denied.channel = ReadText(object["channel"]);
+    denied.version = ReadText(object["version"]);
+  }
+  denied.reason = ReadText(object["reason"]);
+  denied.owner = ReadText(object["owner"]);
+  object.End();
+  return denied;
+}
+
+policy::Urgent ReadUrgent(const Json& json) {
+  policy::Urgent urgent;
+  Object object(json);
+  const std::string mode = ReadText(object["mode"]);
+  if (mode != "allow" && mode != "notify") throw MalformedJson{"mode is not known"};
+  urgent.mode = mode == "allow" ? policy::UrgentMode::kAllow : policy::UrgentMode::kNotify;
+  urgent.rings = ReadTexts(object["rings"]);
+  urgent.outside_windows = ReadBool(object["outside_windows"]);
+  if (const Json* min_age = object.Optional("min_age")) urgent.min_age = ReadDuration(*min_age);
+  if (const Json* soak = object.Optional("soak")) urgent.soak = ReadDuration(*soak);
+  object.End();
+  return urgent;
+}
+
+// The elements of a list that need not be there.
+template <typename Value>
+std::vector<Value> ReadList(const Json* json, Value (*read)(const Json&)) {
+  std::vector<Value> values;
+  if (json == nullptr) return values;
+  for (const Json& item : ReadArray(*json)) values.push_back(read(item));
+  return values;
 }
 
 policy::Ring ReadRing(const Json& json) {
@@ -203,6 +396,9 @@ policy::Ring ReadRing(const Json& json) {
   if (const Json* per_minute = object.Optional("hosts_per_minute")) {
     ring.hosts_per_minute = ReadInt<int64_t>(*per_minute);
   }
+  if (const Json* windows = object.Optional("windows")) ring.windows = ReadWindows(*windows);
+  if (const Json* approval = object.Optional("approval")) ring.approval = ReadApproval(*approval);
+  ring.channels = ReadList(object.Optional("channels"), ReadRingRule);
   object.End();
   return ring;
 }
@@ -259,6 +455,11 @@ policy::Plan ReadPlan(const Json& json) {
     plan.urgent_soak_factor = policy::Ppm(ReadInt<int64_t>(*factor));
   }
   plan.hold_revert_after = ReadDuration(object["hold_revert_after"]);
+  if (const Json* zone = object.Optional("zone")) plan.zone = ReadText(*zone);
+  plan.freezes = ReadList(object.Optional("freezes"), ReadFreeze);
+  plan.blackouts = ReadList(object.Optional("blackouts"), ReadBlackout);
+  plan.deny = ReadList(object.Optional("deny"), ReadDenied);
+  if (const Json* urgent = object.Optional("urgent")) plan.urgent = ReadUrgent(*urgent);
   object.End();
   return plan;
 }
@@ -297,6 +498,11 @@ absl::StatusOr<std::string> PlanToJson(const policy::Plan& plan) {
   for (const policy::ChannelRule& rule : plan.channels) json["channels"].push_back(Write(rule));
   for (const policy::Ring& ring : plan.rings) json["rings"].push_back(Write(ring));
   if (plan.urgent_soak_factor.has_value()) json["urgent_soak_factor_ppm"] = plan.urgent_soak_factor->value;
+  if (!plan.zone.empty()) json["zone"] = plan.zone;
+  for (const policy::Freeze& freeze : plan.freezes) json["freezes"].push_back(Write(freeze));
+  for (const policy::Blackout& blackout : plan.blackouts) json["blackouts"].push_back(Write(blackout));
+  for (const policy::Denied& denied : plan.deny) json["deny"].push_back(Write(denied));
+  if (plan.urgent.has_value()) json["urgent"] = Write(*plan.urgent);
   return Print("plan", json);
 }
 

@@ -43,6 +43,8 @@ class PostgresTransaction final : public Transaction {
   absl::Status InsertPlan(const PlanRow& row) override;
   absl::StatusOr<std::vector<PlanRow>> NewestPlans() override;
   absl::StatusOr<std::vector<PlanRow>> PlanHistory(const std::string& tenant) override;
+  absl::Status InsertConsent(const ConsentRow& row) override;
+  absl::StatusOr<std::vector<ConsentRow>> Consents() override;
 
   absl::StatusOr<StageId> InsertStage(const StageRow& row) override;
   absl::Status UpdateStages(absl::Span<const StageRow> rows) override;

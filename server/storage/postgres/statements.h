@@ -119,6 +119,15 @@ inline constexpr Statement kNewestPlans{"newest_plans", R"sql(
 inline constexpr Statement kPlanHistory{"plan_history", R"sql(
   SELECT plan, revision, applied_by, applied_at FROM plans WHERE tenant = $1 ORDER BY revision DESC)sql"};
 
+inline constexpr Statement kInsertConsent{"insert_consent", R"sql(
+  INSERT INTO consents (tenant, channel, serial, ring, approved, person, reason, at)
+  VALUES ($1, $2, $3::bigint, $4, $5::boolean, $6, $7, $8::timestamptz)
+  ON CONFLICT DO NOTHING)sql"};
+
+inline constexpr Statement kConsents{"consents", R"sql(
+  SELECT tenant, channel, serial, ring, approved, person, reason, at FROM consents
+  ORDER BY tenant COLLATE "C", channel COLLATE "C", serial, ring COLLATE "C")sql"};
+
 // ---- rollouts
 
 inline constexpr Statement kInsertStage{"insert_stage", R"sql(

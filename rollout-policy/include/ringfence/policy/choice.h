@@ -18,7 +18,10 @@ namespace ringfence::policy {
 struct ReleaseProgress {
   uint64_t serial = 0;
   std::string version;
+  Digest digest;
+  bool urgent = false;
   bool stopped = false;          // halted or recalled, for this tenant or for all
+  bool denied = false;           // a person of the tenant said no where the ring asks for approval
   bool internal_passed = false;  // true also where there is no internal tenant, and for that tenant itself
   absl::Duration healthy_age;    // time since publication during which enough hosts soaked healthy
   absl::Duration age;            // time since publication
@@ -42,7 +45,8 @@ struct Choice {
 // counted in age. With a pin, only the pinned version qualifies and lag is 0; a pinned version that is
 // stopped gives kHalted, one that is not there kPinned. What the ring worked on last is not known here: a
 // choice with a lower serial (the leader of an N-1 ring was halted) is for the caller to leave alone, for
-// older releases are not resurrected.
+// older releases are not resurrected. What the plan denies and what is outside the channel's range is as if
+// it were not there. Nothing above a barrier is taken before this ring passed the barrier.
 Choice ChooseRelease(const Plan& plan, int ring, absl::string_view channel,
                      absl::Span<const ReleaseProgress> releases, bool first_of_internal, absl::Time now);
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "ringfence/policy/reason.h"
 #include "ringfence/policy/stage.h"
 
 namespace ringfence::policy {
@@ -28,6 +29,10 @@ struct StageView {
   absl::Duration soak;         // what the plan wants
   double m_r = 1.0;            // the combined evidence of test R for the release
   bool gate_tripped = false;   // an SLO gate of the plan stands breached
+  // The plan lets nobody in now, or has not long enough for hosts to ask: kFrozen, kBlackout, kWindow,
+  // kApproval or kDenied. No wave opens or passes then: nobody asked because nobody might.
+  Reason closed = Reason::kNone;
+  absl::Time closed_until = absl::InfiniteFuture();
 };
 
 enum class Step : uint8_t {
@@ -42,7 +47,7 @@ struct StageDecision {
   Step step = Step::kNone;
   // Which rule decided, a stable word for audit and metrics: "soak", "wave_not_full", "half_confirmed",
   // "overdue", "evidence_not_quiet", "inconclusive", "gate_tripped", "braked", "blind", "vacant",
-  // "waiting_opens", "wave_passed", "ring_passed", ...
+  // "waiting_opens", "wave_passed", "ring_passed", the word of `closed`, ...
   std::string rule;
   std::string why;  // one sentence with the figures
   absl::Time revisit_at = absl::InfiniteFuture();
@@ -63,7 +68,7 @@ inline constexpr int kInconclusiveSoaks = 2;
 // A wave passes when: soak over; full, or every host that asked was let in but for kStragglerShare; at
 // least half of the hosts the wave let in, and at least one, confirmed (a wave that found nobody left to let
 // in relies on the stage's); none overdue; evidence quiet, or inconclusive for kInconclusiveSoaks; no gate
-// tripped.
+// tripped; the plan lets hosts in now.
 StageDecision Decide(const StageView& view, absl::Time now);
 
 }  // namespace ringfence::policy

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "ringfence/base/ids.h"
 #include "ringfence/policy/plan.h"
 #include "ringfence/policy/reason.h"
@@ -19,6 +20,22 @@ namespace ringfence::policy {
 // The lasting part: plan, ring, channel rule, targets, matrix. Depends on labels only, so it may be
 // remembered per (label set, plan revision, release).
 Reason LastingReason(const Plan& plan, const Labels& labels, const Release& release);
+
+// What a person of the tenant said about a release that needs approval.
+enum class Consent : uint8_t { kNone = 0, kApproved = 1, kDenied = 2 };
+
+// What the plan says of this moment, of a ring that it has: consent and calendar. Both are asked again at
+// every lease, for they pass.
+Reason PassingReason(const Plan& plan, int ring, const Release& release, Consent consent, absl::Time now);
+
+// The first barrier of the channel that a host which runs serial `running` (0: nothing known) must take
+// before the release `wanted`, or null.
+struct Milestone {
+  uint64_t serial = 0;
+  absl::string_view version;
+};
+const Milestone* BarrierBefore(const ChannelRule& rule, absl::Span<const Milestone> published,
+                               uint64_t running, uint64_t wanted);
 
 // The passing part, of a host that has no lasting reason.
 struct Moment {
@@ -36,6 +53,9 @@ struct Moment {
   Reason choice_reason = Reason::kNone;  // why the ring did not choose it, if it did not
   StageState stage = StageState::kOpen;  // of the host's ring, for this release
   absl::Time revisit_at = absl::InfiniteFuture();
+  absl::Time now = absl::InfinitePast();  // unknown: every window, freeze and blackout is closed
+  Consent consent = Consent::kNone;       // counts where the plan asks for it
+  std::string barrier;                    // the version that must come first; empty: none
 };
 
 struct GateAnswer {

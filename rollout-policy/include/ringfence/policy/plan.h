@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "ringfence/base/ids.h"
+#include "ringfence/policy/calendar.h"
 #include "ringfence/policy/fault.h"
 #include "ringfence/policy/labels.h"
 #include "ringfence/policy/ppm.h"
@@ -29,6 +31,13 @@ struct ChannelRule {
   ChannelMode mode = ChannelMode::kFollow;
   int lag = 0;  // 0 = N, 1 = N-1, 2 = N-2; a ring's lag in this channel is the larger of this and its own
   std::string pinned_version;  // with kPinned only
+  // With kFollow: releases outside are as if they were not there. Empty: no bound. Compared by
+  // CompareVersions.
+  std::string from_version{};   // inclusive
+  std::string below_version{};  // exclusive
+  // A host takes nothing above one of these before it runs that one or a newer one; a ring, before it passed
+  // it. One that was not published stands in nobody's way.
+  std::vector<std::string> barriers{};
 
   friend bool operator==(const ChannelRule&, const ChannelRule&) = default;
 };
@@ -40,6 +49,22 @@ struct Wave {
   friend bool operator==(const Wave&, const Wave&) = default;
 };
 
+enum class Approval : uint8_t {
+  kAuto = 1,      // nobody is asked
+  kExplicit = 2,  // a release waits until a person of the tenant approves it for the ring
+};
+
+// What a ring does differently in one channel. What is not set is as the ring says.
+struct RingRule {
+  std::string channel;  // slug, once per ring
+  std::optional<int> lag;
+  std::optional<absl::Duration> min_age;
+  std::optional<Approval> approval;
+  std::vector<Window> windows;  // empty: the ring's
+
+  friend bool operator==(const RingRule&, const RingRule&) = default;
+};
+
 struct Ring {
   std::string name;  // slug, unique in the plan
   Selector selector;
@@ -48,6 +73,9 @@ struct Ring {
   absl::Duration soak;     // least healthy time in each wave; lengthened to kSoakFloor if shorter
   absl::Duration min_age;  // least healthy age of a release before it enters; zero is none
   std::optional<int64_t> hosts_per_minute;  // most exposures in any minute in this ring
+  std::vector<Window> windows;              // hosts are let in only then; empty: at any time
+  Approval approval = Approval::kAuto;
+  std::vector<RingRule> channels;
 
   friend bool operator==(const Ring&, const Ring&) = default;
 };
@@ -84,6 +112,32 @@ struct SloGates {
   friend bool operator==(const SloGates&, const SloGates&) = default;
 };
 
+// What a vendor's mark "urgent" does. Without it, and with kNotify, nothing but what urgent_soak_factor says.
+enum class UrgentMode : uint8_t {
+  kNotify = 1,  // nothing moves faster
+  kAllow = 2,   // the floors below hold instead of the rings', where they are shorter
+};
+
+struct Urgent {
+  UrgentMode mode = UrgentMode::kNotify;
+  std::vector<std::string> rings;  // where the floors hold; empty: in every ring
+  std::optional<absl::Duration> min_age;
+  std::optional<absl::Duration> soak;
+  bool outside_windows = false;  // an urgent release does not wait for a window; freezes and blackouts hold
+
+  friend bool operator==(const Urgent&, const Urgent&) = default;
+};
+
+// A release that this tenant never takes: by its bytes, or by channel and version.
+struct Denied {
+  std::optional<Digest> digest;
+  std::string channel, version;  // both, when there is no digest; else empty
+  std::string reason;            // 1 to 256 bytes
+  std::string owner;             // 1 to 128 bytes
+
+  friend bool operator==(const Denied&, const Denied&) = default;
+};
+
 struct Plan {
   std::string tenant;  // slug
   std::vector<ChannelRule> channels;
@@ -92,6 +146,11 @@ struct Plan {
   std::optional<Ppm> urgent_soak_factor;  // urgent releases soak for this share of `soak`; unset: no faster
   // An undecided hold orders exposed hosts back after this.
   absl::Duration hold_revert_after = absl::Minutes(30);
+  std::string zone;  // IANA name of the time zone in which windows and blackouts are meant; empty: UTC
+  std::vector<Freeze> freezes;
+  std::vector<Blackout> blackouts;
+  std::vector<Denied> deny;
+  std::optional<Urgent> urgent;
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };
@@ -102,6 +161,13 @@ inline constexpr size_t kMaxWaves = 16;
 inline constexpr size_t kMaxChannels = 32;
 inline constexpr size_t kMaxCohortKeys = 16;
 inline constexpr int kMaxLag = 2;
+inline constexpr size_t kMaxWindows = 32;
+inline constexpr size_t kMaxFreezes = 64;
+inline constexpr size_t kMaxBlackouts = 400;
+inline constexpr size_t kMaxDenied = 256;
+inline constexpr size_t kMaxBarriers = 16;
+// Two rounds of check-ins fit into the shortest window, so that hosts can ask and be let in.
+inline constexpr int kMinWindowMinutes = 15;
 
 // Every fault at once, each with its path; empty when the plan is legal. Total: any value of Plan may be
 // passed.
@@ -110,6 +176,8 @@ std::vector<Fault> Validate(const Plan& plan);
 // Legal but probably not meant: all lag and no ring to lead, one wave of 100 %, no gates, a lag ring before
 // its leader, ... One sentence each.
 std::vector<std::string> Warnings(const Plan& plan);
+// The same and what depends on the day: freezes that are over, windows that keep a ring waiting for weeks.
+std::vector<std::string> Warnings(const Plan& plan, absl::Time now);
 
 // The index of the first ring whose selector matches, if any. The one definition of membership, for server
 // and agent.
@@ -118,8 +186,33 @@ std::optional<int> RingOf(const Plan& plan, const Labels& labels);
 // The rule for `channel`, or null.
 const ChannelRule* FindRule(const Plan& plan, absl::string_view channel);
 
-// The lag of a ring in a channel: the larger of the ring's and the rule's; 0 in a pinned channel.
+// The ring of that name, or null.
+const Ring* FindRing(const Plan& plan, absl::string_view name);
+
+// What the ring says of the channel, or null.
+const RingRule* FindRule(const Ring& ring, absl::string_view channel);
+
+// The lag of a ring in a channel: the larger of the ring's (its own for the channel, if it has one) and the
+// rule's; 0 in a pinned channel.
 int EffectiveLag(const Ring& ring, const ChannelRule& rule);
+
+// The least healthy age of a release of `channel` in `ring`, shortened for urgent ones if the tenant allowed
+// it.
+absl::Duration EffectiveMinAge(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent);
+
+Approval EffectiveApproval(const Ring& ring, absl::string_view channel);
+
+// Points into `plan`. An urgent release may be without windows.
+Calendar CalendarOf(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent);
+
+// By parts: numbers as numbers, anything else as text; a version that another goes on from is the smaller.
+// Negative, zero or positive. "7.9" < "7.15" < "7.15.1" = "7.15.01".
+int CompareVersions(absl::string_view a, absl::string_view b);
+// Within the rule's range?
+bool InRange(const ChannelRule& rule, absl::string_view version);
+// The entry that bars the release, or null.
+const Denied* FindDenied(const Plan& plan, absl::string_view channel, absl::string_view version,
+                         const Digest& digest);
 
 // Soak of one wave of `ring` for a release: the plan's, shortened for urgent releases if the tenant opted in,
 // and never below kSoakFloor.

@@ -36,6 +36,13 @@ enum class Reason : uint8_t {
   kBlind = 26,         // the server cannot see or cannot write
   kReverting = 27,     // ordered back
   kNoRelease = 28,     // nothing was published in the channel
+  kVersionRange = 29,  // outside the versions that the plan follows
+  kDenied = 30,        // the plan, or a person of the tenant, denies it
+  kFrozen = 31,        // within a freeze of the plan
+  kBlackout = 32,      // on a blackout date of the plan
+  kWindow = 33,        // outside the ring's maintenance windows
+  kApproval = 34,      // waits for a person of the tenant
+  kBarrier = 35,       // another release must come first
 };
 
 const char* Name(Reason reason);      // "no_ring", "channel_not_in_plan", ...

@@ -1,0 +1,254 @@
+// What tenants' plans say of this moment: windows, freezes, blackouts, consent, barriers.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "ringfence/base/hash.h"
+#include "ringfence/base/status_macros.h"
+#include "server/app/engine.h"
+
+namespace ringfence::app {
+namespace {
+
+// In a wave that was shut and opens again, hosts ask within so many check-in intervals.
+constexpr int kAskWithin = 3;
+
+}  // namespace
+
+const storage::ConsentRow* Engine::FindConsent(const std::string& tenant, const std::string& channel,
+                                               uint64_t serial, const std::string& ring) const {
+  for (const std::string& scope : {ring, std::string()}) {
+    const auto found = consents_.find({tenant, channel, serial, scope});
+    if (found != consents_.end()) return &found->second;
+  }
+  return nullptr;
+}
+
+policy::Consent Engine::ConsentOf(uint32_t tenant, const std::string& channel, uint64_t serial,
+                                  const std::string& ring) const {
+  const storage::ConsentRow* row = FindConsent(tenants_[tenant].name, channel, serial, ring);
+  if (row == nullptr) return policy::Consent::kNone;
+  return row->approved ? policy::Consent::kApproved : policy::Consent::kDenied;
+}
+
+policy::Reason Engine::PassingReason(uint32_t tenant, int ring, const policy::Release& release,
+                                     absl::Time now) const {
+  const policy::Plan& plan = tenants_[tenant].plan->plan;
+  const policy::Consent consent =
+      ConsentOf(tenant, release.channel, release.serial, plan.rings[static_cast<size_t>(ring)].name);
+  return policy::PassingReason(plan, ring, release, consent, now);
+}
+
+void Engine::ViewCalendar(const Stage& stage, absl::Time now, policy::StageView& view) const {
+  const policy::Release& release = stage.release->release();
+  view.closed = PassingReason(stage.tenant, stage.ring, release, now);
+  // A no that came while the wave was open lets nobody in any more, as the deny list does; the stage ends on
+  // the proof of those that took it, and its ring is free for the next.
+  if (view.closed == policy::Reason::kDenied && stage.row.state == policy::StageState::kOpen) {
+    view.closed = policy::Reason::kNone;
+    return;
+  }
+  const policy::Plan& plan = tenants_[stage.tenant].plan->plan;
+  if (view.closed != policy::Reason::kNone) {
+    const policy::Calendar calendar = policy::CalendarOf(plan, plan.rings[static_cast<size_t>(stage.ring)],
+                                                         release.channel, release.urgent);
+    if (policy::ClosedNow(calendar, now) == view.closed) view.closed_until = policy::Ask(calendar, now).until;
+    return;
+  }
+  // Nobody asked while it was shut. A wave that passed for that, at the first moment of a window, would have
+  // let in next to nobody.
+  if (stage.row.state != policy::StageState::kOpen) return;
+  const absl::Duration asked_within = absl::Nanoseconds(kAskWithin * h_);
+  view.closed = PassingReason(stage.tenant, stage.ring, release, now - asked_within);
+  if (view.closed != policy::Reason::kNone) view.closed_until = now + asked_within;
+}
+
+void Engine::WatchCalendars(absl::Time now) {
+  bool changed = false;
+  for (Tenant& tenant : tenants_) {
+    if (now < tenant.calendar_changes_at || !tenant.plan.has_value()) continue;
+    changed = changed || tenant.calendar_changes_at != absl::InfinitePast();
+    tenant.calendar_changes_at = absl::InfiniteFuture();
+    const policy::Plan& plan = tenant.plan->plan;
+    for (const policy::Ring& ring : plan.rings) {
+      for (const policy::ChannelRule& rule : plan.channels) {
+        const policy::Calendar calendar = policy::CalendarOf(plan, ring, rule.channel, false);
+        if (calendar.windows.empty() && calendar.freezes.empty() && calendar.blackouts.empty()) continue;
+        tenant.calendar_changes_at = std::min(tenant.calendar_changes_at, policy::Ask(calendar, now).until);
+      }
+    }
+  }
+  if (changed) Changed();
+}
+
+ReleaseState* Engine::BarrierBefore(const policy::ChannelRule& rule,
+                                    const std::vector<storage::Running>& running,
+                                    const policy::Release& wanted) const {
+  if (rule.barriers.empty()) return nullptr;
+  uint64_t runs = 0;
+  for (const storage::Running& one : running) {
+    const auto it = release_by_digest_.find(one.digest);
+    if (one.channel != rule.channel || it == release_by_digest_.end()) continue;
+    runs = releases_[it->second]->release().serial;
+  }
+  std::vector<policy::Milestone> published;
+  for (const auto& release : releases_) {
+    if (release->release().channel != rule.channel) continue;
+    published.push_back({release->release().serial, release->release().version});
+  }
+  const policy::Milestone* first = policy::BarrierBefore(rule, published, runs, wanted.serial);
+  if (first == nullptr) return nullptr;
+  for (const auto& release : releases_) {
+    if (release->release().channel == rule.channel && release->release().serial == first->serial)
+      return release.get();
+  }
+  return nullptr;
+}
+
+bool Engine::IsBarrier(const policy::Release& release) const {
+  return std::any_of(tenants_.begin(), tenants_.end(), [&](const Tenant& tenant) {
+    const policy::ChannelRule* rule =
+        tenant.plan.has_value() ? policy::FindRule(tenant.plan->plan, release.channel) : nullptr;
+    return rule != nullptr &&
+           std::find(rule->barriers.begin(), rule->barriers.end(), release.version) != rule->barriers.end();
+  });
+}
+
+Stage* Engine::OfferingStageTo(const std::vector<storage::Running>& running, uint32_t tenant,
+                               const std::string& channel, const std::string& ring) {
+  Stage* stage = OfferingStage(tenant, channel, ring);
+  const policy::ChannelRule* rule = policy::FindRule(tenants_[tenant].plan->plan, channel);
+  if (stage == nullptr || rule == nullptr) return stage;
+  const ReleaseState* barrier = BarrierBefore(*rule, running, stage->release->release());
+  if (barrier == nullptr) return stage;
+  for (const auto& earlier : stages_) {
+    if (earlier->tenant != tenant || earlier->row.ring != ring || earlier->release != barrier) continue;
+    return barrier->live && policy::GivesLeases(earlier->row.state) ? earlier.get() : nullptr;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<storage::ConsentRow> Engine::Consent(const Act& act, storage::ConsentRow wanted) {
+  if (act.request_id.empty() || act.request_id.size() > 64) {
+    return absl::InvalidArgumentError("request_id: wanted 1 to 64 bytes");
+  }
+  const bool own = act.actor.role == Role::kTenantAdmin && act.actor.tenant == wanted.tenant;
+  const bool internal = act.actor.IsVendor() && wanted.tenant == options_.internal_tenant;
+  if (!own && !internal) {
+    return absl::PermissionDeniedError("tenant: only the tenant's own admin approves for it, or denies");
+  }
+  wanted.person = act.actor.person;
+  wanted.reason = act.reason;
+  wanted.at = clock_->Now();
+  std::string version;
+  {
+    MutexLock lock(&mu_);
+    const ReleaseState* release = FindRelease(wanted.channel, wanted.serial);
+    if (release == nullptr || wanted.serial == 0) {
+      return absl::NotFoundError(absl::StrCat("no release ", wanted.channel, " ", wanted.serial));
+    }
+    version = release->release().version;
+    const auto tenant = tenant_index_.find(wanted.tenant);
+    if (tenant == tenant_index_.end() || !tenants_[tenant->second].plan.has_value()) {
+      return absl::NotFoundError(absl::StrCat("tenant: \"", wanted.tenant, "\" has no plan"));
+    }
+    bool known = wanted.ring.empty(), asks = false;
+    for (const policy::Ring& ring : tenants_[tenant->second].plan->plan.rings) {
+      if (!wanted.ring.empty() && ring.name != wanted.ring) continue;
+      known = true;
+      asks = asks || policy::EffectiveApproval(ring, wanted.channel) == policy::Approval::kExplicit;
+    }
+    if (!known) return absl::NotFoundError(absl::StrCat("ring: the plan has no ring \"", wanted.ring, "\""));
+    if (!asks) return absl::FailedPreconditionError("the plan asks nobody about this release there");
+  }
+  const char* what = wanted.approved ? "release.approve" : "release.deny";
+  const std::string target = absl::StrCat(wanted.channel, "/", wanted.serial,
+                                          wanted.ring.empty() ? "" : absl::StrCat(" in ring ", wanted.ring));
+  const Digest fingerprint = Sha256(
+      absl::StrCat(what, "\n", wanted.tenant, "\n", wanted.channel, "\n", wanted.serial, "\n", wanted.ring));
+  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, tx.FindRequest(act.request_id));
+    ASSIGN_OR_RETURN(const std::vector<storage::ConsentRow> rows, tx.Consents());
+    for (const storage::ConsentRow& row : rows) {
+      if (row.tenant != wanted.tenant || row.channel != wanted.channel || row.serial != wanted.serial)
+        continue;
+      if (known.has_value() && known->fingerprint == fingerprint && row.ring == wanted.ring) {
+        wanted = row;  // the same again: answered like the first time
+        return absl::OkStatus();
+      }
+      // A no for every ring is a no for each.
+      if (row.ring == wanted.ring || (row.ring.empty() && !row.approved)) {
+        return absl::FailedPreconditionError(
+            absl::StrCat(target, " was ", row.approved ? "approved" : "denied", " by ", row.person,
+                         row.approved ? "; to stop it, halt or pause it" : "; a later release is needed"));
+      }
+    }
+    if (known.has_value()) return absl::InvalidArgumentError("request_id: was used for another request");
+    RETURN_IF_ERROR(tx.InsertConsent(wanted));
+    storage::DecisionRow decision;
+    decision.at = wanted.at;
+    decision.tenant = wanted.tenant;
+    decision.channel = wanted.channel;
+    decision.serial = wanted.serial;
+    decision.ring = wanted.ring;
+    decision.action = wanted.approved ? "approve" : "deny";
+    decision.rule = "operator";
+    decision.actor = wanted.person;
+    decision.why = wanted.reason.empty() ? "no reason given" : wanted.reason;
+    decision.evidence = absl::StrCat("{\"serial\":", wanted.serial, "}");
+    RETURN_IF_ERROR(tx.AppendDecision(decision).status());
+    storage::AuditRow audit;
+    audit.at = wanted.at;
+    audit.person = act.actor.person;
+    audit.role = Name(act.actor.role);
+    audit.tenant = wanted.tenant;
+    audit.act = what;
+    audit.target = target;
+    audit.reason = act.reason;
+    audit.after = absl::StrCat("version ", version);
+    audit.request_id = act.request_id;
+    RETURN_IF_ERROR(tx.AppendAudit(audit));
+    return tx.PutRequest({act.request_id, act.actor.person, what, fingerprint, "", wanted.at});
+  }));
+  {
+    MutexLock lock(&mu_);
+    consents_[{wanted.tenant, wanted.channel, wanted.serial, wanted.ring}] = wanted;
+    Changed();
+  }
+  TellWatchers();
+  return wanted;
+}
+
+absl::StatusOr<std::vector<ApprovalInfo>> Engine::Approvals(const std::string& tenant) {
+  MutexLock lock(&mu_);
+  const auto index = tenant_index_.find(tenant);
+  if (index == tenant_index_.end() || !tenants_[index->second].plan.has_value()) {
+    return absl::NotFoundError(absl::StrCat("tenant: \"", tenant, "\" has no plan"));
+  }
+  const policy::Plan& plan = tenants_[index->second].plan->plan;
+  std::vector<ApprovalInfo> approvals;
+  std::vector<const ReleaseState*> newest_first;
+  for (const auto& release : releases_) newest_first.push_back(release.get());
+  std::sort(newest_first.begin(), newest_first.end(),
+            [](const auto* a, const auto* b) { return a->row.rollout > b->row.rollout; });
+  for (const ReleaseState* state : newest_first) {
+    const policy::Release& release = state->release();
+    const policy::ChannelRule* rule = policy::FindRule(plan, release.channel);
+    if (rule == nullptr) continue;
+    for (const policy::Ring& ring : plan.rings) {
+      if (policy::EffectiveApproval(ring, release.channel) != policy::Approval::kExplicit) continue;
+      ApprovalInfo info;
+      const storage::ConsentRow* row = FindConsent(tenant, release.channel, release.serial, ring.name);
+      info.decided = row != nullptr;
+      if (row != nullptr) info.row = *row;
+      info.row.tenant = tenant;
+      info.row.channel = release.channel;
+      info.row.serial = release.serial;
+      info.row.ring = ring.name;
+      info.version = release.version;
+      approvals.push_back(std::move(info));
+    }
+  }
+  return approvals;
+}
+
+}  // namespace ringfence::app
