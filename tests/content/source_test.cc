@@ -108,6 +108,13 @@ TEST(SourceTest, RefusesWhatIsNoYaml) {
   EXPECT_FALSE(ParseSource(std::string(kMaxSourceBytes + 1, ' ')).faults.empty());
 }
 
+// yaml-cpp 0.7 would find empty documents there until memory is full.
+TEST(SourceTest, EndsAtABracketBehindTheDocument) {
+  for (const char* text : {"a: b}\nc: d\n", "a: b\n}", "x\n]", "}"}) {
+    EXPECT_FALSE(ParseSource(text).faults.empty()) << text;
+  }
+}
+
 // A short file can stand for a very long one.
 TEST(SourceTest, LooksAtNoListThatIsLongerThanItMayBe) {
   std::string text = FileText(std::string(kGolden) + ".yaml");

@@ -194,7 +194,10 @@ TEST(QualificationTest, BoundsAndEscapesWhatStrangersWrote) {
   const auto large = Judge(std::string(kMaxEnvelopeBytes + 1, ' '));
   EXPECT_EQ(std::get<Refusal>(large).type, RefusalType::kLimitExceeded);
   EXPECT_EQ(ToStatus(std::get<Refusal>(large)).GetPayload(kRefusalUrl), absl::Cord("limit_exceeded"));
-  EXPECT_THAT(WhyNot(Judge("{\"payload\":\"\"}")), HasSubstr("malformed: qualification envelope"));
+  EXPECT_EQ(WhyNot(Judge("{\"payload\":\"\"}")),
+            "malformed: qualification payloadType: found nothing, wanted a string that is not empty");
+  EXPECT_EQ(WhyNot(Judge(Sealed("{\"a\":1,\"a\":1}"))),
+            "malformed: qualification payload: found a key that its object has already, wanted strict JSON");
   EXPECT_THAT(WhyNot(Judge(Sealed("{}", 'q', "a\x1b[31m"))), HasSubstr("\\033[31m"));
 }
 

@@ -187,11 +187,15 @@ Parsed<Value> Parse(absl::string_view yaml, void (*read)(const YamlReader&, Valu
     return parsed;
   }
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() == 1) {
-      read(YamlReader(documents[0], "", &parsed.faults), &parsed.value);
+    const std::string text(yaml);
+    const int documents = CountDocuments(text);
+    if (documents == 1) {
+      read(YamlReader(YAML::Load(text), "", &parsed.faults), &parsed.value);
+    } else if (documents == 0) {
+      parsed.faults.push_back({0, 0, "", "found nothing, wanted one document"});
     } else {
-      parsed.faults.push_back({0, 0, "", absl::StrCat("found ", documents.size(), " documents, wanted one")});
+      parsed.faults.push_back(
+          {0, 0, "", "found something behind the first document, wanted one document alone"});
     }
   } catch (const YAML::Exception& error) {  // not YAML at all
     const YAML::Mark mark = error.mark;

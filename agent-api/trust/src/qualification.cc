@@ -4,6 +4,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "refusal_text.h"
 
 namespace ringfence::trust {
 namespace {
@@ -88,11 +89,7 @@ std::variant<Qualification, Refusal> VerifyQualification(absl::string_view envel
                                                          const Digest& artifact, const Laboratory& laboratory,
                                                          const RequiredTests& required) {
   const absl::StatusOr<Envelope> envelope = ParseEnvelope(envelope_json);
-  if (!envelope.ok()) {
-    const bool large = absl::IsResourceExhausted(envelope.status());
-    return Refusal{large ? RefusalType::kLimitExceeded : RefusalType::kMalformed, kPart, "envelope",
-                   std::string(envelope.status().message()), "a DSSE envelope"};
-  }
+  if (!envelope.ok()) return RefusalFromText(kPart, envelope.status());
   Qualification qualification;
   qualification.signers = Signers(*envelope, laboratory.keys);
   const auto signers = static_cast<int64_t>(qualification.signers.size());

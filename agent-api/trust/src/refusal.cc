@@ -1,5 +1,7 @@
 #include "ringfence/trust/refusal.h"
 
+#include "refusal_text.h"
+
 #include "absl/strings/cord.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -26,6 +28,22 @@ std::string ToString(const Refusal& refusal) {
   return absl::StrCat(Name(refusal.type), ": ", refusal.part, refusal.field.empty() ? "" : " ", refusal.field,
                       ": found ", absl::Utf8SafeCEscape(refusal.found), ", wanted ",
                       absl::Utf8SafeCEscape(refusal.wanted));
+}
+
+Refusal RefusalFromText(const std::string& part, const absl::Status& status) {
+  const bool large = absl::IsResourceExhausted(status);
+  Refusal refusal{large ? RefusalType::kLimitExceeded : RefusalType::kMalformed, part, "", "",
+                  "something sound"};
+  const std::string text(status.message());
+  const size_t found = text.find(": found "), wanted = text.rfind(", wanted ");
+  if (found == std::string::npos || wanted == std::string::npos || wanted < found) {
+    refusal.found = text;
+    return refusal;
+  }
+  refusal.field = text.substr(0, found);
+  refusal.found = text.substr(found + 8, wanted - found - 8);
+  refusal.wanted = text.substr(wanted + 9);
+  return refusal;
 }
 
 absl::Status ToStatus(const Refusal& refusal) {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "refusal_text.h"
 #include "ringfence/trust/dsse.h"
 #include "ringfence/trust/strict_json.h"
 
@@ -109,9 +110,9 @@ std::variant<TestStatement, Refusal> ParseTestStatement(absl::string_view payloa
   Reader in;
   const absl::StatusOr<json> parsed = ParseStrictJson(payload, kMaxEnvelopeBytes);
   if (!parsed.ok()) {
-    const bool large = absl::IsResourceExhausted(parsed.status());
-    return Refusal{large ? RefusalType::kLimitExceeded : RefusalType::kMalformed, "qualification", "payload",
-                   std::string(parsed.status().message()), "an in-toto statement"};
+    return RefusalFromText(
+        "qualification",
+        absl::Status(parsed.status().code(), absl::StrCat("payload: ", parsed.status().message())));
   }
   if (!parsed->is_object()) {
     in.Malformed("payload", &*parsed, "an object");
