@@ -9,6 +9,7 @@
 
 #include "ringfence/policy/draw.h"
 #include "ringfence/policy/evidence.h"
+#include "ringfence/policy/judge/release_judge.h"
 
 namespace ringfence::policy {
 namespace {
@@ -68,6 +69,39 @@ void CombineTwoChannels(benchmark::State& state) {
   }
 }
 BENCHMARK(CombineTwoChannels)->Arg(0)->Arg(200);
+
+// A million hosts with two labels each, of 500 cells: one spell from its draw to its maturity, with its share
+// of a stratum's end. Argument: one of so many is silent (0: none).
+void JudgeOneSpell(benchmark::State& state) {
+  constexpr HostIndex kHosts = 1'000'000;
+  constexpr int kSpells = 2000;  // of a stratum
+  const auto one_of = static_cast<uint64_t>(state.range(0));
+  JudgeSetup setup;
+  setup.k_max = KMax(500);
+  setup.keep_records = false;
+  ReleaseJudge judge(setup);
+  std::vector<SpellId> ids;
+  HostIndex host = 0;
+  uint64_t n = 0;
+  for (auto _ : state) {
+    const StratumNumber stratum = judge.OpenStratum(n, 1.0);
+    ids.clear();
+    for (int i = 0; i < kSpells; ++i) {
+      host = (host + 7919) % kHosts;
+      const CellIndex cells[] = {host % 250, 250 + host / 250 % 250};
+      ids.push_back(
+          *judge.Open(stratum, host, 0, cells, {i % 50 == 0 ? Arm::kTreatment : Arm::kControl, .02, 0}));
+    }
+    judge.CloseStratum(stratum);
+    for (const SpellId& id : ids) {
+      benchmark::DoNotOptimize(judge.Mature(id, {.silent = one_of != 0 && ++n % one_of == 0}));
+    }
+    benchmark::DoNotOptimize(judge.Read());
+  }
+  state.counters["ns_per_spell"] = benchmark::Counter(
+      1e-9 * kSpells, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(JudgeOneSpell)->Arg(0)->Arg(100)->Arg(10);
 
 }  // namespace
 }  // namespace ringfence::policy
