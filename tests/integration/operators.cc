@@ -102,11 +102,36 @@ grpc::Status People::Halt(uint64_t serial) {
   Prepare(context, kSre);
   v1::HaltRolloutRequest request;
   request.set_request_id(NextRequestId());
-  request.set_reason("it smells");
+  request.set_reason(kHaltReason);
   request.mutable_scope()->set_channel("content");
   request.mutable_scope()->set_serial(serial);
   v1::HaltRolloutResponse response;
   return v1::RolloutService::NewStub(channel_)->HaltRollout(&context, request, &response);
+}
+
+std::vector<v1::Decision> People::Decisions(uint64_t serial) {
+  grpc::ClientContext context;
+  Prepare(context, kSre);
+  v1::ListDecisionsRequest request;
+  request.set_channel("content");
+  request.set_serial(serial);
+  request.set_page_size(1000);
+  v1::ListDecisionsResponse response;
+  const grpc::Status status =
+      v1::RolloutService::NewStub(channel_)->ListDecisions(&context, request, &response);
+  RF_CHECK(status.ok());
+  return {response.decisions().begin(), response.decisions().end()};
+}
+
+std::vector<v1::Agent> People::Agents(const std::string& tenant) {
+  grpc::ClientContext context;
+  Prepare(context, kSre);
+  v1::ListAgentsRequest request;
+  request.set_tenant(tenant);
+  v1::ListAgentsResponse response;
+  const grpc::Status status = v1::FleetService::NewStub(channel_)->ListAgents(&context, request, &response);
+  RF_CHECK(status.ok());
+  return {response.agents().begin(), response.agents().end()};
 }
 
 grpc::Status People::Rollout(uint64_t serial, v1::Rollout* rollout) {

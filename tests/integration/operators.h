@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ringfence/base/ids.h"
+#include "ringfence/v1/fleet.pb.h"
 #include "ringfence/v1/plan.pb.h"
 #include "ringfence/v1/rollout.pb.h"
 
@@ -30,7 +31,10 @@ class People {
   static std::string BytesOf(uint64_t serial);
   static Digest DigestOf(uint64_t serial);
   std::vector<std::string> Tokens(const std::string& tenant, int count);
-  grpc::Status Halt(uint64_t serial);  // by an SRE, everywhere
+  static constexpr char kHaltReason[] = "it smells";
+  grpc::Status Halt(uint64_t serial);                        // by an SRE, everywhere
+  std::vector<v1::Decision> Decisions(uint64_t serial);      // newest first
+  std::vector<v1::Agent> Agents(const std::string& tenant);  // the first hundred
   grpc::Status Rollout(uint64_t serial, v1::Rollout* rollout);
 
  private:

@@ -88,7 +88,7 @@ void ServerProcess::Spawn() {
                                         database_url_.empty() ? "--data-dir" : "--database-url",
                                         database_url_.empty() ? data_dir() : database_url_,
                                         "--listen",
-                                        "127.0.0.1:0",
+                                        keeps_port_ ? address() : "127.0.0.1:0",
                                         "--http-listen",
                                         "127.0.0.1:0",
                                         "--operators",
@@ -164,11 +164,14 @@ void ServerProcess::Kill() {
   Wait();
 }
 
+std::string ServerProcess::address() const {
+  return absl::StrCat("127.0.0.1:", grpc_port_);
+}
+
 std::shared_ptr<grpc::Channel> ServerProcess::Channel() const {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", grpc_port_), grpc::InsecureChannelCredentials(),
-                                   arguments);
+  return grpc::CreateCustomChannel(address(), grpc::InsecureChannelCredentials(), arguments);
 }
 
 ServerProcess::HttpResult ServerProcess::Get(const std::string& path) const {

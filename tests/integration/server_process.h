@@ -35,6 +35,9 @@ class ServerProcess {
   [[nodiscard]] bool StartStandingBy();
   // Waits until a server that stood by answers.
   [[nodiscard]] bool WaitUntilServing();
+  // From the next start on it listens where it listens now: for agents that are told an address once.
+  void KeepPort() { keeps_port_ = true; }
+  std::string address() const;  // of gRPC
   // Starts and waits for its end: for starts that must be refused. The exit code.
   int RunToEnd();
 
@@ -65,6 +68,7 @@ class ServerProcess {
   std::string database_url_;  // empty: a private cluster
   std::string folder_;
   pid_t pid_ = 0;
+  bool keeps_port_ = false;
   int grpc_port_ = 0;
   int http_port_ = 0;
 };

@@ -1,0 +1,102 @@
+#include "tests/integration/agent_process.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+#include "ringfence/base/check.h"
+
+namespace ringfence::testing_support {
+namespace {
+
+std::string ReadAll(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+std::string AgentProcess::FactoryBytes() {
+  return "what the factory built in";
+}
+
+AgentProcess::AgentProcess(const std::string& address, const std::string& ring)
+    : address_(address), ring_(ring) {
+  std::string folder = "/var/tmp/rf-ag-XXXXXX";
+  RF_CHECK(::mkdtemp(folder.data()) != nullptr);
+  folder_ = folder;
+  std::ofstream(folder_ + "/factory.bin", std::ios::binary) << FactoryBytes();
+}
+
+AgentProcess::~AgentProcess() {
+  Signal(SIGKILL);
+  Wait();
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+void AgentProcess::Start(const std::string& token) {
+  RF_CHECK(pid_ == 0);
+  std::vector<std::string> arguments = {RINGFENCE_AGENT_BINARY,
+                                        "--server",
+                                        address_,
+                                        "--state-dir",
+                                        folder_ + "/state",
+                                        "--label",
+                                        "ring=" + ring_,
+                                        "--label",
+                                        "os=win11",
+                                        "--channel",
+                                        "content=" + folder_ + "/factory.bin"};
+  if (!token.empty()) {
+    std::ofstream(folder_ + "/token") << token;
+    arguments.insert(arguments.end(), {"--enrol-token-file", folder_ + "/token"});
+  }
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  const std::string log = folder_ + "/log";
+  pid_ = ::fork();
+  RF_CHECK(pid_ >= 0);
+  if (pid_ == 0) {
+    if (std::freopen(log.c_str(), "a", stderr) == nullptr) ::_exit(126);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+}
+
+void AgentProcess::Signal(int signal) {
+  if (pid_ != 0) ::kill(pid_, signal);
+}
+
+int AgentProcess::Wait() {
+  if (pid_ == 0) return 0;
+  int status = 0;
+  RF_CHECK(::waitpid(pid_, &status, 0) == pid_);
+  pid_ = 0;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+bool AgentProcess::IsAlive() {
+  if (pid_ != 0 && ::waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = 0;
+  return pid_ != 0;
+}
+
+std::string AgentProcess::Running() const {
+  return ReadAll(folder_ + "/state/current/content");
+}
+
+std::string AgentProcess::log() const {
+  return ReadAll(folder_ + "/log");
+}
+
+}  // namespace ringfence::testing_support
