@@ -209,6 +209,19 @@ TEST(BlackoutTest, IsALocalDayOfOneYearOrOfEach) {
   EXPECT_EQ(Ask(built.calendar(), At("2026-12-24 12:00 +01:00")).closed, Reason::kBlackout);
 }
 
+TEST(BlackoutTest, HoldsOnTheEdgesOfTheEarth) {
+  Built built;
+  built.zone = "Pacific/Kiritimati";  // 14 hours ahead
+  built.blackouts = {{"2026-12-25", "", "r", "o", {}},
+                     {"12-26", "Etc/GMT+12", "r", "o", {}}};  // 12 hours behind
+  EXPECT_FALSE(Open(built, "2026-12-24 10:00 +00:00"));
+  EXPECT_FALSE(Open(built, "2026-12-25 09:59 +00:00"));
+  EXPECT_TRUE(Open(built, "2026-12-25 10:00 +00:00"));
+  EXPECT_FALSE(Open(built, "2026-12-26 12:00 +00:00"));
+  EXPECT_FALSE(Open(built, "2026-12-27 11:59 +00:00"));
+  EXPECT_TRUE(Open(built, "2026-12-27 12:00 +00:00"));
+}
+
 TEST(BlackoutTest, TheDayOfAJumpHas23Or25Hours) {
   Built built;
   built.blackouts = {{"2026-10-25", "", "r", "o", {}}};

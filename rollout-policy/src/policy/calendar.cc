@@ -1,6 +1,7 @@
 #include "ringfence/policy/calendar.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "absl/strings/ascii.h"
@@ -149,6 +150,31 @@ std::vector<Interval> DaysOf(const Blackout& blackout, absl::string_view plan_zo
   return days;
 }
 
+// Leases ask at every draw, and a plan may have hundreds of dates: only those that can be today, or next to
+// it, anywhere on earth are looked at closely. (Validate let no date in that cannot be read.)
+class NearToday {
+ public:
+  NearToday(absl::Time now, absl::string_view plan_zone)
+      : plan_zone_is_known_(IsTimeZone(Or("", plan_zone))) {
+    const absl::CivilDay today(absl::UTCTimeZone().At(now).cs);
+    for (int i = -1; i <= 1; ++i) {
+      const absl::CivilDay day = today + i;
+      days_[static_cast<size_t>(i + 1)] = absl::StrFormat("%02d-%02d", day.month(), day.day());
+    }
+  }
+
+  bool MayBe(const Blackout& blackout) const {
+    const absl::string_view date = blackout.date;
+    const bool zone = blackout.zone.empty() ? plan_zone_is_known_ : IsTimeZone(blackout.zone);
+    if (!zone || date.size() < 5) return true;
+    return std::find(days_.begin(), days_.end(), date.substr(date.size() - 5)) != days_.end();
+  }
+
+ private:
+  const bool plan_zone_is_known_;
+  std::array<std::string, 3> days_;
+};
+
 // Anything of what closes at `now`.
 struct Closing {
   Reason reason = Reason::kNone;
@@ -177,8 +203,10 @@ Closing ClosedBy(const Calendar& calendar, absl::Time now) {
             absl::StrCat(freeze.reason, " (", freeze.owner, "), until ", Show(freeze.to, calendar.zone)),
             freeze.to};
   }
+  std::optional<NearToday> near;
+  if (!calendar.blackouts.empty()) near.emplace(now, calendar.zone);
   for (const Blackout& blackout : calendar.blackouts) {
-    if (!blackout.scope.Covers(calendar.ring, calendar.channel)) continue;
+    if (!near->MayBe(blackout) || !blackout.scope.Covers(calendar.ring, calendar.channel)) continue;
     for (const Interval& day : DaysOf(blackout, calendar.zone, now)) {
       if (!day.Holds(now)) continue;
       return {Reason::kBlackout,
