@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/civil_time.h"
+#include "ringfence/content/yaml_documents.h"
 #include "ringfence/policy/calendar.h"
 #include "server/cli/human.h"
 #include "server/cli/proto_value.h"
@@ -291,12 +292,14 @@ Parsed<Message> Parse(absl::string_view text, void (*read)(const YamlReader&, Me
   }
   YamlFile file;
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() != 1) {
+    const int documents = content::CountDocuments(std::string(text));
+    if (documents != 1) {
       file.faults.push_back(
-          {Place{}, "", absl::StrCat("found ", documents.size(), " documents, wanted one")});
+          {Place{}, "",
+           absl::StrCat("found ", documents == 0 ? "nothing" : "something behind the first document",
+                        ", wanted one document alone")});
     } else {
-      read(YamlReader(documents[0], "", &file), &parsed.message);
+      read(YamlReader(YAML::Load(std::string(text)), "", &file), &parsed.message);
     }
   } catch (const YAML::Exception& error) {  // not YAML at all
     const Place place = error.mark.is_null() ? Place{} : Place{error.mark.line + 1, error.mark.column + 1};

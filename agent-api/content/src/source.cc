@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "ringfence/base/ids.h"
+#include "ringfence/content/yaml_documents.h"
 #include "yaml_reader.h"
 
 namespace ringfence::content {

@@ -44,11 +44,6 @@ class YamlReader {
   bool present_;
 };
 
-// 0, 1, or 2 for more: the documents of a stream. For a stray bracket behind the first document the answer is
-// 2 as well: yaml-cpp 0.7 finds empty documents there without end, and its LoadAll collects them until memory
-// is full. Throws YAML::Exception for what is not YAML.
-int CountDocuments(const std::string& text);
-
 // Text as it can be shown: no control characters, at most 60 bytes.
 std::string Shown(const std::string& text);
 
