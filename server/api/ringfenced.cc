@@ -142,6 +142,7 @@ class Process {
 
   // Calls under way finish, what is decided is written, PostgreSQL stops.
   void Stop() {
+    stopping_ = true;
     log_->Info("stopping");
     readiness_->Stopping();
     health_loop_->Stop();
@@ -156,6 +157,7 @@ class Process {
     people_.Stop();
     agents_.Stop();
     app_.reset();
+    lead_loop_->Stop();
     leadership_.reset();  // a replica that stands by goes on at once
     fenced_.reset();
     store_.reset();
@@ -194,6 +196,9 @@ class Process {
         readiness_->StandsBy(false);
         fenced_.emplace(store_.get(), **epoch);
         log_->Info("leads", {{"epoch", **epoch}});
+        // From here to the end, on a loop of its own: a leader that is silent for seconds loses the lead, and
+        // reading a large fleet takes longer.
+        lead_loop_.emplace(kLeadPeriod, [this] { KeepLeading(); });
         return absl::OkStatus();
       }
       readiness_->StandsBy(true);
@@ -217,7 +222,7 @@ class Process {
     }
     overtaken_ = true;
     log_->Error("overtaken", {{"epoch", before}});
-    ::kill(::getpid(), SIGTERM);
+    if (!stopping_) ::kill(::getpid(), SIGTERM);
   }
 
   absl::Status LoadOperators() {
@@ -286,10 +291,7 @@ class Process {
 
   absl::Status StartGrpc() {
     ASSIGN_OR_RETURN(server_, Server::Start({.listen = flags_.listen}, &env_));
-    health_loop_.emplace(kLeadPeriod, [this] {
-      server_->SetServing(readiness_->Faults().empty());
-      KeepLeading();
-    });
+    health_loop_.emplace(kLeadPeriod, [this] { server_->SetServing(readiness_->Faults().empty()); });
     server_->SetServing(readiness_->Faults().empty());
     health_loop_->Wake();
     return absl::OkStatus();
@@ -345,10 +347,9 @@ class Process {
   Operators operators_;
   std::unique_ptr<storage::PrivateCluster> cluster_;
   std::unique_ptr<storage::Store> store_;
-  std::optional<storage::Leadership>
-      leadership_;  // of the main thread until it leads, then of the health loop
+  std::optional<storage::Leadership> leadership_;  // of the main thread until it leads, then of the lead loop
   std::optional<storage::FencedStore> fenced_;
-  std::atomic<bool> overtaken_{false};
+  std::atomic<bool> overtaken_{false}, stopping_{false};
   std::optional<PrometheusMetrics> metrics_;
   std::optional<Readiness> readiness_;
   std::unique_ptr<app::App> app_;
@@ -366,7 +367,7 @@ class Process {
   std::optional<Loop> commit_loop_, engine_loop_;
   std::unique_ptr<Server> server_;  // its end waits for leases, so the loops outlive it
   std::unique_ptr<HttpServer> http_;
-  std::optional<Loop> health_loop_;
+  std::optional<Loop> health_loop_, lead_loop_;
 };
 
 // From the first signal on, a second one ends the process at once. PostgreSQL notices and stops by itself.

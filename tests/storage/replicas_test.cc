@@ -76,6 +76,18 @@ TEST_F(LeadershipTest, CutOffLeaderIsFenced) {
   EXPECT_EQ(one.TryLead().value(), std::nullopt);
 }
 
+// A leader whose network lost its way keeps its session and says nothing more.
+TEST_F(LeadershipTest, ALeaderThatFallsSilentIsFollowed) {
+  PostgresOptions impatient = At(url_);
+  impatient.idle_timeout = absl::Milliseconds(200);
+  Leadership one(impatient, "one", clock_), two(At(url_), "two", clock_);
+  const int64_t first = one.TryLead().value().value();
+  std::optional<int64_t> second;
+  while (!second.has_value()) second = two.TryLead().value();
+  EXPECT_EQ(*second, first + 1);
+  EXPECT_EQ(WriteAs(first).code(), absl::StatusCode::kAborted);
+}
+
 // The lock alone would not show it: after a failover the new server may not know of it.
 TEST_F(LeadershipTest, LeaderThatWasTakenOverBesideItsLockStepsDown) {
   Leadership one(At(url_), "one", clock_);

@@ -1,5 +1,7 @@
 #include "server/storage/postgres/leadership.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
 #include "server/storage/postgres/advisory_locks.h"
@@ -33,6 +35,10 @@ absl::StatusOr<std::optional<int64_t>> Leadership::TryLeadInTransaction() {
   RETURN_IF_ERROR(session_->Begin());
   PostgresTransaction transaction(*session_);
   std::optional<int64_t> epoch = epoch_;
+  if (!limited_) {
+    const int64_t most = std::max<int64_t>(1, absl::ToInt64Milliseconds(options_.idle_timeout));
+    RETURN_IF_ERROR(session_->Run(statements::kLimitIdleSession, {absl::StrCat(most)}).status());
+  }
   if (epoch.has_value()) {
     // After a failover the new server knows nothing of our lock, and another replica may have taken over.
     RETURN_IF_ERROR(transaction.CheckLeaderEpoch(*epoch));
@@ -44,12 +50,14 @@ absl::StatusOr<std::optional<int64_t>> Leadership::TryLeadInTransaction() {
     }
   }
   RETURN_IF_ERROR(session_->Commit());
+  limited_ = true;
   return epoch;
 }
 
 void Leadership::Resign() {
   epoch_.reset();
   session_.reset();
+  limited_ = false;
 }
 
 }  // namespace ringfence::storage

@@ -1,6 +1,6 @@
 // Which replica leads: the one whose session holds an advisory lock. The lock goes with the session, so a
-// leader that dies is followed within one try; the epoch in the `leaders` row stops an old leader that does
-// not know yet.
+// leader that dies is followed within one try, and one that is cut off without a word once its session was
+// silent for `idle_timeout`; the epoch in the `leaders` row stops an old leader that does not know yet.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,10 @@ class Leadership {
   Leadership(const Leadership&) = delete;
   Leadership& operator=(const Leadership&) = delete;
 
-  // Call it regularly (each second, say): takes the lead if nobody has it, and checks it if we do. The epoch
-  // while we lead: hand it to CheckLeaderEpoch in every transaction that only the leader may make. nullopt:
-  // another replica leads. An error: the database cannot be asked, so we do not lead.
+  // Call it regularly (each second, say, and well within idle_timeout, or the server ends the session): takes
+  // the lead if nobody has it, and checks it if we do. The epoch while we lead: hand it to CheckLeaderEpoch
+  // in every transaction that only the leader may make. nullopt: another replica leads. An error: the
+  // database cannot be asked, so we do not lead.
   absl::StatusOr<std::optional<int64_t>> TryLead();
 
   // Lets another replica take over at once.
@@ -43,6 +44,7 @@ class Leadership {
   Clock& clock_;
   const std::unique_ptr<Watchdog> watchdog_;
   std::unique_ptr<Session> session_;
+  bool limited_ = false;  // the session ends when it is silent for idle_timeout
   std::optional<int64_t> epoch_;
 };
 

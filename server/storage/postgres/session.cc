@@ -133,9 +133,9 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Connect(const PostgresOptions&
   session->watch_ = std::make_unique<Watchdog::Watch>(watchdog, session->connection_->sock());
   RETURN_IF_ERROR(session->Guard([&] {
     pqxx::nontransaction work(*session->connection_);
-    work.exec_params(
-        statements::kPrepareSession.sql,
-        absl::StrCat(std::max<int64_t>(1, absl::ToInt64Milliseconds(options.statement_timeout))));
+    work.exec_params(statements::kPrepareSession.sql,
+                     absl::StrCat(std::max<int64_t>(1, absl::ToInt64Milliseconds(options.statement_timeout))),
+                     absl::StrCat(std::max<int64_t>(1, absl::ToInt64Milliseconds(options.idle_timeout))));
   }));
   return session;
 }

@@ -340,9 +340,14 @@ inline constexpr Statement kPrepareSession{"prepare_session", R"sql(
          set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
          set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false),
          set_config('statement_timeout', $1, false),
-         set_config('idle_in_transaction_session_timeout', $1, false),
+         set_config('idle_in_transaction_session_timeout', $2, false),
          set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
                                           ELSE current_setting('synchronous_commit') END, false))sql"};
+
+// A server of before PostgreSQL 14 has no such limit; its TCP keepalives end the session then.
+inline constexpr Statement kLimitIdleSession{"limit_idle_session", R"sql(
+  SELECT CASE WHEN current_setting('idle_session_timeout', true) IS NOT NULL
+              THEN set_config('idle_session_timeout', $1, false) END)sql"};
 
 inline constexpr Statement kTryLeaderLock{"try_leader_lock", "SELECT pg_try_advisory_lock($1::bigint)"};
 
