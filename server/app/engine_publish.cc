@@ -41,6 +41,18 @@ bool SameManifest(const policy::Release& a, const policy::Release& b) {
          a.digest == b.digest && a.targets == b.targets && a.matrix == b.matrix && a.urgent == b.urgent;
 }
 
+// The bytes are a release already. Bytes that were stopped in one channel are bad in all of them, and one
+// digest names one release: what hosts report is a digest.
+absl::Status RefuseKnownBytes(const policy::Release& known, bool bad, const policy::Release& wanted) {
+  const bool elsewhere = known.channel != wanted.channel;
+  return Refuse(absl::StatusCode::kFailedPrecondition,
+                bad         ? "known_bad"
+                : elsewhere ? "digest_taken"
+                            : "stale_version",
+                absl::StrCat("digest: these bytes are ", elsewhere ? absl::StrCat(known.channel, " ") : "",
+                             "serial ", known.serial, bad ? ", stopped or recalled" : ""));
+}
+
 }  // namespace
 
 absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishRequest& request) {
@@ -76,19 +88,16 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     row.rollout_secret = RandomBytes(32);
     for (const auto& known : releases_) {
       const policy::Release& r = known->release();
+      if (r.digest != release.digest) continue;
+      const bool bad = known->row.state == storage::ReleaseState::kRecalled ||
+                       BrakesOn("", r.channel, r.serial, "").halted;
+      if (bad || !SameManifest(r, release)) return RefuseKnownBytes(r, bad, release);
+      reply.row = known->row;  // the same again: answered like the first time
+      return reply;
+    }
+    for (const auto& known : releases_) {
+      const policy::Release& r = known->release();
       if (r.channel != release.channel) continue;
-      if (SameManifest(r, release) && known->row.state == storage::ReleaseState::kPublished &&
-          !BrakesOn("", r.channel, r.serial, "").halted) {
-        reply.row = known->row;  // the same again: answered like the first time
-        return reply;
-      }
-      if (r.digest == release.digest) {
-        const bool bad = known->row.state == storage::ReleaseState::kRecalled ||
-                         BrakesOn("", r.channel, r.serial, "").halted;
-        return Refuse(
-            absl::StatusCode::kFailedPrecondition, bad ? "known_bad" : "stale_version",
-            absl::StrCat("digest: these bytes are serial ", r.serial, bad ? ", stopped or recalled" : ""));
-      }
       if (r.kind != release.kind) {
         return Refuse(absl::StatusCode::kFailedPrecondition, "malformed",
                       "kind: the channel moves the other kind");
@@ -130,6 +139,9 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     }));
     MutexLock lock(&mu_);
     for (storage::ReleaseRow& known : rows) {
+      if (known.release.digest == release.digest && !SameManifest(known.release, release)) {
+        return RefuseKnownBytes(known.release, known.state == storage::ReleaseState::kRecalled, release);
+      }
       if (!SameManifest(known.release, release) || FindRelease(release.channel, release.serial) != nullptr)
         continue;
       AddRelease(known);
@@ -137,8 +149,7 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
       reply.row = std::move(known);
       return reply;
     }
-    return Refuse(absl::StatusCode::kFailedPrecondition, "stale_version",
-                  "serial or digest exists in the channel");
+    return Refuse(absl::StatusCode::kFailedPrecondition, "stale_version", "serial: exists in the channel");
   }
   RETURN_IF_ERROR(status);
   {

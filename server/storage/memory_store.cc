@@ -207,11 +207,10 @@ class MemoryTransaction final : public Transaction {
 
   absl::StatusOr<RolloutId> InsertRelease(const ReleaseRow& row) override {
     const policy::Release& release = row.release;
-    for (auto other = tables_.releases.lower_bound({release.channel, 0});
-         other != tables_.releases.end() && other->first.first == release.channel; ++other) {
-      if (other->second.release.serial == release.serial || other->second.release.digest == release.digest) {
-        return absl::AlreadyExistsError(absl::StrCat(
-            "release ", release.channel, "/", other->second.release.serial, " has this serial or digest"));
+    for (const auto& [key, other] : tables_.releases) {
+      if (key == ReleaseKey(release.channel, release.serial) || other.release.digest == release.digest) {
+        return absl::AlreadyExistsError(
+            absl::StrCat("release ", key.first, "/", key.second, " has this serial or digest"));
       }
     }
     ReleaseRow stored = row;

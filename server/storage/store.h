@@ -39,7 +39,8 @@ class FleetTable {
 class ReleaseTable {
  public:
   virtual ~ReleaseTable() = default;
-  // Gives the row its rollout id. AlreadyExists when (channel, serial) or (channel, digest) exists.
+  // Gives the row its rollout id. AlreadyExists when (channel, serial) or the digest, in any channel,
+  // exists.
   virtual absl::StatusOr<RolloutId> InsertRelease(const ReleaseRow& row) = 0;
   virtual absl::StatusOr<std::vector<ReleaseRow>> Releases() = 0;  // by channel, then rising serial
   virtual absl::Status SetReleaseState(const std::string& channel, uint64_t serial,

@@ -71,6 +71,39 @@ TEST_F(EntryTest, HaltedAndRecalledBytesAreKnownBad) {
   EXPECT_EQ(WordOf(PublishRaw(again).status()), "known_bad");
 }
 
+TEST_F(EntryTest, TheSameBytesInASecondChannelAreRefusedAndLeaveTheFirstAsItIs) {
+  Begin();
+  const policy::Release first = fleet.Publish();
+  policy::Release second = first;
+  second.channel = "sensor";
+  second.kind = policy::ChannelKind::kSensor;
+  const auto publish = [&] {
+    return fleet.app().Publish(fleet.Releaser(), {second, FleetHarness::BytesOf(first)}).status();
+  };
+  EXPECT_EQ(WordOf(publish()), "digest_taken");
+  EXPECT_THAT(std::string(publish().message()),
+              testing::HasSubstr("digest: these bytes are content serial 1"));
+  EXPECT_TRUE(fleet.app().ListReleases("sensor")->empty());
+  EXPECT_TRUE(fleet.RunUntil([&] { return fleet.Running(first.digest) == 8; }, absl::Hours(12)));
+}
+
+TEST_F(EntryTest, BytesStoppedInOneChannelAreKnownBadInEvery) {
+  Begin();
+  const policy::Release first = fleet.Publish();
+  policy::Release second = first;
+  second.channel = "sensor";
+  second.kind = policy::ChannelKind::kSensor;
+  const auto publish = [&] {
+    return fleet.app().Publish(fleet.Releaser(), {second, FleetHarness::BytesOf(first)}).status();
+  };
+  ASSERT_TRUE(fleet.app().Halt(fleet.Sre(), {"", "content", 1, ""}).ok());
+  EXPECT_EQ(WordOf(publish()), "known_bad");
+  ASSERT_TRUE(fleet.app().Recall(fleet.Sre(), "content", 1).ok());
+  EXPECT_EQ(WordOf(publish()), "known_bad");
+  fleet.Restart();
+  EXPECT_EQ(WordOf(publish()), "known_bad");
+}
+
 TEST_F(EntryTest, BytesThatAreNotTheTestedOnesAreRefused) {
   Begin();
   const policy::Release release = fleet.NextRelease();

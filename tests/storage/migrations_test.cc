@@ -113,6 +113,27 @@ TEST(MigrationsTest, FailingMigrationLeavesTheSchemaAsItWas) {
   EXPECT_EQ(Query(database, "SELECT to_regclass('half_made')")[0][0], "half_made");
 }
 
+TEST(MigrationsTest, ADatabaseWithOneDigestInTwoChannelsIsRefusedByNameUntilItHoldsOne) {
+  const std::string database = TestCluster::Get().NewEmptyDatabase();
+  const auto all = EmbeddedMigrations();
+  ASSERT_TRUE(Migrate(At(database), all.subspan(0, 4)).ok());
+  for (const char* channel : {"content", "sensor"}) {
+    Query(
+        database,
+        absl::StrCat("INSERT INTO releases (channel, serial, kind, version, digest, size_bytes, targets, "
+                     "matrix, urgent, "
+                     "published_at, state, published_by, rollout_secret, healthy_age) VALUES ('",
+                     channel,
+                     "', 7, 'content', '1', sha256('same'), 1, '[]', '[]', false, now(), 'published', 'rex', "
+                     "'\\x00', '0')"));
+  }
+  const absl::Status refused = Migrate(At(database), all);
+  EXPECT_THAT(std::string(refused.message()),
+              ::testing::HasSubstr("releases content/7 and sensor/7 hold the same bytes"));
+  Query(database, "DELETE FROM releases WHERE channel = 'sensor'");
+  EXPECT_TRUE(Migrate(At(database), all).ok());
+}
+
 // Invariants 8 and 10: what was recorded cannot be taken back, not even with SQL.
 TEST(MigrationsTest, RecordsRefuseEveryChange) {
   const std::string database = TestCluster::Get().NewDatabase();

@@ -89,13 +89,15 @@ TEST_P(ReleaseTableTest, ReleasesAreOrderedByChannelThenSerial) {
                                             std::pair("b-b", 10), std::pair("ba", 1)));
 }
 
-TEST_P(ReleaseTableTest, SerialAndDigestAreTakenOncePerChannel) {
+TEST_P(ReleaseTableTest, ASerialIsTakenOncePerChannelAndADigestOnceInAll) {
   Commit([](Transaction& tx) { return tx.InsertRelease(MakeRelease("content", 1, 1)).status(); });
   EXPECT_EQ(Refusal([](Transaction& tx) { return tx.InsertRelease(MakeRelease("content", 1, 2)).status(); }),
             absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(Refusal([](Transaction& tx) { return tx.InsertRelease(MakeRelease("content", 2, 1)).status(); }),
             absl::StatusCode::kAlreadyExists);
-  Commit([](Transaction& tx) { return tx.InsertRelease(MakeRelease("sensor", 1, 1)).status(); });
+  EXPECT_EQ(Refusal([](Transaction& tx) { return tx.InsertRelease(MakeRelease("sensor", 1, 1)).status(); }),
+            absl::StatusCode::kAlreadyExists);
+  Commit([](Transaction& tx) { return tx.InsertRelease(MakeRelease("sensor", 1, 3)).status(); });
 }
 
 TEST_P(ReleaseTableTest, TransactionGoesOnAfterARefusedInsert) {

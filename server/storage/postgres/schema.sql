@@ -86,8 +86,8 @@ CREATE TABLE releases (
   rollout_secret bytea NOT NULL,
   healthy_age    interval NOT NULL,
   PRIMARY KEY (channel, serial),
-  -- The same bytes are one release: republishing a bad digest under a new serial is not a fix.
-  UNIQUE (channel, digest)
+  -- The same bytes are one release: republishing a bad digest under a new serial or in another channel is not a fix.
+  UNIQUE (digest)
 );
 
 CREATE TABLE artifact_chunks (
