@@ -3,6 +3,12 @@
 #include "absl/strings/str_cat.h"
 
 namespace ringfence::api {
+namespace {
+
+// A healthy database answers in milliseconds.
+constexpr absl::Duration kAnswersWithin = absl::Seconds(1);
+
+}  // namespace
 
 void Readiness::EngineStepped(absl::Status status) {
   MutexLock lock(&mutex_);
@@ -20,24 +26,37 @@ void Readiness::Stopping() {
   stopping_ = true;
 }
 
-std::vector<std::string> Readiness::Faults() {
-  std::vector<std::string> faults;
+void Readiness::AskDatabase() {
   {
     MutexLock lock(&mutex_);
-    if (stopping_) return {"the server stops"};
-    if (stands_by_) {
-      faults.push_back("stands by: another replica leads");
-    } else if (last_step_ == absl::InfinitePast()) {
-      faults.push_back("the engine has not made its first step");
-    } else if (clock_->Now() - last_step_ > patience_) {
-      faults.push_back(
-          absl::StrCat("the engine made no step for ", absl::FormatDuration(clock_->Now() - last_step_)));
-    } else if (!last_status_.ok()) {
-      faults.push_back(absl::StrCat("the engine's last step failed: ", last_status_.message()));
-    }
+    asked_at_ = clock_->Now();
   }
-  const absl::Status ping = store_->Ping();
-  if (!ping.ok()) faults.push_back(absl::StrCat("the database: ", ping.message()));
+  absl::Status answer = store_->Ping();
+  MutexLock lock(&mutex_);
+  asked_at_.reset();
+  database_ = std::move(answer);
+}
+
+std::vector<std::string> Readiness::Faults() {
+  const absl::Time now = clock_->Now();
+  std::vector<std::string> faults;
+  MutexLock lock(&mutex_);
+  if (stopping_) return {"the server stops"};
+  if (stands_by_) {
+    faults.push_back("stands by: another replica leads");
+  } else if (last_step_ == absl::InfinitePast()) {
+    faults.push_back("the engine has not made its first step");
+  } else if (now - last_step_ > patience_) {
+    faults.push_back(absl::StrCat("the engine made no step for ", absl::FormatDuration(now - last_step_)));
+  } else if (!last_status_.ok()) {
+    faults.push_back(absl::StrCat("the engine's last step failed: ", last_status_.message()));
+  }
+  if (asked_at_.has_value() && now - *asked_at_ > kAnswersWithin) {
+    faults.push_back(
+        absl::StrCat("the database: has not answered for ", absl::FormatDuration(now - *asked_at_)));
+  } else if (!database_.ok()) {
+    faults.push_back(absl::StrCat("the database: ", database_.message()));
+  }
   return faults;
 }
 

@@ -1,6 +1,7 @@
 // Is this server doing its work? For /healthz and the gRPC health service.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,12 @@ class Readiness {
   void StandsBy(bool stands_by);  // another replica leads
   void Stopping();
 
-  // Why not, one sentence each; empty: ready. Asks the database: may take as long as its time-outs.
+  // Asks the database and remembers what it said; may take as long as its time-outs. A thread calls it in a
+  // loop, one call at a time.
+  void AskDatabase();
+
+  // Why not, one sentence each; empty: ready. Answers at once, from what is known: a database that hangs must
+  // not keep the one who asks waiting.
   std::vector<std::string> Faults();
 
  private:
@@ -32,6 +38,8 @@ class Readiness {
   Mutex mutex_;
   absl::Time last_step_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Status last_status_ ABSL_GUARDED_BY(mutex_);
+  absl::Status database_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Time> asked_at_ ABSL_GUARDED_BY(mutex_);  // while the answer is awaited
   bool stands_by_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };

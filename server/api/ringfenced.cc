@@ -38,6 +38,7 @@ namespace ringfence::api {
 namespace {
 
 constexpr int kPeopleThreads = 8;
+constexpr int kStopThreads = 4;  // more, that only stop: when the database hangs, all others hang with it
 constexpr int kAgentThreads = 4;
 constexpr size_t kQueue = 4096;
 constexpr absl::Duration kGrace = absl::Seconds(5);  // for calls under way at a stop
@@ -146,6 +147,7 @@ class Process {
     log_->Info("stopping");
     readiness_->Stopping();
     health_loop_->Stop();
+    database_loop_->Stop();
     server_->Stop(kGrace);  // leases are still committed meanwhile
     engine_loop_->Stop();
     commit_loop_->Stop();
@@ -286,6 +288,8 @@ class Process {
     };
     http.healthz = [this] { return Health(); };
     ASSIGN_OR_RETURN(http_, HttpServer::Start(http));
+    database_loop_.emplace(kLeadPeriod, [this] { readiness_->AskDatabase(); });
+    database_loop_->Wake();
     return absl::OkStatus();
   }
 
@@ -354,7 +358,7 @@ class Process {
   std::optional<Readiness> readiness_;
   std::unique_ptr<app::App> app_;
   std::atomic<app::App*> shown_app_{nullptr};  // to scrapers, once it has started
-  WorkerPool people_{kPeopleThreads, kQueue};
+  WorkerPool people_{kPeopleThreads, kQueue, kStopThreads};
   WorkerPool agents_{kAgentThreads, kQueue};
   Environment env_;
   // Of the engine's loop alone.
@@ -367,7 +371,7 @@ class Process {
   std::optional<Loop> commit_loop_, engine_loop_;
   std::unique_ptr<Server> server_;  // its end waits for leases, so the loops outlive it
   std::unique_ptr<HttpServer> http_;
-  std::optional<Loop> health_loop_, lead_loop_;
+  std::optional<Loop> health_loop_, lead_loop_, database_loop_;
 };
 
 // From the first signal on, a second one ends the process at once. PostgreSQL notices and stops by itself.

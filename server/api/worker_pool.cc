@@ -4,9 +4,10 @@
 
 namespace ringfence::api {
 
-WorkerPool::WorkerPool(int threads, size_t capacity) : capacity_(capacity) {
-  threads_.reserve(static_cast<size_t>(threads));
-  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+WorkerPool::WorkerPool(int threads, size_t capacity, int urgent_threads) : capacity_(capacity) {
+  threads_.reserve(static_cast<size_t>(threads + urgent_threads));
+  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(/*urgent_only=*/false); });
+  for (int i = 0; i < urgent_threads; ++i) threads_.emplace_back([this] { Run(/*urgent_only=*/true); });
 }
 
 WorkerPool::~WorkerPool() {
@@ -19,7 +20,7 @@ bool WorkerPool::Submit(std::function<void()> task, bool urgent) {
     if (stopping_ || (!urgent && tasks_.size() >= capacity_)) return false;
     (urgent ? urgent_ : tasks_).push_back(std::move(task));
   }
-  wake_.notify_one();
+  wake_.notify_all();  // one alone may be of those that leave it
   return true;
 }
 
@@ -34,12 +35,13 @@ void WorkerPool::Stop() {
   }
 }
 
-void WorkerPool::Run() {
+void WorkerPool::Run(bool urgent_only) {
   for (;;) {
     std::function<void()> task;
     {
       MutexLock lock(&mutex_);
-      while (urgent_.empty() && tasks_.empty() && !stopping_) wake_.wait(lock.native());
+      while (urgent_.empty() && (urgent_only || tasks_.empty()) && !stopping_) wake_.wait(lock.native());
+      if (urgent_only && urgent_.empty()) return;
       std::deque<std::function<void()>>& from = urgent_.empty() ? tasks_ : urgent_;
       if (from.empty()) return;  // stopping, and nothing waits
       task = std::move(from.front());

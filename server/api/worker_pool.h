@@ -16,8 +16,8 @@ namespace ringfence::api {
 // Thread-safe.
 class WorkerPool {
  public:
-  // At most `capacity` tasks wait.
-  WorkerPool(int threads, size_t capacity);
+  // At most `capacity` tasks wait. `urgent_threads` more threads run urgent tasks only.
+  WorkerPool(int threads, size_t capacity, int urgent_threads = 0);
   ~WorkerPool();  // Stop()
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
@@ -30,7 +30,7 @@ class WorkerPool {
   void Stop();
 
  private:
-  void Run();
+  void Run(bool urgent_only);
 
   const size_t capacity_;
   Mutex mutex_;

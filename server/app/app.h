@@ -26,6 +26,8 @@ struct AppOptions {
   absl::Duration lease_ttl = absl::Seconds(20);
   absl::Duration sensor_downtime =
       absl::Minutes(10);  // a sensor release may be away this long during its update
+  // Real time that an act which stops waits for the database. It stops here before, and is written later.
+  absl::Duration stop_patience = absl::Seconds(4);
   std::string replica_name = "ringfenced";
   uint64_t seed = 0;  // of jitter and rollout secrets; 0: from the operating system. Replays give one.
 };

@@ -1,8 +1,8 @@
 // The application's implementation: memory that answers, and the steps that make it durable.
 //
 // Locks: mu_ guards everything but the fleet index, whose shards have their own; mu_ is taken before a shard.
-// No lock is held across a store call. RunOnce is the only writer of stage rows; brakes are written by
-// whoever puts them on.
+// No lock is held across a store call but commit_mu_ and flush_mu_. RunOnce is the only writer of stage rows;
+// brakes are written by whoever puts them on.
 #pragma once
 
 #include <atomic>
@@ -24,6 +24,7 @@
 #include "server/app/app.h"
 #include "server/app/bulk_silence.h"
 #include "server/app/cells.h"
+#include "server/app/courier.h"
 #include "server/app/fleet_index.h"
 #include "server/app/onset_series.h"
 #include "server/app/release_state.h"
@@ -142,10 +143,13 @@ class Engine final : public App {
     ReleaseState* release = nullptr;
     LeaseDone done;
   };
-  // An automatic brake that waits for its commit, with the decision that explains it.
+  // A brake that waits for its commit, with the decision that explains it; an operator's also with its record
+  // and the request that a repeat is known by.
   struct PendingBrake {
     BrakeChange change;
     storage::DecisionRow decision;
+    std::optional<storage::AuditRow> audit;
+    std::optional<storage::RequestRow> request;
   };
   // What RunOnce wants to write.
   struct Batch;
@@ -279,9 +283,22 @@ class Engine final : public App {
   BrakeView BrakesOn(const Stage& stage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Stops here at once and queues the durable write.
   void Brake(BrakeChange change, storage::DecisionRow decision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Brake(PendingBrake brake) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What an act that is being written now keeps from leases in these scopes; kNone: nothing.
+  policy::Reason StoppedBy(const std::string& tenant, const std::string& channel, uint64_t serial,
+                           const std::string& ring) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Writes one brake and all that belongs to it, and returns its row. `decide` may complete or refuse the
+  // change once the row is known. An act that was written before is not written again: `repeated`.
+  static absl::StatusOr<storage::BrakeRow> WriteBrake(
+      storage::Transaction& tx, PendingBrake brake, bool& repeated,
+      absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> decide);
+  // Waits for the write at most stop_patience; no lease in its scope from its beginning on.
+  absl::StatusOr<storage::BrakeRow> WriteStop(const PendingBrake& brake, bool& repeated);
   // Writes the queued brakes; those that could not be written stay queued. One at a time.
   absl::Status FlushBrakes();
-  // One operator's act on a brake, durable before it returns; `stops` ones act in memory first.
+  // One operator's act on a brake, durable before it returns; `stops` ones act in memory first, and while the
+  // database does not answer they stop this server and are Unavailable. What such a one fills in does not
+  // depend on the row.
   absl::StatusOr<storage::BrakeRow> Operate(
       const Act& act, const char* what, const storage::Scope& scope, bool stops,
       absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> fill,
@@ -425,6 +442,7 @@ class Engine final : public App {
 
   std::vector<PendingLease> lease_queue_ ABSL_GUARDED_BY(mu_);
   std::vector<PendingBrake> brake_queue_ ABSL_GUARDED_BY(mu_);
+  std::multimap<storage::Scope, policy::Reason> stopping_ ABSL_GUARDED_BY(mu_);  // being written now
   std::set<HostRef> dirty_hosts_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<Exposure*, ReleaseState*> dirty_exposures_ ABSL_GUARDED_BY(mu_);
   std::vector<storage::QuarantineRow> new_quarantines_ ABSL_GUARDED_BY(mu_);
@@ -447,6 +465,8 @@ class Engine final : public App {
 
   Mutex commit_mu_;  // one step or commit of exposures at a time; taken before mu_
   Mutex flush_mu_;   // one writer of the brake queue at a time; taken before mu_, after commit_mu_
+
+  Courier courier_;  // last: its errands use everything above
 };
 
 }  // namespace ringfence::app

@@ -14,6 +14,17 @@ absl::Status NothingElse(storage::Transaction&) {
   return absl::OkStatus();
 }
 
+absl::Status AsItIs(const storage::BrakeRow&, BrakeChange&) {
+  return absl::OkStatus();
+}
+
+std::string Describe(const storage::BrakeRow& row) {
+  return absl::StrCat(row.tenant_paused ? "tenant_paused " : "", row.vendor_paused ? "vendor_paused " : "",
+                      row.held ? "held " : "", row.halted ? "halted " : "", row.reverting ? "reverting " : "",
+                      row.recalled ? "recalled " : "",
+                      row.first_approver.empty() ? "" : absl::StrCat("approved by ", row.first_approver));
+}
+
 }  // namespace
 
 void BrakeChange::ApplyTo(storage::BrakeRow& row) const {
@@ -85,10 +96,64 @@ BrakeView Engine::BrakesOn(const Stage& stage) const {
 }
 
 void Engine::Brake(BrakeChange change, storage::DecisionRow decision) {
-  change.ApplyTo(brakes_[change.scope]);
-  if (metrics_ != nullptr) metrics_->Decision(decision.action, decision.rule);
-  brake_queue_.push_back({std::move(change), std::move(decision)});
+  Brake(PendingBrake{std::move(change), std::move(decision), std::nullopt, std::nullopt});
+}
+
+void Engine::Brake(PendingBrake brake) {
+  brake.change.ApplyTo(brakes_[brake.change.scope]);
+  if (metrics_ != nullptr) metrics_->Decision(brake.decision.action, brake.decision.rule);
+  brake_queue_.push_back(std::move(brake));
   Changed();
+}
+
+policy::Reason Engine::StoppedBy(const std::string& tenant, const std::string& channel, uint64_t serial,
+                                 const std::string& ring) const {
+  if (stopping_.empty()) return policy::Reason::kNone;
+  for (const storage::Scope& scope : ScopesOf(tenant, channel, serial, ring)) {
+    const auto it = stopping_.find(scope);
+    if (it != stopping_.end()) return it->second;
+  }
+  return policy::Reason::kNone;
+}
+
+absl::StatusOr<storage::BrakeRow> Engine::WriteBrake(
+    storage::Transaction& tx, PendingBrake brake, bool& repeated,
+    absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> decide) {
+  repeated = false;
+  std::optional<storage::RequestRow> known;
+  if (brake.request.has_value()) {
+    ASSIGN_OR_RETURN(known, tx.FindRequest(brake.request->request_id));
+  }
+  ASSIGN_OR_RETURN(storage::BrakeRow row, tx.LockBrake(brake.change.scope));
+  if (known.has_value()) {
+    if (known->fingerprint != brake.request->fingerprint || known->person != brake.request->person) {
+      return absl::InvalidArgumentError("request_id: was used for another request");
+    }
+    repeated = true;
+    return row;
+  }
+  RETURN_IF_ERROR(decide(row, brake.change));
+  const std::string before = Describe(row);
+  brake.change.ApplyTo(row);
+  RETURN_IF_ERROR(tx.PutBrake(row));
+  if (brake.change.recalled.value_or(false)) {
+    RETURN_IF_ERROR(
+        tx.SetReleaseState(row.scope.channel, row.scope.serial, storage::ReleaseState::kRecalled));
+  }
+  if (brake.audit.has_value()) {
+    brake.decision.evidence = absl::StrCat("{\"epoch\":", row.epoch, "}");
+    // The first of two persons: nothing goes on yet.
+    if (brake.decision.action == kResume && !row.first_approver.empty()) {
+      brake.decision.action = "approve_resume";
+      brake.audit->act = "rollout.approve_resume";
+    }
+    brake.audit->before = before;
+    brake.audit->after = Describe(row);
+    RETURN_IF_ERROR(tx.AppendAudit(*brake.audit));
+  }
+  RETURN_IF_ERROR(tx.AppendDecision(brake.decision).status());
+  if (brake.request.has_value()) RETURN_IF_ERROR(tx.PutRequest(*brake.request));
+  return row;
 }
 
 absl::Status Engine::FlushBrakes() {
@@ -102,10 +167,12 @@ absl::Status Engine::FlushBrakes() {
   std::vector<storage::BrakeRow> rows(queue.size());
   const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
     for (size_t i = 0; i < queue.size(); ++i) {
-      ASSIGN_OR_RETURN(rows[i], tx.LockBrake(queue[i].change.scope));
-      queue[i].change.ApplyTo(rows[i]);
-      RETURN_IF_ERROR(tx.PutBrake(rows[i]));
-      RETURN_IF_ERROR(tx.AppendDecision(queue[i].decision).status());
+      bool repeated = false;
+      absl::StatusOr<storage::BrakeRow> row = WriteBrake(tx, queue[i], repeated, AsItIs);
+      // The id of another request: that call was wrong, and what it wanted goes from memory again.
+      if (absl::IsInvalidArgument(row.status())) row = tx.LockBrake(queue[i].change.scope);
+      RETURN_IF_ERROR(row.status());
+      rows[i] = *std::move(row);
     }
     return absl::OkStatus();
   });
@@ -125,6 +192,11 @@ void Engine::Installed(const storage::BrakeRow& row) {
   // What is decided and not written yet is not in the row, and stays on.
   for (const PendingBrake& pending : brake_queue_) {
     if (pending.change.scope == row.scope) pending.change.ApplyTo(here);
+  }
+  if (row.recalled) {
+    if (ReleaseState* release = FindRelease(row.scope.channel, row.scope.serial)) {
+      release->row.state = storage::ReleaseState::kRecalled;
+    }
   }
   Changed();
 }
@@ -166,99 +238,107 @@ absl::Status Engine::MayBrake(const Act& act, const storage::Scope& scope, bool 
   return absl::OkStatus();
 }
 
+absl::StatusOr<storage::BrakeRow> Engine::WriteStop(const PendingBrake& brake, bool& repeated) {
+  const storage::Scope& scope = brake.change.scope;
+  storage::BrakeRow stopped;
+  brake.change.ApplyTo(stopped);
+  BrakeView view;
+  view.Add(stopped);
+  std::multimap<storage::Scope, policy::Reason>::iterator mark;
+  {
+    MutexLock lock(&mu_);
+    // Leases alone feel it before it is written: a repeat of an act that somebody took back since is told so
+    // by the store, and must not order anybody back meanwhile.
+    mark = stopping_.emplace(scope, view.reason());
+    Changed();
+  }
+  struct Answer {
+    absl::Status status;
+    bool repeated = false;
+  };
+  const auto answer = std::make_shared<Answer>();
+  const bool ended = courier_.Run(options_.stop_patience, [this, answer, brake] {
+    storage::BrakeRow row;
+    answer->status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+      ASSIGN_OR_RETURN(row, WriteBrake(tx, brake, answer->repeated, AsItIs));
+      return absl::OkStatus();
+    });
+    if (!answer->status.ok()) return;
+    // Also when it is a repeat: the first answer may have been lost in doubt, and with it what it changed.
+    MutexLock lock(&mu_);
+    Installed(row);
+  });
+  MutexLock lock(&mu_);
+  stopping_.erase(mark);
+  if (!ended || absl::IsUnavailable(answer->status) || absl::IsDeadlineExceeded(answer->status)) {
+    Brake(brake);
+    return absl::UnavailableError(
+        "stopped here only: the database does not answer; it is written as soon as it does");
+  }
+  RETURN_IF_ERROR(answer->status);
+  repeated = answer->repeated;
+  return brakes_[scope];
+}
+
 absl::StatusOr<storage::BrakeRow> Engine::Operate(
     const Act& act, const char* what, const storage::Scope& scope, bool stops,
     absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> fill,
     absl::FunctionRef<absl::Status(storage::Transaction&)> also) {
-  BrakeChange blank;
-  blank.scope = scope;
-  blank.rule = "operator";
-  blank.reason = act.reason;
-  blank.actor = act.actor.person;
-  blank.at = clock_->Now();
+  PendingBrake brake;
+  brake.change.scope = scope;
+  brake.change.rule = "operator";
+  brake.change.reason = act.reason;
+  brake.change.actor = act.actor.person;
+  brake.change.at = clock_->Now();
+  brake.decision.at = brake.change.at;
+  brake.decision.tenant = scope.tenant;
+  brake.decision.channel = scope.channel;
+  brake.decision.serial = scope.serial;
+  brake.decision.ring = scope.ring;
+  brake.decision.action = what;
+  brake.decision.rule = "operator";
+  brake.decision.actor = act.actor.person;
+  brake.decision.why = act.reason;
+  storage::AuditRow& audit = brake.audit.emplace();
+  audit.at = brake.change.at;
+  audit.person = act.actor.person;
+  audit.role = Name(act.actor.role);
+  audit.tenant = scope.tenant;
+  audit.act = absl::StrCat("rollout.", what);
+  audit.target = scope.channel.empty() ? "every release"
+                                       : absl::StrCat(scope.channel, scope.serial == 0 ? "" : "/",
+                                                      scope.serial == 0 ? "" : absl::StrCat(scope.serial),
+                                                      scope.ring.empty() ? "" : "/", scope.ring);
+  audit.reason = act.reason;
+  audit.request_id = act.request_id;
   const Digest fingerprint = Sha256(
       absl::StrCat(what, "\n", scope.tenant, "\n", scope.channel, "\n", scope.serial, "\n", scope.ring));
+  brake.request = {act.request_id, act.actor.person, what, fingerprint, "", brake.change.at};
 
-  const auto act_of = [&](const storage::BrakeRow& row) -> std::string {
-    return what == absl::string_view(kResume) && !row.first_approver.empty() ? "approve_resume" : what;
-  };
-  const auto decision_of = [&](const storage::BrakeRow& row) {
-    storage::DecisionRow decision;
-    decision.at = blank.at;
-    decision.tenant = scope.tenant;
-    decision.channel = scope.channel;
-    decision.serial = scope.serial;
-    decision.ring = scope.ring;
-    // The first of two persons: nothing goes on yet.
-    decision.action = act_of(row);
-    decision.rule = "operator";
-    decision.actor = act.actor.person;
-    decision.why = act.reason;
-    decision.evidence = absl::StrCat("{\"epoch\":", row.epoch, "}");
-    return decision;
-  };
-  const auto describe = [](const storage::BrakeRow& row) {
-    return absl::StrCat(row.tenant_paused ? "tenant_paused " : "", row.vendor_paused ? "vendor_paused " : "",
-                        row.held ? "held " : "", row.halted ? "halted " : "",
-                        row.reverting ? "reverting " : "", row.recalled ? "recalled " : "",
-                        row.first_approver.empty() ? "" : absl::StrCat("approved by ", row.first_approver));
-  };
-  storage::BrakeRow row;
   bool repeated = false;
-  const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
-    repeated = false;
-    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, tx.FindRequest(act.request_id));
-    ASSIGN_OR_RETURN(row, tx.LockBrake(scope));
-    if (known.has_value()) {
-      if (known->fingerprint != fingerprint || known->person != act.actor.person) {
-        return absl::InvalidArgumentError("request_id: was used for another request");
-      }
-      repeated = true;
-      return absl::OkStatus();
+  storage::BrakeRow row;
+  if (stops) {
+    RETURN_IF_ERROR(fill(row, brake.change));
+    const absl::StatusOr<storage::BrakeRow> stopped = WriteStop(brake, repeated);
+    if (absl::IsUnavailable(stopped.status())) {
+      if (wake_) wake_();
+      TellWatchers();
     }
-    BrakeChange change = blank;
-    RETURN_IF_ERROR(fill(row, change));
-    const std::string before = describe(row);
-    change.ApplyTo(row);
-    RETURN_IF_ERROR(tx.PutBrake(row));
-    RETURN_IF_ERROR(tx.AppendDecision(decision_of(row)).status());
-    storage::AuditRow audit;
-    audit.at = blank.at;
-    audit.person = act.actor.person;
-    audit.role = Name(act.actor.role);
-    audit.tenant = scope.tenant;
-    audit.act = absl::StrCat("rollout.", act_of(row));
-    audit.target = scope.channel.empty() ? "every release"
-                                         : absl::StrCat(scope.channel, scope.serial == 0 ? "" : "/",
-                                                        scope.serial == 0 ? "" : absl::StrCat(scope.serial),
-                                                        scope.ring.empty() ? "" : "/", scope.ring);
-    audit.reason = act.reason;
-    audit.before = before;
-    audit.after = describe(row);
-    audit.request_id = act.request_id;
-    RETURN_IF_ERROR(tx.AppendAudit(audit));
-    RETURN_IF_ERROR(also(tx));
-    return tx.PutRequest({act.request_id, act.actor.person, what, fingerprint, "", blank.at});
-  });
-  if (status.ok()) {
-    {
-      // Also when it is a repeat: the first answer may have been lost in doubt, and with it what it changed.
-      MutexLock lock(&mu_);
-      Installed(row);
-      row = brakes_[scope];
-    }
-    if (!repeated && metrics_ != nullptr) metrics_->Decision(what, "operator");
-    TellWatchers();
-    return row;
-  }
-  if (stops && (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status))) {
+    RETURN_IF_ERROR(stopped.status());
+    row = *stopped;
+  } else {
+    RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+      ASSIGN_OR_RETURN(row, WriteBrake(tx, brake, repeated, fill));
+      return repeated ? absl::OkStatus() : also(tx);
+    }));
+    // Also when it is a repeat: the first answer may have been lost in doubt, and with it what it changed.
     MutexLock lock(&mu_);
-    BrakeChange change = blank;
-    const absl::Status filled = fill(brakes_[scope], change);
-    if (filled.ok()) Brake(change, decision_of(brakes_[scope]));
-    return absl::UnavailableError("stopped here only: the database cannot be reached; repeat the call");
+    Installed(row);
+    row = brakes_[scope];
   }
-  return status;
+  if (!repeated && metrics_ != nullptr) metrics_->Decision(what, "operator");
+  TellWatchers();
+  return row;
 }
 
 absl::StatusOr<storage::BrakeRow> Engine::Pause(const Act& act, const storage::Scope& scope) {

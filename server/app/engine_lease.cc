@@ -180,6 +180,9 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   const BrakeView brakes =
       BrakesOn(tenant.name, release.release().channel, release.release().serial, ring.name);
   if (brakes.any()) return refuse(brakes.reason());
+  const Reason stopped =
+      StoppedBy(tenant.name, release.release().channel, release.release().serial, ring.name);
+  if (stopped != Reason::kNone) return refuse(stopped);
   if (stage == nullptr || stage->release != &release) {
     const policy::ChannelRule* rule = policy::FindRule(tenant.plan->plan, release.release().channel);
     const bool barred = BarrierBefore(*rule, running_sets_[row.running_set], release.release()) != nullptr;
@@ -342,15 +345,18 @@ absl::StatusOr<int> Engine::CommitOnce() {
   // the same commit: the rows then show the budgets that these exposures were granted by.
   std::vector<bool> stopped_here(batch.size());
   std::vector<policy::Reason> refused_by_plan(batch.size(), policy::Reason::kNone);
+  uint32_t generation = 0;  // rises with every brake
   std::vector<storage::OutcomeUpdate> outcomes;
   std::vector<std::pair<Exposure*, ReleaseState*>> settled;
   {
     MutexLock lock(&mu_);
     CollectOutcomes(outcomes, settled);
+    generation = generation_.load();
     for (size_t i = 0; i < batch.size(); ++i) {
       const auto& row = batch[i].row;
       refused_by_plan[i] = PlanRefuses(batch[i], started);
       stopped_here[i] = BrakesOn(row.tenant, row.channel, row.serial, row.ring).any() ||
+                        StoppedBy(row.tenant, row.channel, row.serial, row.ring) != policy::Reason::kNone ||
                         refused_by_plan[i] != policy::Reason::kNone;
     }
   }
@@ -422,8 +428,16 @@ absl::StatusOr<int> Engine::CommitOnce() {
           std::max(release.last_lease_at.value_or(absl::InfinitePast()), exposure.exposed_at);
       ++committed;
       ++version_;
-      if (!allowed[i]) {  // in doubt and now stopped: counted, but nobody was told
-        if (pending.done) answers.emplace_back(std::move(pending.done), NotNow(policy::Reason::kHalted));
+      // Stopped while it was written, or in doubt and now stopped: counted, but nobody is told.
+      policy::Reason stopped = allowed[i] ? policy::Reason::kNone : policy::Reason::kHalted;
+      if (allowed[i] && generation != generation_.load()) {
+        const auto& row = pending.row;
+        stopped = BrakesOn(row.tenant, row.channel, row.serial, row.ring).reason();
+        if (stopped == policy::Reason::kNone)
+          stopped = StoppedBy(row.tenant, row.channel, row.serial, row.ring);
+      }
+      if (stopped != policy::Reason::kNone) {
+        if (pending.done) answers.emplace_back(std::move(pending.done), NotNow(stopped));
         continue;
       }
       if (pending.done) {

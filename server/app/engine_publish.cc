@@ -202,10 +202,9 @@ absl::StatusOr<storage::ReleaseRow> Engine::Recall(const Act& act, const std::st
     change.reverting = true;
     return absl::OkStatus();
   };
-  const auto also = [&](storage::Transaction& tx) {
-    return tx.SetReleaseState(channel, serial, storage::ReleaseState::kRecalled);
-  };
-  RETURN_IF_ERROR(Operate(act, "recall", scope, true, fill, also).status());
+  RETURN_IF_ERROR(Operate(act, "recall", scope, true, fill, [](storage::Transaction&) {
+                    return absl::OkStatus();
+                  }).status());
   MutexLock lock(&mu_);
   ReleaseState* release = FindRelease(channel, serial);
   release->row.state = storage::ReleaseState::kRecalled;

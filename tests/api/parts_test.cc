@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <future>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "server/api/flags.h"
@@ -15,6 +16,7 @@
 #include "server/api/readiness.h"
 #include "server/api/text.h"
 #include "server/api/worker_pool.h"
+#include "tests/support/gated_store.h"
 
 namespace ringfence::api {
 namespace {
@@ -143,6 +145,20 @@ TEST(WorkerPoolTest, UrgentTasksGoFirstAndAreNeverRefused) {
   EXPECT_THAT(order, ElementsAre("halt", "plan"));
 }
 
+TEST(WorkerPoolTest, AnUrgentTaskRunsWhileEveryOtherThreadIsHeld) {
+  WorkerPool pool(1, 10, /*urgent_threads=*/1);
+  Gate gate;
+  gate.Hold(pool);
+  std::promise<void> halted;
+  bool planned = false;
+  EXPECT_TRUE(pool.Submit([&] { planned = true; }));
+  EXPECT_TRUE(pool.Submit([&] { halted.set_value(); }, /*urgent=*/true));
+  halted.get_future().wait();
+  gate.Open();
+  pool.Stop();
+  EXPECT_TRUE(planned);
+}
+
 TEST(WorkerPoolTest, AStopRunsWhatWaitsAndTakesNothingMore) {
   WorkerPool pool(2, 100);
   std::atomic<int> ran{0};
@@ -175,9 +191,10 @@ TEST(EnginePeriodTest, FollowsTheCheckInsAndIsNeverLong) {
 
 class ReadinessTest : public testing::Test {
  protected:
-  std::unique_ptr<storage::Store> store_ = storage::MakeMemoryStore();
+  std::unique_ptr<storage::Store> memory_ = storage::MakeMemoryStore();
+  test::GatedStore store_{memory_.get()};
   ManualClock clock_{absl::FromUnixSeconds(1'700'000'000)};
-  Readiness readiness_{store_.get(), &clock_, absl::Seconds(15)};
+  Readiness readiness_{&store_, &clock_, absl::Seconds(15)};
 };
 
 TEST_F(ReadinessTest, NeedsAStepAndThenOneEveryWhile) {
@@ -191,6 +208,19 @@ TEST_F(ReadinessTest, NeedsAStepAndThenOneEveryWhile) {
 TEST_F(ReadinessTest, SaysWhyTheLastStepFailed) {
   readiness_.EngineStepped(absl::UnavailableError("no database"));
   EXPECT_THAT(readiness_.Faults(), ElementsAre(HasSubstr("no database")));
+}
+
+TEST_F(ReadinessTest, AnswersAtOnceAndSaysSoWhileTheDatabaseHangs) {
+  readiness_.EngineStepped(absl::OkStatus());
+  store_.Set(test::GatedStore::Gate::kShutBefore);
+  std::thread asks([&] { readiness_.AskDatabase(); });
+  store_.WaitForACall();
+  EXPECT_THAT(readiness_.Faults(), IsEmpty());
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_THAT(readiness_.Faults(), ElementsAre(HasSubstr("database: has not answered for 2s")));
+  store_.Set(test::GatedStore::Gate::kOpen);
+  asks.join();
+  EXPECT_THAT(readiness_.Faults(), IsEmpty());
 }
 
 TEST_F(ReadinessTest, AReplicaThatStandsByIsNotReadyAndSaysSo) {

@@ -20,6 +20,7 @@ FleetHarness::FleetHarness(Options options)
       store_(std::make_unique<RecordingStore>(
           memory_.get(), [this](const Changes& changes) { watch_.Committed(changes, clock_.Now()); },
           options_.seed * 3 + 1)),
+      gate_(std::make_unique<GatedStore>(store_.get())),
       random_(options_.seed * 7 + 5) {
   effect = [](const SimHost&, const Digest&) { return Effect::kGood; };
   refuses = [](const SimHost&, const Digest&) { return false; };
@@ -82,7 +83,8 @@ void FleetHarness::MakeApp() {
   options.internal_tenant = options_.internal_tenant;
   options.checkin_interval = options_.h;
   options.seed = options_.seed;
-  app_ = app::App::Make(options, store_.get(), &clock_, nullptr);
+  options.stop_patience = options_.stop_patience;
+  app_ = app::App::Make(options, gate_.get(), &clock_, nullptr);
 }
 
 void FleetHarness::Start() {

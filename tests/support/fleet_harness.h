@@ -14,6 +14,7 @@
 
 #include "ringfence/base/clock.h"
 #include "server/app/app.h"
+#include "tests/support/gated_store.h"
 #include "tests/support/invariant_watch.h"
 #include "tests/support/recording_store.h"
 
@@ -72,7 +73,8 @@ class FleetHarness {
     bool factory_content = true;              // hosts start with some old content
     double lost_replies = 0;                  // of leases and check-ins
     double repeated_events = 0;
-    double late_commits = 0;  // leases wait for the next step
+    double late_commits = 0;                        // leases wait for the next step
+    absl::Duration stop_patience = absl::Hours(1);  // real time
   };
   FleetHarness() : FleetHarness(Options()) {}
   explicit FleetHarness(Options options);
@@ -97,6 +99,7 @@ class FleetHarness {
   void Restart();     // Crash, and a new process on the same store
   bool deaf = false;  // nothing that hosts send arrives
   RecordingStore& store() { return *store_; }
+  GatedStore& gate() { return *gate_; }  // before store()
   ManualClock& clock() { return clock_; }
   absl::Time now() { return clock_.Now(); }
   InvariantWatch& watch() { return watch_; }
@@ -172,6 +175,7 @@ class FleetHarness {
   InvariantWatch watch_;
   std::unique_ptr<storage::Store> memory_;
   std::unique_ptr<RecordingStore> store_;
+  std::unique_ptr<GatedStore> gate_;
   std::unique_ptr<app::App> app_;
   std::mt19937_64 random_;
   std::deque<SimHost> hosts_;
