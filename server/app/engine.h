@@ -252,6 +252,9 @@ class Engine final : public App {
   void OnBreach(ReleaseState& release, const GateConfig& config, const GateReading& reading)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void HoldsRevert(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // How long a hold of this scope may stay undecided: the tenant's own plan says so; of a hold for all, the
+  // vendor's, or, without one, the shortest of the plans that name the channel.
+  absl::Duration UndecidedFor(const storage::Scope& scope) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- what the plan says of this moment (engine_plan.cc)
   // Windows, freezes, blackouts and consent, for hosts of the ring.

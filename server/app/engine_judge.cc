@@ -201,11 +201,7 @@ void Engine::JudgeMethod(ReleaseState& release, absl::Time now) {
   change.reason = by_r   ? absl::StrFormat("M_R = %.4g reached %g: %s", release.m_r, policy::kHoldAt, treated)
                   : by_a ? absl::StrFormat("M_A = %.4g reached %g: %s", release.m_a, policy::kHoldAt, treated)
                          : absl::StrCat(release.activation_failed.size(), " hosts could not activate it");
-  absl::Duration undecided = absl::InfiniteDuration();
-  for (const Tenant& tenant : tenants_) {
-    if (tenant.plan.has_value()) undecided = std::min(undecided, tenant.plan->plan.hold_revert_after);
-  }
-  change.hold_revert_at = now + undecided;
+  change.hold_revert_at = now + UndecidedFor(scope);
   Brake(change, DecisionFor(release, "hold", change.rule, change.reason, now));
 }
 
@@ -360,7 +356,7 @@ void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const Gat
     switch (wanted) {
       case policy::OnBreach::kHold:
         change.held = true;
-        change.hold_revert_at = change.at + tenants_[config.tenants[0]].plan->plan.hold_revert_after;
+        change.hold_revert_at = change.at + UndecidedFor(scope);
         action = "hold";
         break;
       case policy::OnBreach::kHalt:
@@ -401,15 +397,28 @@ void Engine::OnRejected(ReleaseState& release, HostRef host, const LabelSet& set
     change.reverting = true;
   } else {
     change.held = true;
-    // Any agent of any tenant may say this, also of one without a plan.
-    const auto& plan = tenants_[set.tenant].plan;
-    change.hold_revert_at = change.at + (plan.has_value() ? plan->plan : policy::Plan()).hold_revert_after;
+    change.hold_revert_at = change.at + UndecidedFor(change.scope);
   }
   storage::DecisionRow decision =
       DecisionFor(release, halt ? "halt" : "hold", change.rule, change.reason, change.at);
   decision.tenant = change.scope.tenant;
   Brake(change, std::move(decision));
   (void)now;
+}
+
+absl::Duration Engine::UndecidedFor(const storage::Scope& scope) const {
+  const auto whose = tenant_index_.find(scope.tenant.empty() ? options_.internal_tenant : scope.tenant);
+  if (whose != tenant_index_.end() && tenants_[whose->second].plan.has_value()) {
+    return tenants_[whose->second].plan->plan.hold_revert_after;
+  }
+  std::optional<absl::Duration> shortest;
+  for (const Tenant& tenant : tenants_) {
+    if (!scope.tenant.empty() || !tenant.plan.has_value()) continue;
+    const policy::Plan& plan = tenant.plan->plan;
+    if (policy::FindRule(plan, scope.channel) == nullptr) continue;
+    shortest = std::min(shortest.value_or(absl::InfiniteDuration()), plan.hold_revert_after);
+  }
+  return shortest.value_or(policy::Plan().hold_revert_after);
 }
 
 void Engine::HoldsRevert(absl::Time now) {
