@@ -28,6 +28,13 @@ class BadWindow {
     queue_.push_back({now, host});
   }
 
+  // The same events in a window of another length. Let the older ones go (Expire) before it is read.
+  BadWindow WithLength(FleetNanos length) const {
+    BadWindow other = *this;
+    other.length_ = length;
+    return other;
+  }
+
   // The host's labels changed: it counts where it is now.
   void Move(HostRef host, const CellList& cells) {
     const auto it = hosts_.find(host);
@@ -56,6 +63,14 @@ class BadWindow {
       }
       queue_.pop_front();
     }
+    // A host that goes bad again and again has one entry that counts.
+    if (queue_.size() <= 2 * hosts_.size() + 64) return;
+    std::deque<std::pair<FleetNanos, HostRef>> newest;
+    for (const auto& [at, host] : queue_) {
+      const auto it = hosts_.find(host);
+      if (it != hosts_.end() && it->second.at == at) newest.push_back({at, host});
+    }
+    queue_ = std::move(newest);
   }
 
   // The window restarts: at an operator's resume.

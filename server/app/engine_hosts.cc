@@ -82,7 +82,7 @@ void Engine::PlansChanged() {
   series_keep_ = keep;
   cohort_keys_.assign(keys.begin(), keys.end());
   for (const auto& release : releases_) {
-    for (const auto& [kind, length] : window_keys_) release->AddWindow(kind, length);
+    for (const auto& [kind, length] : window_keys_) release->AddWindow(kind, length, FleetNow());
   }
 
   std::vector<const Place*> old_places;

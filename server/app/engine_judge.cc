@@ -260,8 +260,10 @@ std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const po
 }
 
 void Engine::JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos now) {
-  const bool any_bad = std::any_of(release.windows.begin(), release.windows.end(),
-                                   [](const auto& entry) { return entry.second.all() > 0; });
+  const bool any_bad = std::any_of(release.windows.begin(), release.windows.end(), [&](const auto& entry) {
+    mu_.AssertHeld();
+    return entry.second.all() > 0 && window_keys_.contains(entry.first);
+  });
   if (release.exposed == 0 || !any_bad) {
     release.silence_trips_since = 0;
     return;

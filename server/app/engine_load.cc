@@ -30,7 +30,7 @@ ReleaseState* Engine::AddRelease(storage::ReleaseRow row) {
     d += absl::ToInt64Nanoseconds(options_.sensor_downtime);
   const Digest digest = row.release.digest;
   auto release = std::make_unique<ReleaseState>(std::move(row), a, d);
-  for (const auto& [kind, length] : window_keys_) release->AddWindow(kind, length);
+  for (const auto& [kind, length] : window_keys_) release->AddWindow(kind, length, FleetNow());
   release->windows_from = FleetNow();
   release_by_digest_[digest] = releases_.size();
   releases_.push_back(std::move(release));

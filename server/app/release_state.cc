@@ -24,6 +24,16 @@ void CountStanding(ReleaseState& release, Exposure& exposure, int64_t by) {
 
 }  // namespace
 
+ReleaseState::ReleaseState(storage::ReleaseRow release_row, FleetNanos activation_allowance,
+                           FleetNanos maturity)
+    : row(std::move(release_row)), a(activation_allowance), d(maturity) {
+  for (const auto kind :
+       {policy::GateKind::kCrash, policy::GateKind::kSilence, policy::GateKind::kDegraded}) {
+    windows.try_emplace({kind, kLongestWindow}, kLongestWindow);
+  }
+  unannounced.try_emplace(kLongestWindow, kLongestWindow);
+}
+
 void ReleaseState::SetStanding(Exposure& exposure, Standing standing) {
   if (exposure.standing == standing) return;
   CountStanding(*this, exposure, -1);
@@ -163,9 +173,16 @@ void ReleaseState::Explain(HostRef host, double share) {
   for (auto& [length, window] : unannounced) window.Explain(host, share);
 }
 
-void ReleaseState::AddWindow(policy::GateKind kind, FleetNanos length) {
-  windows.try_emplace({kind, length}, length);
-  if (kind == policy::GateKind::kSilence) unannounced.try_emplace(length, length);
+void ReleaseState::AddWindow(policy::GateKind kind, FleetNanos length, FleetNanos now) {
+  const auto learn = [&](BadWindow& window, const BadWindow& longest) {
+    window = longest.WithLength(length);
+    window.Expire(now);
+  };
+  const auto [window, added] = windows.try_emplace({kind, length}, length);
+  if (added) learn(window->second, windows.at({kind, kLongestWindow}));
+  if (kind != policy::GateKind::kSilence) return;
+  const auto [silence, silence_added] = unannounced.try_emplace(length, length);
+  if (silence_added) learn(silence->second, unannounced.at(kLongestWindow));
 }
 
 void ReleaseState::ExpireWindows(FleetNanos now) {

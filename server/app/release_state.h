@@ -103,9 +103,11 @@ inline constexpr int kWiredChannels = 2;  // silence, crash
 inline constexpr std::array<policy::HealthChannel, kWiredChannels> kWired = {policy::HealthChannel::kSilence,
                                                                              policy::HealthChannel::kCrash};
 
+// No plan's window is longer.
+inline constexpr FleetNanos kLongestWindow = int64_t{30} * 24 * 3600 * 1'000'000'000;
+
 struct ReleaseState {
-  ReleaseState(storage::ReleaseRow release_row, FleetNanos activation_allowance, FleetNanos maturity)
-      : row(std::move(release_row)), a(activation_allowance), d(maturity) {}
+  ReleaseState(storage::ReleaseRow release_row, FleetNanos activation_allowance, FleetNanos maturity);
 
   const policy::Release& release() const { return row.release; }
   double rho0() const { return release().kind == policy::ChannelKind::kSensor ? 1.25 : 1.0; }
@@ -184,7 +186,8 @@ struct ReleaseState {
   // A new test from here, the rows of earlier lives included: after a two-person resume from a halt.
   void ResetEvidence();
 
-  // ---- SLO gates: one window per kind and length that some plan uses
+  // ---- SLO gates: one window per kind and length that some plan uses, and one per kind of the greatest
+  // length that a plan may name: from it a new one learns what was seen before.
   std::map<std::pair<policy::GateKind, FleetNanos>, BadWindow> windows;
   std::map<FleetNanos, BadWindow> unannounced;  // silence without a goodbye, by window length
   OnsetSeries exposed_series;                   // hosts exposed and running it
@@ -200,7 +203,7 @@ struct ReleaseState {
   void AddUnannounced(HostRef host, const CellList& cells, FleetNanos now, bool same = false);
   // An outage explains `share` of the host's latest silence.
   void Explain(HostRef host, double share);
-  void AddWindow(policy::GateKind kind, FleetNanos length);
+  void AddWindow(policy::GateKind kind, FleetNanos length, FleetNanos now);
   void ExpireWindows(FleetNanos now);
   // Windows restart: at a resume.
   void ClearWindows(FleetNanos now);
