@@ -466,8 +466,10 @@ class Engine final : public App {
   std::map<int, std::function<void()>> watchers_ ABSL_GUARDED_BY(watchers_mu_);
   int next_watcher_ ABSL_GUARDED_BY(watchers_mu_) = 1;
 
-  Mutex commit_mu_;  // one step or commit of exposures at a time; taken before mu_
-  Mutex flush_mu_;   // one writer of the brake queue at a time; taken before mu_, after commit_mu_
+  // One step, commit of exposures, or change of a known agent's row at a time, so that what is older is
+  // written first; taken before mu_.
+  Mutex commit_mu_;
+  Mutex flush_mu_;  // one writer of the brake queue at a time; taken before mu_, after commit_mu_
 
   Courier courier_;  // last: its errands use everything above
 };

@@ -1,4 +1,6 @@
 // Enrolment, credentials, deletion, downloads.
+#include <optional>
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
@@ -32,6 +34,9 @@ absl::StatusOr<EnrolReply> Engine::Enrol(const EnrolRequest& request) {
   row.boot_id = absl::StrCat(absl::Hex(HeadBigEndian(Sha256(request.boot_id)) | 1, absl::kZeroPad16));
   row.enrolled_at = now;
   row.last_seen = now;
+  // A step may have the row of a known agent in its hands, as it was before: it must land first.
+  std::optional<MutexLock> in_turn;
+  if (fleet_.Find(request.agent) != kNoHost) in_turn.emplace(&commit_mu_);
   RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
     const absl::StatusOr<storage::EnrolTokenRow> token = tx.TakeEnrolToken(Sha256(request.token), now);
     if (absl::IsNotFound(token.status())) {
@@ -55,6 +60,7 @@ absl::StatusOr<EnrolReply> Engine::Enrol(const EnrolRequest& request) {
       r.secret_hash = row.secret_hash;
       r.recheck_at = 0;
     });
+    dirty_hosts_.insert(known);  // of two that enrol the id at once, the one that is known here is written
   } else {
     AddHost(row, FleetNow());
     if (known != kNoHost) {
@@ -90,6 +96,7 @@ absl::StatusOr<std::string> Engine::Authenticate(const AgentId& agent, absl::str
 absl::Status Engine::DeleteAgent(const Act& act, const AgentId& agent) {
   const HostRef host = fleet_.Find(agent);
   if (host == kNoHost) return absl::NotFoundError("id: no such agent");
+  MutexLock in_turn(&commit_mu_);  // after a step that has the row in its hands, as it was before
   storage::AgentRow row;
   {
     MutexLock lock(&mu_);

@@ -17,6 +17,7 @@ void GatedStore::WaitForACall() {
 
 void GatedStore::Pass(Gate gate) {
   MutexLock lock(&mutex_);
+  if (gate_ == Gate::kHoldOne && gate == Gate::kShutBefore && standing_ == 0) gate = Gate::kHoldOne;
   if (gate_ != gate) return;
   ++standing_;
   changed_.notify_all();

@@ -16,6 +16,7 @@ class GatedStore final : public storage::Store {
     kOpen,
     kShutBefore,  // nothing of the transaction happens
     kShutAfter,   // it is committed, and nobody hears of it
+    kHoldOne,     // the next one stands before, all others pass
   };
   explicit GatedStore(storage::Store* inner) : inner_(inner) {}
 
