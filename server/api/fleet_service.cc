@@ -143,10 +143,10 @@ class FleetService final : public RpcService {
     }
     RETURN_IF_ERROR(faults.ToStatus());
     RETURN_IF_ERROR(CheckTenant(actor, in.tenant()));
-    const absl::Time expires_at = env()->clock->Now() + valid_for;
     const app::Act act{.actor = actor, .request_id = in.request_id(), .reason = ""};
-    ASSIGN_OR_RETURN(*out->mutable_token(), env()->app->CreateEnrolToken(act, in.tenant(), valid_for));
-    Encode(expires_at, out->mutable_expires_at());
+    ASSIGN_OR_RETURN(const app::EnrolToken token, env()->app->CreateEnrolToken(act, in.tenant(), valid_for));
+    out->set_token(token.token);
+    Encode(token.expires_at, out->mutable_expires_at());
     return absl::OkStatus();
   }
 

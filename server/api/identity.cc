@@ -51,7 +51,11 @@ absl::StatusOr<app::Actor> Operators::Authenticate(absl::string_view authorizati
   ASSIGN_OR_RETURN(const absl::string_view token, BearerToken(authorization));
   if (token.size() <= kMaxTokenBytes) {
     const auto found = by_token_.find(Sha256(token));
-    if (found != by_token_.end()) return found->second;
+    if (found != by_token_.end()) {
+      app::Actor actor = found->second;
+      actor.key = std::string(HmacSha256(token, "ringfence actor key").raw());
+      return actor;
+    }
   }
   return absl::UnauthenticatedError("nobody has this token");
 }

@@ -116,9 +116,10 @@ class App {
   // What a legal plan would change for the hosts of now. Without effect.
   virtual PreviewReply PreviewPlan(const policy::Plan& plan) = 0;
   virtual absl::Status DeleteAgent(const Act& act, const AgentId& agent) = 0;
-  // The token, to be shown once.
-  virtual absl::StatusOr<std::string> CreateEnrolToken(const Act& act, const std::string& tenant,
-                                                       absl::Duration valid_for) = 0;
+  // The token is a function of the request id and the actor's key: a repeat gets the same one.
+  // FailedPrecondition without a key.
+  virtual absl::StatusOr<EnrolToken> CreateEnrolToken(const Act& act, const std::string& tenant,
+                                                      absl::Duration valid_for) = 0;
   virtual ServerStatus Status() = 0;
 };
 

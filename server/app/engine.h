@@ -131,8 +131,8 @@ class Engine final : public App {
                                                      uint64_t serial) override;
   PreviewReply PreviewPlan(const policy::Plan& plan) override;
   absl::Status DeleteAgent(const Act& act, const AgentId& agent) override;
-  absl::StatusOr<std::string> CreateEnrolToken(const Act& act, const std::string& tenant,
-                                               absl::Duration valid_for) override;
+  absl::StatusOr<EnrolToken> CreateEnrolToken(const Act& act, const std::string& tenant,
+                                              absl::Duration valid_for) override;
   ServerStatus Status() override;
 
  private:
@@ -356,6 +356,10 @@ class Engine final : public App {
                                    const HostFacts& facts) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   RingTarget TargetOf(const policy::Plan& plan, uint32_t tenant, int ring, const std::string& channel,
                       absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Why the release may not be published now; `same`: it is there already, with the same manifest.
+  absl::Status RefusalOf(const policy::Release& release, bool& same) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A warning for each of the largest label sets that are targeted and not covered by the matrix.
+  std::vector<std::string> Uncovered(const policy::Release& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- loading and views (engine_load.cc, engine_views.cc)
   absl::Status Load(storage::Transaction& tx) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "server/app/acts.h"
 #include "server/app/engine.h"
 
 namespace ringfence::app {
@@ -94,6 +95,7 @@ absl::StatusOr<std::string> Engine::Authenticate(const AgentId& agent, absl::str
 }
 
 absl::Status Engine::DeleteAgent(const Act& act, const AgentId& agent) {
+  RETURN_IF_ERROR(CheckAct(act));
   const HostRef host = fleet_.Find(agent);
   if (host == kNoHost) return absl::NotFoundError("id: no such agent");
   MutexLock in_turn(&commit_mu_);  // after a step that has the row in its hands, as it was before
@@ -107,19 +109,24 @@ absl::Status Engine::DeleteAgent(const Act& act, const AgentId& agent) {
     return absl::PermissionDeniedError("only the tenant's admin or an SRE may delete an agent");
   }
   row.deleted = true;
+  const Request request = RequestFor("agent.delete", HashInput().String(agent.ToString()));
+  bool back = false;  // a repeat, and the agent enrolled again since
   RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> answered, Answered(tx, act, request));
+    if (answered.has_value()) {
+      // The first answer may have been lost in doubt, and with it what memory should know.
+      ASSIGN_OR_RETURN(const storage::AgentRow stored, tx.Agent(agent));
+      back = !stored.deleted;
+      return absl::OkStatus();
+    }
     RETURN_IF_ERROR(tx.PutAgents({&row, 1}));
-    storage::AuditRow audit;
-    audit.at = clock_->Now();
-    audit.person = act.actor.person;
-    audit.role = Name(act.actor.role);
+    const absl::Time now = clock_->Now();
+    storage::AuditRow audit = AuditOf(act, now, request.what, agent.ToString());
     audit.tenant = row.tenant;
-    audit.act = "agent.delete";
-    audit.target = agent.ToString();
-    audit.reason = act.reason;
-    audit.request_id = act.request_id;
-    return tx.AppendAudit(audit);
+    RETURN_IF_ERROR(tx.AppendAudit(audit));
+    return KeepAnswer(tx, act, request, now);
   }));
+  if (back) return absl::OkStatus();
   // Its exposures stay in every figure: a deleted host that never spoke again is still silent (invariant 8).
   MutexLock lock(&mu_);
   const auto [was, silent, exposed, label_set] = fleet_.With(host, [](Row& r) {
@@ -145,8 +152,9 @@ absl::Status Engine::DeleteAgent(const Act& act, const AgentId& agent) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> Engine::CreateEnrolToken(const Act& act, const std::string& tenant,
-                                                     absl::Duration valid_for) {
+absl::StatusOr<EnrolToken> Engine::CreateEnrolToken(const Act& act, const std::string& tenant,
+                                                    absl::Duration valid_for) {
+  RETURN_IF_ERROR(CheckAct(act));
   if (!IsSlug(tenant)) return absl::InvalidArgumentError("tenant: wanted 1 to 63 of a-z, 0-9 and -");
   if (valid_for < absl::Minutes(1) || valid_for > absl::Hours(30 * 24)) {
     return absl::InvalidArgumentError("valid_for: wanted 1 minute to 30 days");
@@ -154,27 +162,34 @@ absl::StatusOr<std::string> Engine::CreateEnrolToken(const Act& act, const std::
   const bool may =
       act.actor.role == Role::kSre || (act.actor.role == Role::kTenantAdmin && act.actor.tenant == tenant);
   if (!may) return absl::PermissionDeniedError("only the tenant's admin or an SRE may make enrolment tokens");
-  std::string token;
-  {
-    MutexLock lock(&mu_);
-    token = absl::BytesToHexString(RandomBytes(32));
+  if (act.actor.key.empty()) {
+    return absl::FailedPreconditionError("an enrolment token needs a credential that it can be made of");
   }
+  // Only its hash is stored. A repeat of the request, and nobody else, can be given it again.
+  EnrolToken made;
+  made.token = absl::BytesToHexString(
+      HmacSha256(act.actor.key, HashInput().String("enrol").String(act.request_id).String(tenant).bytes())
+          .raw());
+  const Digest hash = Sha256(made.token);
+  const Request request =
+      RequestFor("token.create", HashInput()
+                                     .String(tenant)
+                                     .U64(static_cast<uint64_t>(absl::ToInt64Microseconds(valid_for)))
+                                     .Raw(hash.raw()));
   const absl::Time now = clock_->Now();
   RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
-    RETURN_IF_ERROR(tx.PutEnrolToken({Sha256(token), tenant, act.actor.person, now, now + valid_for}));
-    storage::AuditRow audit;
-    audit.at = now;
-    audit.person = act.actor.person;
-    audit.role = Name(act.actor.role);
+    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> answered, Answered(tx, act, request));
+    made.expires_at = (answered.has_value() ? answered->at : now) + valid_for;
+    if (answered.has_value()) return absl::OkStatus();
+    RETURN_IF_ERROR(tx.PutEnrolToken({hash, tenant, act.actor.person, now, made.expires_at}));
+    storage::AuditRow audit = AuditOf(act, now, request.what, tenant);
     audit.tenant = tenant;
-    audit.act = "token.create";
-    audit.target = tenant;
-    audit.request_id = act.request_id;
-    return tx.AppendAudit(audit);
+    RETURN_IF_ERROR(tx.AppendAudit(audit));
+    return KeepAnswer(tx, act, request, now);
   }));
   MutexLock lock(&mu_);
   TenantIndex(tenant);
-  return token;
+  return made;
 }
 
 absl::StatusOr<int64_t> Engine::MayFetch(const AgentId& agent, const Digest& digest) {

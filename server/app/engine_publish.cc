@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "server/app/acts.h"
 #include "server/app/engine.h"
 
 namespace ringfence::app {
@@ -16,29 +17,28 @@ absl::Status Refuse(absl::StatusCode code, absl::string_view word, absl::string_
   return status;
 }
 
-absl::Status CheckAct(const Act& act) {
-  if (act.request_id.empty() || act.request_id.size() > 64) {
-    return absl::InvalidArgumentError("request_id: wanted 1 to 64 bytes");
-  }
-  return absl::OkStatus();
-}
-
-storage::AuditRow AuditOf(const Act& act, absl::Time at, std::string what, std::string target) {
-  storage::AuditRow audit;
-  audit.at = at;
-  audit.person = act.actor.person;
-  audit.role = Name(act.actor.role);
-  audit.act = std::move(what);
-  audit.target = std::move(target);
-  audit.reason = act.reason;
-  audit.request_id = act.request_id;
-  return audit;
-}
-
 // What makes two publications the same release.
 bool SameManifest(const policy::Release& a, const policy::Release& b) {
   return a.channel == b.channel && a.kind == b.kind && a.serial == b.serial && a.version == b.version &&
          a.digest == b.digest && a.targets == b.targets && a.matrix == b.matrix && a.urgent == b.urgent;
+}
+
+void Add(HashInput& input, const policy::Selector& selector) {
+  input.U64(selector.all_of.size());
+  for (const policy::Requirement& one : selector.all_of) {
+    input.String(one.key).U64(one.any_of.size());
+    for (const std::string& value : one.any_of) input.String(value);
+  }
+}
+
+HashInput Manifest(const policy::Release& release) {
+  HashInput input;
+  input.String(release.channel).U8(static_cast<uint8_t>(release.kind)).U64(release.serial);
+  input.String(release.version).Raw(release.digest.raw()).U8(release.urgent ? 1 : 0);
+  Add(input, release.targets);
+  input.U64(release.matrix.size());
+  for (const policy::Selector& selector : release.matrix) Add(input, selector);
+  return input;
 }
 
 // The bytes are a release already. Bytes that were stopped in one channel are bad in all of them, and one
@@ -55,6 +55,63 @@ absl::Status RefuseKnownBytes(const policy::Release& known, bool bad, const poli
 
 }  // namespace
 
+std::vector<std::string> Engine::Uncovered(const policy::Release& release) {
+  std::vector<std::string> warnings;
+  std::vector<std::pair<int64_t, std::string>> uncovered;
+  for (LabelSet& set : label_sets_) {
+    if (set.hosts == 0 || !policy::IsTargeted(release, set.labels) ||
+        policy::IsQualified(release, set.labels)) {
+      continue;
+    }
+    std::vector<std::string> parts;
+    for (const auto& [key, value] : set.labels.pairs()) {
+      if (key != "ring") parts.push_back(absl::StrCat(key, "=", value));
+    }
+    std::string name;
+    for (const std::string& part : parts) absl::StrAppend(&name, name.empty() ? "" : ",", part);
+    const auto same =
+        std::find_if(uncovered.begin(), uncovered.end(), [&](const auto& u) { return u.second == name; });
+    if (same != uncovered.end()) {
+      same->first += set.hosts;
+    } else {
+      uncovered.emplace_back(set.hosts, name);
+    }
+  }
+  std::sort(uncovered.rbegin(), uncovered.rend());
+  for (size_t i = 0; i < uncovered.size() && i < 5; ++i) {
+    warnings.push_back(absl::StrCat(uncovered[i].first, " hosts with ", uncovered[i].second,
+                                    " are targeted but not covered by the matrix: never offered"));
+  }
+  return warnings;
+}
+
+absl::Status Engine::RefusalOf(const policy::Release& release, bool& same) const {
+  same = false;
+  for (const auto& known : releases_) {
+    const policy::Release& r = known->release();
+    if (r.digest != release.digest) continue;
+    const bool bad =
+        known->row.state == storage::ReleaseState::kRecalled || BrakesOn("", r.channel, r.serial, "").halted;
+    if (bad || !SameManifest(r, release)) return RefuseKnownBytes(r, bad, release);
+    same = true;
+    return absl::OkStatus();
+  }
+  for (const auto& known : releases_) {
+    const policy::Release& r = known->release();
+    if (r.channel != release.channel) continue;
+    if (r.kind != release.kind) {
+      return Refuse(absl::StatusCode::kFailedPrecondition, "malformed",
+                    "kind: the channel moves the other kind");
+    }
+    if (r.serial >= release.serial) {
+      return Refuse(
+          absl::StatusCode::kFailedPrecondition, "stale_version",
+          absl::StrCat("serial: ", release.serial, " is not above ", r.serial, ", the channel's newest"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishRequest& request) {
   RETURN_IF_ERROR(CheckAct(act));
   if (act.actor.role != Role::kReleaseManager) {
@@ -62,7 +119,7 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
   }
   policy::Release release = request.release;
   release.size_bytes = static_cast<int64_t>(request.bytes.size());
-  release.published_at = clock_->Now();
+  release.published_at = absl::FromUnixMicros(absl::ToUnixMicros(clock_->Now()));  // as it is stored
   if (request.bytes.empty())
     return Refuse(absl::StatusCode::kInvalidArgument, "malformed", "the artifact is empty");
   if (release.size_bytes > policy::kMaxArtifactBytes) {
@@ -80,36 +137,35 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
   }
 
   PublishReply reply;
+  const Request asked = RequestFor("release.publish", Manifest(release));
+  const auto keep = [&](storage::Transaction& tx) {
+    return KeepAnswer(tx, act, asked, release.published_at, Pack(reply.warnings));
+  };
   storage::ReleaseRow row;
   row.release = release;
   row.published_by = act.actor.person;
+  bool answered = false;  // this request was
+  bool same = false;      // the same release was published by another
+  absl::Status refused;
   {
     MutexLock lock(&mu_);
     row.rollout_secret = RandomBytes(32);
-    for (const auto& known : releases_) {
-      const policy::Release& r = known->release();
-      if (r.digest != release.digest) continue;
-      const bool bad = known->row.state == storage::ReleaseState::kRecalled ||
-                       BrakesOn("", r.channel, r.serial, "").halted;
-      if (bad || !SameManifest(r, release)) return RefuseKnownBytes(r, bad, release);
-      reply.row = known->row;  // the same again: answered like the first time
-      return reply;
-    }
-    for (const auto& known : releases_) {
-      const policy::Release& r = known->release();
-      if (r.channel != release.channel) continue;
-      if (r.kind != release.kind) {
-        return Refuse(absl::StatusCode::kFailedPrecondition, "malformed",
-                      "kind: the channel moves the other kind");
-      }
-      if (r.serial >= release.serial) {
-        return Refuse(
-            absl::StatusCode::kFailedPrecondition, "stale_version",
-            absl::StrCat("serial: ", release.serial, " is not above ", r.serial, ", the channel's newest"));
-      }
-    }
+    refused = RefusalOf(release, same);
+    reply.warnings = Uncovered(release);
   }
   const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, Answered(tx, act, asked));
+    answered = known.has_value();
+    if (!answered && !refused.ok()) return refused;
+    if (answered || same) {
+      ASSIGN_OR_RETURN(const std::vector<storage::ReleaseRow> rows, tx.Releases());
+      for (const storage::ReleaseRow& one : rows) {
+        if (SameManifest(one.release, release)) reply.row = one;
+      }
+      if (!answered) return keep(tx);
+      ASSIGN_OR_RETURN(reply.warnings, Unpack(known->response));
+      return absl::OkStatus();
+    }
     for (int64_t chunk = 0; chunk * kChunkBytes < release.size_bytes; ++chunk) {
       RETURN_IF_ERROR(tx.PutArtifactChunk(
           release.digest, chunk,
@@ -127,15 +183,19 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     decision.why = absl::StrCat("version ", release.version, ", unsigned");
     decision.evidence = absl::StrCat("{\"size_bytes\":", release.size_bytes, "}");
     RETURN_IF_ERROR(tx.AppendDecision(decision).status());
-    return tx.AppendAudit(AuditOf(act, release.published_at, "release.publish",
-                                  absl::StrCat(release.channel, "/", release.serial)));
+    RETURN_IF_ERROR(tx.AppendAudit(
+        AuditOf(act, release.published_at, asked.what, absl::StrCat(release.channel, "/", release.serial))));
+    return keep(tx);
   });
   if (absl::IsAlreadyExists(status)) {
     // A commit in doubt that did happen: the release is in the store and not in memory yet.
     std::vector<storage::ReleaseRow> rows;
     RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
       ASSIGN_OR_RETURN(rows, tx.Releases());
-      return absl::OkStatus();
+      const bool there = std::any_of(rows.begin(), rows.end(), [&](const storage::ReleaseRow& known) {
+        return SameManifest(known.release, release);
+      });
+      return there ? keep(tx) : absl::OkStatus();
     }));
     MutexLock lock(&mu_);
     for (storage::ReleaseRow& known : rows) {
@@ -152,39 +212,15 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     return Refuse(absl::StatusCode::kFailedPrecondition, "stale_version", "serial: exists in the channel");
   }
   RETURN_IF_ERROR(status);
+  if (!answered && !same) reply.row = row;
   {
+    // Also when it is a repeat: the first answer may have been lost in doubt, and with it the release.
     MutexLock lock(&mu_);
-    if (FindRelease(release.channel, release.serial) == nullptr) AddRelease(row);
-    const size_t index = release_by_digest_[release.digest];
-    // Targeted and not covered: the largest label sets, with their live hosts.
-    std::vector<std::pair<int64_t, std::string>> uncovered;
-    for (LabelSet& set : label_sets_) {
-      if (set.hosts == 0 || !policy::IsTargeted(release, set.labels) ||
-          policy::IsQualified(release, set.labels)) {
-        continue;
-      }
-      std::vector<std::string> parts;
-      for (const auto& [key, value] : set.labels.pairs()) {
-        if (key != "ring") parts.push_back(absl::StrCat(key, "=", value));
-      }
-      std::string name;
-      for (const std::string& part : parts) absl::StrAppend(&name, name.empty() ? "" : ",", part);
-      const auto same =
-          std::find_if(uncovered.begin(), uncovered.end(), [&](const auto& u) { return u.second == name; });
-      if (same != uncovered.end()) {
-        same->first += set.hosts;
-      } else {
-        uncovered.emplace_back(set.hosts, name);
-      }
-    }
-    std::sort(uncovered.rbegin(), uncovered.rend());
-    for (size_t i = 0; i < uncovered.size() && i < 5; ++i) {
-      reply.warnings.push_back(absl::StrCat(uncovered[i].first, " hosts with ", uncovered[i].second,
-                                            " are targeted but not covered by the matrix: never offered"));
-    }
-    reply.row = releases_[index]->row;
+    if (FindRelease(release.channel, release.serial) == nullptr) AddRelease(reply.row);
     Changed();
   }
+  reply.row.state = storage::ReleaseState::kPublished;  // as it was when it was published
+  reply.row.healthy_age = absl::ZeroDuration();
   TellWatchers();
   return reply;
 }

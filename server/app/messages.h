@@ -121,8 +121,16 @@ struct Actor {
   std::string person;
   Role role = Role::kTenantViewer;
   std::string tenant;
+  // Derived from the credential, known to nobody else: enrolment tokens are made of it, so that a repeated
+  // request gets the same one though no token is stored.
+  std::string key = {};
 
   bool IsVendor() const { return role == Role::kSre || role == Role::kReleaseManager; }
+};
+
+struct EnrolToken {
+  std::string token;  // 64 hexadecimal digits
+  absl::Time expires_at;
 };
 
 // A mutation's envelope: who, why, and the id under which its answer is remembered.

@@ -202,8 +202,9 @@ class FakeApp final : public app::App {
     Note("DeleteAgent");
     return error;
   }
-  absl::StatusOr<std::string> CreateEnrolToken(const app::Act&, const std::string&, absl::Duration) override {
-    return Answer("CreateEnrolToken", std::string("a-token"));
+  absl::StatusOr<app::EnrolToken> CreateEnrolToken(const app::Act&, const std::string&,
+                                                   absl::Duration) override {
+    return Answer("CreateEnrolToken", app::EnrolToken{"a-token", absl::FromUnixSeconds(1'700'086'400)});
   }
   app::ServerStatus Status() override {
     Note("Status");

@@ -48,7 +48,8 @@ TEST_F(AgentRowsTest, ANewSecretIsNotUndoneByAStepThatBeganBefore) {
   ASSERT_TRUE(token.ok());
   std::string secret;
   DuringAStep([&] {
-    const auto reply = fleet.app().Enrol({*token, fleet.host(kHost).id, fleet.host(kHost).labels, "boot-2"});
+    const auto reply =
+        fleet.app().Enrol({token->token, fleet.host(kHost).id, fleet.host(kHost).labels, "boot-2"});
     ASSERT_TRUE(reply.ok()) << reply.status();
     secret = reply->secret;
   });

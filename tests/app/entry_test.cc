@@ -231,12 +231,12 @@ TEST_F(EntryTest, AnEnrolmentTokenWorksOnceAndForItsTenant) {
       fleet.app().CreateEnrolToken(fleet.Admin("acme"), "vendor", absl::Hours(1)).status()));
   AgentId id;
   id.bytes[0] = 77;
-  const auto reply = fleet.app().Enrol({*token, id, {}, "boot"});
+  const auto reply = fleet.app().Enrol({token->token, id, {}, "boot"});
   ASSERT_TRUE(reply.ok());
   EXPECT_EQ(reply->tenant, "acme");
   EXPECT_EQ(*fleet.app().Authenticate(id, reply->secret), "acme");
   EXPECT_TRUE(absl::IsUnauthenticated(fleet.app().Authenticate(id, "guess").status()));
-  EXPECT_TRUE(absl::IsUnauthenticated(fleet.app().Enrol({*token, id, {}, "boot"}).status()));
+  EXPECT_TRUE(absl::IsUnauthenticated(fleet.app().Enrol({token->token, id, {}, "boot"}).status()));
   fleet.Restart();
   EXPECT_EQ(*fleet.app().Authenticate(id, reply->secret), "acme");
 }
@@ -245,7 +245,7 @@ TEST_F(EntryTest, ATokenThatIsOverIsRefused) {
   Begin();
   const auto token = fleet.app().CreateEnrolToken(fleet.Sre(), "acme", absl::Minutes(5));
   fleet.RunFor(absl::Minutes(6));
-  EXPECT_TRUE(absl::IsUnauthenticated(fleet.app().Enrol({*token, AgentId(), {}, "boot"}).status()));
+  EXPECT_TRUE(absl::IsUnauthenticated(fleet.app().Enrol({token->token, AgentId(), {}, "boot"}).status()));
 }
 
 TEST_F(EntryTest, LabelsAreAskedForWhenTheirHashIsNotKnown) {
@@ -358,7 +358,8 @@ TEST_F(EntryTest, ADeletedAgentIsAnsweredNoMoreAndMayEnrolAgain) {
   EXPECT_TRUE(absl::IsUnauthenticated(fleet.app().Authenticate(fleet.host(taken).id, "secret").status()));
   EXPECT_EQ(fleet.Rollout(1).ledger.exposed, exposed);
   const auto token = fleet.app().CreateEnrolToken(fleet.Sre(), "vendor", absl::Hours(1));
-  ASSERT_TRUE(fleet.app().Enrol({*token, fleet.host(taken).id, fleet.host(taken).labels, "boot-9"}).ok());
+  ASSERT_TRUE(
+      fleet.app().Enrol({token->token, fleet.host(taken).id, fleet.host(taken).labels, "boot-9"}).ok());
   EXPECT_TRUE(fleet.Say(taken, {}).ok());
   EXPECT_GE(fleet.Rollout(1).ledger.exposed, exposed);
   fleet.RunFor(absl::Hours(1));

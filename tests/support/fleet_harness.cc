@@ -50,9 +50,10 @@ int FleetHarness::AddHost(const std::string& tenant, std::vector<policy::Labels:
   if (app_ == nullptr) {
     RF_CHECK(memory_->ReadWrite([&](storage::Transaction& tx) { return tx.PutAgents({&row, 1}); }).ok());
   } else {
-    const auto token = Insist([&] { return app_->CreateEnrolToken(Sre(), tenant, absl::Hours(1)); });
+    const app::Act act = Sre();
+    const auto token = Insist([&] { return app_->CreateEnrolToken(act, tenant, absl::Hours(1)); });
     RF_CHECK(token.ok());
-    const auto reply = app_->Enrol({*token, host.id, host.labels, absl::StrCat("boot-", host.boots)});
+    const auto reply = app_->Enrol({token->token, host.id, host.labels, absl::StrCat("boot-", host.boots)});
     if (!reply.ok()) host.removed = true;  // in doubt: the token may be used up
   }
   Schedule(host, clock_.Now() + options_.h * std::uniform_real_distribution<double>(0, 1)(random_));
@@ -363,11 +364,11 @@ absl::StatusOr<app::CheckInReply> FleetHarness::Say(int index, std::vector<app::
 }
 
 app::Act FleetHarness::Sre(const std::string& person, const std::string& reason) {
-  return {{person, app::Role::kSre, ""}, absl::StrCat("request-", ++request_), reason};
+  return {{person, app::Role::kSre, "", "key of " + person}, absl::StrCat("request-", ++request_), reason};
 }
 
 app::Act FleetHarness::Admin(const std::string& tenant, const std::string& reason) {
-  return {{absl::StrCat("admin of ", tenant), app::Role::kTenantAdmin, tenant},
+  return {{absl::StrCat("admin of ", tenant), app::Role::kTenantAdmin, tenant, "key of " + tenant},
           absl::StrCat("request-", ++request_),
           reason};
 }
