@@ -366,6 +366,9 @@ class Engine final : public App {
   ReleaseState* AddRelease(storage::ReleaseRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RestoreExposure(ReleaseState& release, const storage::ExposureRow& row)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The ledger of a release whose exposures are not loaded.
+  void CountUnwatched(ReleaseState& release, const storage::ExposureCount& count)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What the SLO gates knew of the restored exposures.
   void RestoreWindows(ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   RolloutInfo InfoOf(ReleaseState& release, const std::string& tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

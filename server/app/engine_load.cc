@@ -10,7 +10,7 @@ namespace {
 
 constexpr char kInternalTenant[] = "internal_tenant";
 // The exposures of so many newest releases of each channel are watched, and of every older one that some host
-// runs.
+// runs. Those of all others are counted only.
 constexpr int kLiveReleases = 8;
 
 }  // namespace
@@ -134,7 +134,13 @@ absl::Status Engine::Load(storage::Transaction& tx) {
     // A ring may still let hosts in: by budgets that must be known.
     for (const auto& [key, stage] : current_stage_)
       release->live = release->live || stage->release == release.get();
-    if (!release->live) continue;
+    if (!release->live) {
+      RETURN_IF_ERROR(tx.CountExposures(r.channel, r.serial, [&](const storage::ExposureCount& count) {
+        mu_.AssertHeld();
+        CountUnwatched(*release, count);
+      }));
+      continue;
+    }
     int64_t reach = 0;
     for (LabelSet& set : label_sets_) {
       if (Lasting(set, IndexOf(*release)) == policy::Reason::kNone) reach += set.hosts;
@@ -162,6 +168,26 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   }
   Changed();
   return absl::OkStatus();
+}
+
+void Engine::CountUnwatched(ReleaseState& release, const storage::ExposureCount& count) {
+  using storage::Outcome;
+  const auto of_stage = std::find_if(stages_.begin(), stages_.end(),
+                                     [&](const auto& stage) { return stage->row.stage == count.stage; });
+  Stage* stage = of_stage == stages_.end() ? nullptr : of_stage->get();
+  if (stage != nullptr) stage->by_outcome[static_cast<size_t>(count.outcome)] += count.exposures;
+  release.last_lease_at =
+      std::max(release.last_lease_at.value_or(absl::InfinitePast()), count.last_exposed_at);
+  if (count.outcome == Outcome::kUnused) return;
+  release.exposed += count.exposures;
+  if (stage != nullptr) stage->exposed += count.exposures;
+  if (count.outcome == Outcome::kReverted) release.saved += count.exposures;
+  if (count.outcome == Outcome::kCrashed || count.outcome == Outcome::kSilent ||
+      (count.outcome == Outcome::kFailed && count.activated)) {
+    release.harmed += count.exposures;
+    release.first_harm_at =
+        std::min(release.first_harm_at.value_or(absl::InfiniteFuture()), count.first_outcome_at);
+  }
 }
 
 void Engine::RestoreWindows(ReleaseState& release) {
@@ -228,7 +254,9 @@ void Engine::RestoreExposure(ReleaseState& release, const storage::ExposureRow& 
     case storage::Outcome::kSilent:
     case storage::Outcome::kFailed:
     case storage::Outcome::kRefused:
-      exposure.harmed = row.outcome != storage::Outcome::kRefused;
+      // Who refused it, or could not activate it, took no harm.
+      exposure.harmed = row.outcome != storage::Outcome::kRefused &&
+                        (row.outcome != storage::Outcome::kFailed || row.activated);
       release.harmed += exposure.harmed ? 1 : 0;
       break;
     case storage::Outcome::kPending:

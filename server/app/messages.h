@@ -166,6 +166,8 @@ struct OutcomeCounts {
   int64_t exposed = 0;
   int64_t pending = 0, confirmed = 0, crashed = 0, failed = 0, silent = 0, reverted = 0, refused = 0,
           unused = 0;
+
+  friend bool operator==(const OutcomeCounts&, const OutcomeCounts&) = default;
 };
 
 struct StageInfo {

@@ -425,6 +425,22 @@ class MemoryTransaction final : public Transaction {
     return absl::OkStatus();
   }
 
+  absl::Status CountExposures(const std::string& channel, uint64_t serial,
+                              absl::FunctionRef<void(const ExposureCount&)> visit) override {
+    std::map<std::tuple<std::string, StageId, Outcome, bool>, ExposureCount> counts;
+    const auto count = [&](const ExposureRow& row) {
+      const auto [it, added] = counts.try_emplace(
+          {row.tenant, row.stage, row.outcome, row.activated},
+          ExposureCount{row.stage, row.outcome, row.activated, 0, row.outcome_at, row.exposed_at});
+      ++it->second.exposures;
+      it->second.first_outcome_at = std::min(it->second.first_outcome_at, row.outcome_at);
+      it->second.last_exposed_at = std::max(it->second.last_exposed_at, row.exposed_at);
+    };
+    if (absl::Status status = ForEachExposure(channel, serial, count); !status.ok()) return status;
+    for (const auto& [key, one] : counts) visit(one);
+    return absl::OkStatus();
+  }
+
   absl::Status PutEvidence(absl::Span<const EvidenceRow> rows) override {
     for (const EvidenceRow& row : rows) {
       const auto key = std::make_tuple(row.channel, row.serial, row.replica, row.health_channel, row.cell);

@@ -163,6 +163,18 @@ struct ExposureRow {
   friend bool operator==(const ExposureRow&, const ExposureRow&) = default;
 };
 
+// Exposures of one release that share these.
+struct ExposureCount {
+  StageId stage = 0;
+  Outcome outcome = Outcome::kPending;
+  bool activated = false;
+  int64_t exposures = 0;
+  absl::Time first_outcome_at;
+  absl::Time last_exposed_at;
+
+  friend bool operator==(const ExposureCount&, const ExposureCount&) = default;
+};
+
 struct OutcomeUpdate {
   std::string tenant;
   std::string channel;

@@ -95,6 +95,10 @@ class RolloutTable {
   virtual absl::Status ForEachExposure(const std::string& channel, uint64_t serial,
                                        absl::FunctionRef<void(const ExposureRow&)> visit) = 0;
 
+  // The same, counted; in any order, and of each tenant apart.
+  virtual absl::Status CountExposures(const std::string& channel, uint64_t serial,
+                                      absl::FunctionRef<void(const ExposureCount&)> visit) = 0;
+
   // Replaces the row of (channel, serial, replica, health_channel, cell) if the version is newer.
   virtual absl::Status PutEvidence(absl::Span<const EvidenceRow> rows) = 0;
   virtual absl::StatusOr<std::vector<EvidenceRow>> Evidence(const std::string& channel, uint64_t serial) = 0;

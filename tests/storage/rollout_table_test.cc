@@ -135,6 +135,28 @@ TEST_P(RolloutTableTest, ExposureComesBackAsItWasInserted) {
 
 // Invariant 1: a retried commit of the same draw neither fails nor counts twice, nor undoes what was learnt
 // since.
+TEST_P(RolloutTableTest, ExposuresAreCountedByWhatBecameOfThem) {
+  std::vector<ExposureRow> rows;
+  for (uint64_t agent = 1; agent <= 7; ++agent) rows.push_back(MakeExposure(agent));
+  rows[6].stage = 13;
+  rows[5].serial = 8;
+  rows[2].exposed_at = kNow + absl::Hours(1);
+  OutcomeUpdate early = MakeUpdate(rows[0], Outcome::kSilent), late = MakeUpdate(rows[1], Outcome::kSilent);
+  late.outcome_at = early.outcome_at + absl::Minutes(1);
+  Commit([&](Transaction& tx) { return tx.InsertExposures(rows); });
+  Commit([&](Transaction& tx) { return tx.UpdateOutcomes({late, early}); });
+  std::vector<ExposureCount> counts;
+  Commit([&](Transaction& tx) {
+    counts.clear();
+    return tx.CountExposures("content", 9, [&](const ExposureCount& one) { counts.push_back(one); });
+  });
+  EXPECT_THAT(counts,
+              ::testing::UnorderedElementsAre(
+                  ExposureCount{12, Outcome::kSilent, true, 2, early.outcome_at, kNow},
+                  ExposureCount{12, Outcome::kPending, false, 3, absl::InfinitePast(), kNow + absl::Hours(1)},
+                  ExposureCount{13, Outcome::kPending, false, 1, absl::InfinitePast(), kNow}));
+}
+
 TEST_P(RolloutTableTest, RepeatedExposureChangesNothing) {
   ExposureRow row = MakeExposure(1);
   Commit([&](Transaction& tx) { return tx.InsertExposures({row}); });

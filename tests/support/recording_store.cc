@@ -116,6 +116,10 @@ class RecordingTransaction final : public Transaction {
                                absl::FunctionRef<void(const ExposureRow&)> visit) override {
     return tx_.ForEachExposure(channel, serial, visit);
   }
+  absl::Status CountExposures(const std::string& channel, uint64_t serial,
+                              absl::FunctionRef<void(const storage::ExposureCount&)> visit) override {
+    return tx_.CountExposures(channel, serial, visit);
+  }
   absl::Status PutEvidence(absl::Span<const EvidenceRow> rows) override { return tx_.PutEvidence(rows); }
   absl::StatusOr<std::vector<EvidenceRow>> Evidence(const std::string& channel, uint64_t serial) override {
     return tx_.Evidence(channel, serial);

@@ -56,6 +56,8 @@ class PostgresTransaction final : public Transaction {
   absl::StatusOr<std::vector<BrakeRow>> Brakes() override;
   absl::Status InsertExposures(absl::Span<const ExposureRow> rows) override;
   absl::Status UpdateOutcomes(absl::Span<const OutcomeUpdate> rows) override;
+  absl::Status CountExposures(const std::string& channel, uint64_t serial,
+                              absl::FunctionRef<void(const ExposureCount&)> visit) override;
   absl::Status ForEachExposure(const std::string& channel, uint64_t serial,
                                absl::FunctionRef<void(const ExposureRow&)> visit) override;
   absl::Status PutEvidence(absl::Span<const EvidenceRow> rows) override;

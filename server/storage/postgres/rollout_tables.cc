@@ -113,6 +113,19 @@ absl::StatusOr<EvidenceRow> ReadEvidence(const pqxx::row& row) {
   return evidence;
 }
 
+absl::StatusOr<ExposureCount> ReadExposureCount(const pqxx::row& row) {
+  RowReader reader(row);
+  ExposureCount count;
+  count.stage = reader.Int();
+  count.outcome = reader.Parse(ParseOutcome);
+  count.activated = reader.Bool();
+  count.exposures = reader.Int();
+  count.first_outcome_at = reader.Time();
+  count.last_exposed_at = reader.Time();
+  RETURN_IF_ERROR(reader.status());
+  return count;
+}
+
 absl::StatusOr<std::string> ReadTenant(const pqxx::row& row) {
   return std::string(row[0].c_str());
 }
@@ -387,6 +400,22 @@ absl::Status PostgresTransaction::ForEachExposure(const std::string& channel, ui
       agent = page.back().agent;
       bucket = PgUnsigned(page.back().bucket);
     }
+  }
+}
+
+absl::Status PostgresTransaction::CountExposures(const std::string& channel, uint64_t serial,
+                                                 absl::FunctionRef<void(const ExposureCount&)> visit) {
+  // Tenant by tenant, so that each statement reads one range of the key.
+  std::string tenant;
+  for (;;) {
+    ASSIGN_OR_RETURN(const std::vector<std::string> next,
+                     ReadAll(ReadTenant, statements::kNextExposedTenant, {tenant}));
+    if (next.empty()) return absl::OkStatus();
+    tenant = next.front();
+    ASSIGN_OR_RETURN(
+        const std::vector<ExposureCount> counts,
+        ReadAll(ReadExposureCount, statements::kCountExposures, {tenant, channel, PgUnsigned(serial)}));
+    for (const ExposureCount& count : counts) visit(count);
   }
 }
 

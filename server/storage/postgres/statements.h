@@ -257,6 +257,12 @@ inline constexpr Statement kExposuresFrom{"exposures_from", R"sql(
     AND (agent, bucket) > ($4::uuid, $5::bigint)
   ORDER BY agent, bucket LIMIT $6::integer)sql"};
 
+inline constexpr Statement kCountExposures{"count_exposures", R"sql(
+  SELECT stage, outcome, activated, count(*), min(outcome_at), max(exposed_at)
+  FROM exposures
+  WHERE tenant = $1 AND channel = $2 AND serial = $3::bigint
+  GROUP BY stage, outcome, activated)sql"};
+
 inline constexpr Statement kPutEvidence{"put_evidence", R"sql(
   INSERT INTO evidence_vectors AS stored (channel, serial, replica, health_channel, cell, version, r, guard, bad_treated,
                                           all_treated, bad_control, all_control)
