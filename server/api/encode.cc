@@ -175,6 +175,7 @@ void EncodeLedger(const app::LedgerInfo& in, v1::Ledger* out) {
   out->set_harmed(in.harmed);
   out->set_saved(in.saved);
   out->set_reachable(in.reachable);
+  out->set_staging_failed(in.staging_failed);
   if (in.first_harm_at) EncodeIfFinite(*in.first_harm_at, [&] { return out->mutable_first_harm_at(); });
   if (in.last_lease_at) EncodeIfFinite(*in.last_lease_at, [&] { return out->mutable_last_lease_at(); });
   if (in.first_harm_at && in.last_lease_at) {

@@ -76,6 +76,9 @@ struct PrometheusMetrics::Families {
       Counters("ringfence_commit_failures_total", "Group commits that failed or are in doubt").Add({});
 
   Family<Counter>& decisions = Counters("ringfence_decisions_total", "Decisions committed");
+  Counter& staging_failures =
+      Counters("ringfence_staging_failures_total", "Reports of agents that could not stage a release")
+          .Add({});
   Gauge& engine_lag =
       Gauges("ringfence_engine_lag_seconds", "How far the engine is behind its schedule").Add({});
   Counter& clock_jumps =
@@ -120,6 +123,10 @@ void PrometheusMetrics::Committed(int exposures, absl::Duration took, bool ok) {
 
 void PrometheusMetrics::Decision(absl::string_view action, absl::string_view rule) {
   families_->decisions.Add({{"rule", Label(rule)}, {"outcome", Label(action)}}).Increment();
+}
+
+void PrometheusMetrics::StagingFailed() {
+  families_->staging_failures.Increment();
 }
 
 void PrometheusMetrics::RunOnce(absl::Duration, bool) {}

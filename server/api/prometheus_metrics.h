@@ -23,6 +23,7 @@ class PrometheusMetrics final : public app::Metrics, public ApiMetrics {
   void LeaseAnswer(absl::string_view answer) override;
   void Committed(int exposures, absl::Duration took, bool ok) override;
   void Decision(absl::string_view action, absl::string_view rule) override;
+  void StagingFailed() override;
   void RunOnce(absl::Duration took, bool ok) override;
 
   // ApiMetrics

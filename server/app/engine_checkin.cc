@@ -273,6 +273,7 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
   const AgentId agent = fleet_.With(host, [](Row& row) { return row.agent; });
   if (!seen_events_.insert(absl::HashOf(agent, boot, event.seq)).second) return;  // a repeat
   new_events_.push_back({agent, std::string(boot), event.seq});
+  if (event.kind == EventKind::kStagingFailed && metrics_ != nullptr) metrics_->StagingFailed();
 
   if (event.kind == EventKind::kCrash || event.kind == EventKind::kSafeMode) {
     UnexpectedBoot(host, set, spell, now);
@@ -316,9 +317,11 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
         Quarantine(host, set, event.digest, "reverted");
         if (exposure != nullptr && !Runs(host, *release)) WentBack(*release, *exposure, host, set);
         break;
+      case EventKind::kStagingFailed:
+        if (named && release->staging_failed.insert(host).second) ++version_;
+        break;
       case EventKind::kCrash:
       case EventKind::kSafeMode:
-      case EventKind::kStagingFailed:
         break;
     }
   }

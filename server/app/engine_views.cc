@@ -137,6 +137,7 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
   info.ledger.exposed = release.exposed;
   info.ledger.harmed = release.harmed;
   info.ledger.saved = release.saved;
+  info.ledger.staging_failed = static_cast<int64_t>(release.staging_failed.size());
   info.ledger.first_harm_at = release.first_harm_at;
   info.ledger.last_lease_at = release.last_lease_at;
   const size_t index = IndexOf(release);

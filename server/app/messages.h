@@ -197,6 +197,7 @@ struct HealthInfo {
 
 struct LedgerInfo {
   int64_t exposed = 0, harmed = 0, saved = 0, reachable = 0;
+  int64_t staging_failed = 0;  // hosts, since this process started
   std::optional<absl::Time> first_harm_at, last_lease_at;
 };
 

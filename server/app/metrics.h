@@ -17,6 +17,7 @@ class Metrics {
   virtual void LeaseAnswer(absl::string_view answer) = 0;  // "granted" or a reason's word
   virtual void Committed(int exposures, absl::Duration took, bool ok) = 0;
   virtual void Decision(absl::string_view action, absl::string_view rule) = 0;
+  virtual void StagingFailed() = 0;  // an agent could not fetch, verify or write a release
   virtual void RunOnce(absl::Duration took, bool ok) = 0;
 };
 

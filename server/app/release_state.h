@@ -198,6 +198,7 @@ struct ReleaseState {
   FleetNanos windows_from = 0;                  // windows restart at a resume
   absl::flat_hash_set<HostRef> rejected;
   absl::flat_hash_set<HostRef> activation_failed;
+  absl::flat_hash_set<HostRef> staging_failed;  // told to people; no evidence: nobody ran anything
   // `same`: what the window may know of the host goes on.
   void AddBad(policy::GateKind kind, HostRef host, const CellList& cells, FleetNanos now, bool same = false);
   void AddUnannounced(HostRef host, const CellList& cells, FleetNanos now, bool same = false);

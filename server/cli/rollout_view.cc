@@ -228,6 +228,11 @@ std::vector<Line> RenderRollout(const v1::Rollout& rollout, const ViewOptions& o
                      {gate.expected() > 0 ? absl::StrFormat(", %.1f expected", gate.expected()) : ""}});
   }
   const v1::Ledger& ledger = rollout.ledger();
+  if (ledger.staging_failed() > 0) {
+    lines.push_back(
+        {{"  stage  ", kBold},
+         {absl::StrCat(ledger.staging_failed(), " hosts could not fetch, verify or write it"), kYellow}});
+  }
   if (options.details || ledger.harmed() > 0 || rollout.revert_outstanding() > 0) {
     std::string text =
         absl::StrFormat("exposed %d, harmed %d, saved %d", ledger.exposed(), ledger.harmed(), ledger.saved());

@@ -248,6 +248,22 @@ TEST_F(EntryTest, ATokenThatIsOverIsRefused) {
   EXPECT_TRUE(absl::IsUnauthenticated(fleet.app().Enrol({token->token, AgentId(), {}, "boot"}).status()));
 }
 
+TEST_F(EntryTest, HostsThatCannotStageAReleaseAreCountedOnceAndHoldNothing) {
+  Begin();
+  const policy::Release release = fleet.Publish();
+  app::AgentEvent event;
+  event.kind = app::EventKind::kStagingFailed;
+  event.channel = "content";
+  event.digest = release.digest;
+  for (const uint64_t seq : {1'000, 1'000, 1'001}) {
+    event.seq = seq;
+    ASSERT_TRUE(fleet.Say(1, {event}).ok());
+    ASSERT_TRUE(fleet.Say(2, {event}).ok());
+  }
+  EXPECT_EQ(fleet.Rollout(1).ledger.staging_failed, 2);
+  EXPECT_FALSE(fleet.Stopped(1));
+}
+
 TEST_F(EntryTest, LabelsAreAskedForWhenTheirHashIsNotKnown) {
   Begin();
   fleet.RunFor(absl::Minutes(2));

@@ -85,7 +85,7 @@ constexpr char kRollout[] = R"(
   brakes { scope { channel: "content" serial: 3 } halted: true reverting: true rule: "gate_silence"
            reason: "4 of 14 exposed hosts fell silent" actor: "server" }
   health { m_r: 141.4 action: "hold" unproven: 8 budget: 12 healthy: 6 gates { gate: "silence" bad: 4 exposed: 14 expected: 0.2 breached: true } }
-  ledger { exposed: 14 harmed: 4 saved: 2 first_harm_to_last_lease { seconds: 90 } reachable: 2000 }
+  ledger { exposed: 14 harmed: 4 saved: 2 first_harm_to_last_lease { seconds: 90 } reachable: 2000 staging_failed: 3 }
   revert_outstanding: 2)";
 
 // ---------------------------------------------------------------- usage and exit codes
@@ -503,6 +503,7 @@ TEST_F(CommandTest, RolloutShowTellsTheWholeStory) {
             "  brake  halted, exposed hosts ordered back for every tenant  by server\n"
             "         gate_silence: 4 of 14 exposed hosts fell silent\n"
             "  gate   silence  4 bad of 14 exposed, 0.2 expected\n"
+            "  stage  3 hosts could not fetch, verify or write it\n"
             "  ledger exposed 14, harmed 4, saved 2, first harm to last lease 1m 30s; a push to everyone "
             "reaches 2000\n"
             "         2 hosts have not been heard on their old version yet\n"
