@@ -123,7 +123,7 @@ absl::Status Engine::RunOnce() {
       EndProbations(*release, fleet_now);
       JudgeMethod(*release, now);
       JudgeGates(*release, nullptr, fleet_now);
-      if (release->healthy > 0 && !blind_ &&
+      if (release->SoaksHealthy() && !blind_ &&
           !BrakesOn("", release->release().channel, release->release().serial, "").any()) {
         release->row.healthy_age += passed;
         healthy_age_unsaved_ += passed;

@@ -207,8 +207,8 @@ class Engine final : public App {
   bool Runs(HostRef host, const ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Quarantine(HostRef host, const LabelSet& set, const Digest& digest, std::string reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void OnRejected(ReleaseState& release, HostRef host, const LabelSet& set, const std::string& detail,
-                  FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnRejected(ReleaseState& release, HostRef host, const LabelSet& set, const std::string& detail)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::string_view boot_id,
                const AgentEvent& event, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Everything the server wants of this host now, and until when that holds.
@@ -402,6 +402,7 @@ class Engine final : public App {
   std::mt19937_64 random_ ABSL_GUARDED_BY(mu_);
   uint32_t replica_epoch_ ABSL_GUARDED_BY(mu_) = 0;
   bool database_down_ ABSL_GUARDED_BY(mu_) = false;
+  bool overtaken_ ABSL_GUARDED_BY(mu_) = false;  // the last step was refused: another replica leads
 
   std::vector<Tenant> tenants_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, uint32_t> tenant_index_ ABSL_GUARDED_BY(mu_);
@@ -458,7 +459,6 @@ class Engine final : public App {
   std::vector<storage::QuarantineRow> new_quarantines_ ABSL_GUARDED_BY(mu_);
   std::vector<storage::EventKey> new_events_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_set<uint64_t> seen_events_ ABSL_GUARDED_BY(mu_);
-  std::vector<storage::DecisionRow> new_decisions_ ABSL_GUARDED_BY(mu_);
   uint64_t version_ ABSL_GUARDED_BY(mu_) = 1;
   uint64_t told_version_ ABSL_GUARDED_BY(mu_) = 0;
   bool choose_needed_ ABSL_GUARDED_BY(mu_) = true;

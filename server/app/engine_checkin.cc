@@ -308,7 +308,7 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
             SetOutcome(*release, *exposure, storage::Outcome::kRefused);
           }
           Quarantine(host, set, event.digest, kRejectedReason);
-          OnRejected(*release, host, set, event.detail, now);
+          OnRejected(*release, host, set, event.detail);
         }
         break;
       case EventKind::kReverted:

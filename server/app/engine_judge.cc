@@ -379,8 +379,7 @@ void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const Gat
   }
 }
 
-void Engine::OnRejected(ReleaseState& release, HostRef host, const LabelSet& set, const std::string& detail,
-                        FleetNanos now) {
+void Engine::OnRejected(ReleaseState& release, HostRef host, const LabelSet& set, const std::string& detail) {
   release.rejected.insert(host);
   const std::string& tenant = tenants_[set.tenant].name;
   const bool internal = tenant == options_.internal_tenant;
@@ -405,7 +404,6 @@ void Engine::OnRejected(ReleaseState& release, HostRef host, const LabelSet& set
       DecisionFor(release, halt ? "halt" : "hold", change.rule, change.reason, change.at);
   decision.tenant = change.scope.tenant;
   Brake(change, std::move(decision));
-  (void)now;
 }
 
 absl::Duration Engine::UndecidedFor(const storage::Scope& scope) const {

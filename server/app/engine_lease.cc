@@ -205,7 +205,8 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
         pending.done = std::move(done);
         return;
       }
-      return refuse(Reason::kBlind);  // being committed at this moment
+      answer = absl::UnavailableError("the lease that was asked for before is being committed; ask again");
+      return;
     }
     if (now + 2 * ttl > exposure->t0 + release.a) return refuse(Reason::kNotDrawn);
     LeaseReply renewed;

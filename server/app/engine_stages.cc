@@ -366,8 +366,6 @@ void Engine::CollectDirty(Batch& batch, absl::Time now) {
   CollectOutcomes(batch.outcomes, batch.exposures);
   batch.quarantines.swap(new_quarantines_);
   batch.events.swap(new_events_);
-  for (storage::DecisionRow& row : new_decisions_) batch.decisions.push_back(std::move(row));
-  new_decisions_.clear();
   for (const auto& release : releases_) {
     if (!release->evidence_dirty) continue;
     release->evidence_dirty = false;
@@ -455,6 +453,7 @@ absl::Status Engine::WriteBatch(Batch& batch) {
 
   MutexLock lock(&mu_);
   database_down_ = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+  if (!batch.empty()) overtaken_ = absl::IsAborted(status);  // a ping is not fenced
   if (!status.ok()) {
     // Nothing of it happened, or it may have: every write is idempotent and is made again from memory.
     for (const HostRef host : batch.hosts) dirty_hosts_.insert(host);

@@ -140,7 +140,6 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
   info.ledger.staging_failed = static_cast<int64_t>(release.staging_failed.size());
   info.ledger.first_harm_at = release.first_harm_at;
   info.ledger.last_lease_at = release.last_lease_at;
-  const size_t index = IndexOf(release);
   for (LabelSet& set : label_sets_) {
     if (set.hosts == 0) continue;
     if (policy::IsTargeted(release.release(), set.labels) &&
@@ -150,7 +149,6 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
   }
   info.ledger.reachable =
       std::max<int64_t>(0, std::min(info.ledger.reachable, fleet_.size() - silent_hosts_));
-  (void)index;
   for (const Exposure& exposure : release.exposures) {
     if (!exposure.committed || !exposure.activated || exposure.left || exposure.standing == Standing::kFree)
       continue;
@@ -269,6 +267,10 @@ absl::StatusOr<AgentInfo> Engine::GetAgent(const AgentId& agent) {
       row.previous = exposure.previous;
     }
   }
+  std::stable_sort(info.exposures.begin(), info.exposures.end(),
+                   [](const storage::ExposureRow& a, const storage::ExposureRow& b) {
+                     return a.exposed_at > b.exposed_at;
+                   });
   return info;
 }
 
@@ -279,7 +281,7 @@ ServerStatus Engine::Status() {
   status.database_up = !database_down_;
   status.blind = blind_;
   status.replica_epoch = replica_epoch_;
-  status.leader = true;
+  status.leader = !overtaken_;
   status.checkin_interval = options_.checkin_interval;
   for (const LabelSet& set : label_sets_) status.agents += set.hosts;
   status.agents_silent = silent_hosts_;

@@ -131,6 +131,9 @@ struct ReleaseState {
     if (cell >= cells.size()) cells.resize(cell + 1);
     return cells[cell];
   }
+  // Is it run in health, so that it grows older for a plan's min_age? At least half of the hosts that run it
+  // or may, and at least one, are proven healthy: the same measure that lets a wave pass.
+  bool SoaksHealthy() const { return healthy > 0 && healthy >= unproven; }
   int64_t exposed = 0;  // but unused ones
   int64_t harmed = 0, saved = 0;
   std::optional<absl::Time> first_harm_at, last_lease_at;

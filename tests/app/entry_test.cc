@@ -3,6 +3,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringfence/base/hash.h"
+#include "server/storage/fenced_store.h"
 #include "tests/support/fleet_harness.h"
 
 namespace ringfence::test {
@@ -219,6 +220,53 @@ TEST_F(EntryTest, AnotherInternalTenantIsRefusedAtTheStart) {
   options.internal_tenant = "acme";
   const auto other = app::App::Make(options, &fleet.store(), &fleet.clock(), nullptr);
   EXPECT_TRUE(absl::IsFailedPrecondition(other->Start()));
+}
+
+TEST_F(EntryTest, AServerThatAnotherOvertookSaysThatItDoesNotLead) {
+  const std::unique_ptr<storage::Store> memory = storage::MakeMemoryStore();
+  ManualClock clock(absl::FromUnixSeconds(1'700'000'000));
+  int64_t epoch = 0;
+  const auto take = [&](storage::Transaction& tx) -> absl::Status {
+    const absl::StatusOr<int64_t> taken = tx.TakeLeaderEpoch("a", clock.Now());
+    if (taken.ok()) epoch = *taken;
+    return taken.status();
+  };
+  ASSERT_TRUE(memory->ReadWrite(take).ok());
+  storage::FencedStore fenced(memory.get(), epoch);
+  const auto app = app::App::Make({}, &fenced, &clock, nullptr);
+  ASSERT_TRUE(app->Start().ok());
+  const auto token = app->CreateEnrolToken(fleet.Sre(), "acme", absl::Hours(1));
+  AgentId id;
+  id.bytes[0] = 7;
+  ASSERT_TRUE(app->Enrol({token->token, id, {}, "boot"}).ok());
+  const auto boot = [&](absl::string_view boot_id) {  // something to write
+    app::CheckInRequest request;
+    request.agent = id;
+    request.boot_id = boot_id;
+    request.last_shutdown_clean = true;
+    app::CheckInReply reply;
+    return app->CheckIn(request, &reply).ok();
+  };
+  ASSERT_TRUE(boot("second"));
+  ASSERT_TRUE(app->RunOnce().ok());
+  EXPECT_TRUE(app->Status().leader);
+  ASSERT_TRUE(memory->ReadWrite(take).ok());
+  ASSERT_TRUE(boot("third"));
+  EXPECT_TRUE(absl::IsAborted(app->RunOnce()));
+  EXPECT_FALSE(app->Status().leader);
+}
+
+TEST_F(EntryTest, TheExposuresOfAnAgentAreShownNewestFirst) {
+  Begin();
+  for (int i = 1; i <= 3; ++i) {
+    const policy::Release release = fleet.Publish();
+    ASSERT_TRUE(fleet.RunUntil([&] { return fleet.Running(release.digest) == 8; }, absl::Hours(24)));
+  }
+  const auto agent = fleet.app().GetAgent(fleet.host(0).id);
+  ASSERT_TRUE(agent.ok());
+  std::vector<uint64_t> serials;
+  for (const storage::ExposureRow& row : agent->exposures) serials.push_back(row.serial);
+  EXPECT_THAT(serials, testing::ElementsAre(3, 2, 1));
 }
 
 // ---- agents

@@ -85,6 +85,18 @@ TEST_F(PlanRulesTest, MinimumAgeIsCountedInHealthyTime) {
       fleet.RunUntil([&] { return fleet.RunningIn("acme", "late", release.digest) > 0; }, absl::Hours(3)));
 }
 
+TEST_F(PlanRulesTest, AReleaseThatFewerThanHalfOfItsHostsRunInHealthGrowsNoOlder) {
+  policy::Ring late = RingNamed("late");
+  late.min_age = absl::Hours(4);
+  Begin(PlanOf("acme", {RingNamed("lead"), late}), 6);
+  const policy::Release release = fleet.Publish();
+  ASSERT_TRUE(fleet.RunUntil([&] { return fleet.Rollout(1).health.healthy == 6; }, absl::Hours(12)));
+  for (int i = 0; i < 4; ++i) fleet.host(i).away = true;  // silent: no longer proven
+  fleet.RunFor(absl::Hours(24));
+  EXPECT_EQ(fleet.Rollout(1).health.healthy, 2);
+  EXPECT_EQ(fleet.RunningIn("acme", "late", release.digest), 0);
+}
+
 TEST_F(PlanRulesTest, ATimeOfPauseIsNoHealthyTime) {
   policy::Ring late = RingNamed("late");
   late.min_age = absl::Hours(4);

@@ -134,6 +134,23 @@ TEST_F(StopTest, AnExposureThatIsCommittedWhileAHaltArrivesIsCountedAndNotTold) 
   EXPECT_EQ(fleet->Rollout(1).ledger.exposed, exposed + 1);
 }
 
+TEST_F(StopTest, AHostThatAsksAgainWhileItsLeaseIsCommittedIsToldSo) {
+  Begin(absl::InfiniteDuration());
+  std::optional<absl::StatusOr<app::LeaseReply>> answer;
+  AskUntilDrawn(answer);
+  fleet->gate().Set(Gate::kShutBefore);
+  std::thread committer([&] { EXPECT_TRUE(fleet->app().CommitOnce().ok()); });
+  fleet->gate().WaitForACall();
+  const auto again = Ask();
+  ASSERT_TRUE(again.has_value());
+  EXPECT_TRUE(absl::IsUnavailable(again->status())) << again->status();
+  EXPECT_THAT(std::string(again->status().message()), testing::HasSubstr("being committed"));
+  fleet->gate().Set(Gate::kOpen);
+  committer.join();
+  ASSERT_TRUE(answer.has_value() && answer->ok());
+  EXPECT_TRUE((*answer)->granted);
+}
+
 TEST_F(StopTest, ARepeatOfAnActThatWasTakenBackSinceOrdersNobodyBack) {
   Begin(absl::InfiniteDuration());
   const app::Act act = fleet->Sre();

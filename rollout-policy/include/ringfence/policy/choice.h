@@ -23,7 +23,7 @@ struct ReleaseProgress {
   bool stopped = false;          // halted or recalled, for this tenant or for all
   bool denied = false;           // a person of the tenant said no where the ring asks for approval
   bool internal_passed = false;  // true also where there is no internal tenant, and for that tenant itself
-  absl::Duration healthy_age;    // time since publication during which enough hosts soaked healthy
+  absl::Duration healthy_age;    // time since publication during which enough hosts soaked healthy (docs/plans.md)
   absl::Duration age;            // time since publication
   std::vector<bool>
       ring_passed;  // one per ring of the plan, in its order; stays true when the ring took a newer one
