@@ -320,6 +320,13 @@ class Engine final : public App {
   // Under `plan`, which need not be the one in force.
   policy::Choice ChooseFor(const policy::Plan& plan, uint32_t tenant, int ring, const std::string& channel,
                            absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Every release of the channel as the ring of the tenant sees it under the plan, in rising serial order.
+  std::vector<policy::ReleaseProgress> ProgressOf(const policy::Plan& plan, uint32_t tenant, int ring,
+                                                  const std::string& channel, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsFirstToTake(uint32_t tenant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Asks the plans of now about every stage that gives leases, or may again. True when an answer changed.
+  bool AskPlans(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   int64_t MembersOf(uint32_t tenant, int ring, size_t release_index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   policy::StageView ViewOf(Stage& stage, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool InternalPassed(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

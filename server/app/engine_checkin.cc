@@ -382,7 +382,7 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
   for (const policy::ChannelRule& rule : tenant.plan->plan.channels) {
     if (ordered.contains(rule.channel)) continue;
     Stage* stage = OfferingStageTo(running, set.tenant, rule.channel, ring);
-    if (stage == nullptr || BrakesOn(*stage).any()) continue;
+    if (stage == nullptr || stage->plan_says != policy::Reason::kNone || BrakesOn(*stage).any()) continue;
     // Shut calendars are asked again when one of them opens (WatchCalendars).
     if (PassingReason(set.tenant, set.ring, stage->release->release(), clock_->Now()) !=
         policy::Reason::kNone)

@@ -48,8 +48,8 @@ policy::Moment Engine::RingMoment(const LabelSet& set, ReleaseState& release, ab
     }
   }
   if (stage != nullptr && (stage == current || stage == OfferingStage(set.tenant, channel, ring))) {
-    moment.ring_chose_it = true;
-    moment.choice_reason = policy::Reason::kNone;
+    moment.ring_chose_it = stage->plan_says == policy::Reason::kNone;
+    moment.choice_reason = stage->plan_says;
     moment.stage = stage->row.state;
     moment.revisit_at = stage->revisit_at;
   } else if (policy::FindRule(tenant.plan->plan, channel) != nullptr) {

@@ -212,7 +212,8 @@ absl::StatusOr<int64_t> Engine::MayFetch(const AgentId& agent, const Digest& dig
     // A download that began within a window may end after it: it exposes nobody.
     const policy::Reason passing = PassingReason(set.tenant, set.ring, release.release(), clock_->Now());
     const bool consented = passing != policy::Reason::kApproval && passing != policy::Reason::kDenied;
-    offered = stage != nullptr && stage->release == &release && !BrakesOn(*stage).any() && consented;
+    offered = stage != nullptr && stage->release == &release && !BrakesOn(*stage).any() && consented &&
+              stage->plan_says == policy::Reason::kNone;
   }
   const BrakeView brakes = BrakesOn(tenant.name, release.release().channel, release.release().serial, "");
   if ((!had_it && !offered) || brakes.recalled || (brakes.halted && !had_it)) {

@@ -102,6 +102,7 @@ void Engine::PlansChanged() {
       if (plan->plan.rings[i].name == stage->row.ring) stage->ring = static_cast<int>(i);
     }
   }
+  AskPlans(clock_->Now());  // what is tighter now holds at once
   // Hosts that are online count in the cells of now; exposures too.
   fleet_.ForEach([&](HostRef host, Row& row) {
     mu_.AssertHeld();

@@ -29,7 +29,7 @@ std::optional<int64_t> Engine::WaveRoom(const Stage& stage) const {
 }
 
 int64_t Engine::TokensNow(const Stage& stage) const {
-  if (blind_ || database_down_) return 0;
+  if (blind_ || database_down_ || stage.plan_says != policy::Reason::kNone) return 0;
   const ReleaseState& release = *stage.release;
   // It may be an outage's beginning; nobody is let in before that is known.
   if (release.may_be_outage && release.silence_trips_since != 0 &&
@@ -190,6 +190,7 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   }
   const Reason passing = PassingReason(set.tenant, set.ring, release.release(), clock_->Now());
   if (passing != Reason::kNone) return refuse(passing);
+  if (stage->plan_says != Reason::kNone) return refuse(stage->plan_says);
   if (quarantined_.contains({host, request.digest})) return refuse(Reason::kQuarantined);
 
   // The same host again: the logged answer. Its lease may be renewed while it can still be used in time.
@@ -344,8 +345,7 @@ absl::StatusOr<int> Engine::CommitOnce() {
   scopes.erase(std::unique(scopes.begin(), scopes.end()), scopes.end());
   // A brake that this process knows of stops the batch even while it cannot be written. Outcomes go first, in
   // the same commit: the rows then show the budgets that these exposures were granted by.
-  std::vector<bool> stopped_here(batch.size());
-  std::vector<policy::Reason> refused_by_plan(batch.size(), policy::Reason::kNone);
+  std::vector<policy::Reason> refused(batch.size(), policy::Reason::kNone);
   uint32_t generation = 0;  // rises with every brake
   std::vector<storage::OutcomeUpdate> outcomes;
   std::vector<std::pair<Exposure*, ReleaseState*>> settled;
@@ -355,10 +355,10 @@ absl::StatusOr<int> Engine::CommitOnce() {
     generation = generation_.load();
     for (size_t i = 0; i < batch.size(); ++i) {
       const auto& row = batch[i].row;
-      refused_by_plan[i] = PlanRefuses(batch[i], started);
-      stopped_here[i] = BrakesOn(row.tenant, row.channel, row.serial, row.ring).any() ||
-                        StoppedBy(row.tenant, row.channel, row.serial, row.ring) != policy::Reason::kNone ||
-                        refused_by_plan[i] != policy::Reason::kNone;
+      refused[i] = BrakesOn(row.tenant, row.channel, row.serial, row.ring).reason();
+      if (refused[i] == policy::Reason::kNone)
+        refused[i] = StoppedBy(row.tenant, row.channel, row.serial, row.ring);
+      if (refused[i] == policy::Reason::kNone) refused[i] = PlanRefuses(batch[i], started);
     }
   }
   const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
@@ -368,7 +368,7 @@ absl::StatusOr<int> Engine::CommitOnce() {
     for (const storage::BrakeRow& brake : *brakes) stops[brake.scope] = brake.Stops();
     std::vector<storage::ExposureRow> rows;
     for (size_t i = 0; i < batch.size(); ++i) {
-      allowed[i] = !stopped_here[i];
+      allowed[i] = refused[i] == policy::Reason::kNone;
       const auto& row = batch[i].row;
       for (const storage::Scope& scope : ScopesOf(row.tenant, row.channel, row.serial, row.ring)) {
         const auto it = stops.find(scope);
@@ -413,14 +413,15 @@ absl::StatusOr<int> Engine::CommitOnce() {
         continue;
       }
       if (!allowed[i] && !exists[i]) {
-        policy::Reason reason =
-            BrakesOn(pending.row.tenant, pending.row.channel, pending.row.serial, pending.row.ring).reason();
-        if (reason == policy::Reason::kNone) reason = refused_by_plan[i];
-        Forget(release, exposure);
-        if (pending.done) {
-          answers.emplace_back(std::move(pending.done),
-                               NotNow(reason == policy::Reason::kNone ? policy::Reason::kHalted : reason));
+        policy::Reason reason = refused[i];
+        if (reason == policy::Reason::kNone) {
+          reason = BrakesOn(pending.row.tenant, pending.row.channel, pending.row.serial, pending.row.ring)
+                       .reason();
         }
+        // Refused by the store alone: another replica stopped it, and its word comes later.
+        if (reason == policy::Reason::kNone) reason = policy::Reason::kHalted;
+        Forget(release, exposure);
+        if (pending.done) answers.emplace_back(std::move(pending.done), NotNow(reason));
         continue;
       }
       exposure.committed = true;
@@ -430,7 +431,8 @@ absl::StatusOr<int> Engine::CommitOnce() {
       ++committed;
       ++version_;
       // Stopped while it was written, or in doubt and now stopped: counted, but nobody is told.
-      policy::Reason stopped = allowed[i] ? policy::Reason::kNone : policy::Reason::kHalted;
+      policy::Reason stopped = refused[i];
+      if (!allowed[i] && stopped == policy::Reason::kNone) stopped = policy::Reason::kHalted;
       if (allowed[i] && generation != generation_.load()) {
         const auto& row = pending.row;
         stopped = BrakesOn(row.tenant, row.channel, row.serial, row.ring).reason();
@@ -473,6 +475,7 @@ policy::Reason Engine::PlanRefuses(const PendingLease& pending, absl::Time now) 
   const policy::ChannelRule* rule = policy::FindRule(plan->plan, release.channel);
   if (BarrierBefore(*rule, running_sets_[row.running_set], release) != nullptr)
     return policy::Reason::kBarrier;
+  if (pending.exposure->stage->plan_says != policy::Reason::kNone) return pending.exposure->stage->plan_says;
   return PassingReason(set.tenant, set.ring, release, now);
 }
 

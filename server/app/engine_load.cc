@@ -166,6 +166,7 @@ absl::Status Engine::Load(storage::Transaction& tx) {
     }
     release->Combine();
   }
+  AskPlans(now);
   Changed();
   return absl::OkStatus();
 }

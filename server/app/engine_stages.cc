@@ -22,6 +22,12 @@ const absl::Duration kEventsForgottenEvery = absl::Hours(1);
 
 constexpr size_t kSeenEvents = 1'000'000;
 
+// By the plan as it is now, and until that or the release is another. A release that a pin leaves out is left
+// out for good: its stage ends on the proof of those that took it, and the ring is free for the pinned one.
+bool IsKeptOut(const Stage& stage) {
+  return stage.plan_says != policy::Reason::kNone && stage.plan_says != policy::Reason::kPinned;
+}
+
 std::string KeyOf(uint32_t tenant, absl::string_view channel, absl::string_view ring) {
   return absl::StrCat(tenant, "/", channel, "/", ring);
 }
@@ -88,8 +94,8 @@ bool Engine::InternalPassed(const ReleaseState& release) const {
   return proven;
 }
 
-policy::Choice Engine::ChooseFor(const policy::Plan& plan, uint32_t tenant, int ring,
-                                 const std::string& channel, absl::Time now) {
+std::vector<policy::ReleaseProgress> Engine::ProgressOf(const policy::Plan& plan, uint32_t tenant, int ring,
+                                                        const std::string& channel, absl::Time now) {
   const bool internal = tenants_[tenant].name == options_.internal_tenant;
   std::vector<policy::ReleaseProgress> progress;
   for (const auto& release : releases_) {
@@ -120,8 +126,53 @@ policy::Choice Engine::ChooseFor(const policy::Plan& plan, uint32_t tenant, int 
   }
   std::sort(progress.begin(), progress.end(),
             [](const auto& a, const auto& b) { return a.serial < b.serial; });
-  const bool first = internal || options_.internal_tenant.empty();
-  return policy::ChooseRelease(plan, ring, channel, progress, first, now);
+  return progress;
+}
+
+bool Engine::IsFirstToTake(uint32_t tenant) const {
+  return options_.internal_tenant.empty() || tenants_[tenant].name == options_.internal_tenant;
+}
+
+policy::Choice Engine::ChooseFor(const policy::Plan& plan, uint32_t tenant, int ring,
+                                 const std::string& channel, absl::Time now) {
+  return policy::ChooseRelease(plan, ring, channel, ProgressOf(plan, tenant, ring, channel, now),
+                               IsFirstToTake(tenant), now);
+}
+
+bool Engine::AskPlans(absl::Time now) {
+  bool changed = false;
+  const auto ask = [&](Stage& stage) {
+    mu_.AssertHeld();
+    policy::Reason says = policy::Reason::kNoRing;
+    if (stage.ring >= 0) {
+      const policy::Plan& plan = tenants_[stage.tenant].plan->plan;
+      const policy::ChannelRule* rule = policy::FindRule(plan, stage.row.channel);
+      const policy::Ring& ring = plan.rings[static_cast<size_t>(stage.ring)];
+      // Most rings neither lag nor wait: then the other releases need not be looked at.
+      const policy::Release& release = stage.release->release();
+      const bool alone = rule == nullptr || (policy::EffectiveLag(ring, *rule) == 0 &&
+                                             policy::EffectiveMinAge(plan, ring, release.channel,
+                                                                     release.urgent) <= absl::ZeroDuration());
+      std::vector<policy::ReleaseProgress> progress(1);
+      progress[0].serial = release.serial;
+      progress[0].version = release.version;
+      if (!alone) progress = ProgressOf(plan, stage.tenant, stage.ring, stage.row.channel, now);
+      says = policy::MayGoOn(plan, stage.ring, stage.row.channel, progress, stage.row.serial,
+                             IsFirstToTake(stage.tenant));
+    }
+    changed = changed || says != stage.plan_says;
+    stage.plan_says = says;
+    // Time and newer releases mend these.
+    if (says == policy::Reason::kMinAge || says == policy::Reason::kNothingToLag) {
+      choose_at_ = std::min(choose_at_, now + options_.checkin_interval);
+    }
+  };
+  for (const auto& [key, stage] : current_stage_) {
+    ask(*stage);
+    Stage* offering = OfferingStage(stage->tenant, stage->row.channel, stage->row.ring);
+    if (offering != nullptr && offering != stage) ask(*offering);
+  }
+  return changed;
 }
 
 int64_t Engine::MembersOf(uint32_t tenant, int ring, size_t release_index) {
@@ -137,6 +188,10 @@ void Engine::ChooseStages(absl::Time now, Batch& batch) {
   if (!choose_needed_ && now < choose_at_) return;
   choose_needed_ = false;
   choose_at_ = absl::InfiniteFuture();
+  if (AskPlans(now)) {
+    Changed();
+    choose_needed_ = false;
+  }
   for (uint32_t t = 0; t < tenants_.size(); ++t) {
     if (!tenants_[t].plan.has_value()) continue;
     const policy::Plan& plan = tenants_[t].plan->plan;
@@ -206,6 +261,11 @@ policy::StageView Engine::ViewOf(Stage& stage, absl::Time now) {
   view.soak = policy::EffectiveSoak(plan, ring, release.release().urgent);
   view.m_r = release.m_r;
   ViewCalendar(stage, now, view);
+  // What the plan keeps out for now neither soaks nor passes: who asks is refused, so nobody is left to ask.
+  if (IsKeptOut(stage)) {
+    view.closed = stage.plan_says;
+    view.closed_until = absl::InfiniteFuture();
+  }
   view.gate_tripped = false;
   const FleetNanos fleet_now = FleetNow();
   for (const GateReading& reading : ReadGates(release, plan.gates, -1, fleet_now)) {
@@ -263,7 +323,7 @@ void Engine::StepStage(Stage& stage, absl::Time now, absl::Duration passed, Batc
   if (state != StageState::kWaiting && state != StageState::kOpen) return;
 
   const policy::StageView view = ViewOf(stage, now);
-  if (state == StageState::kOpen && !view.braked && !view.blind) {
+  if (state == StageState::kOpen && !view.braked && !view.blind && !IsKeptOut(stage)) {
     stage.row.soaked += passed;
     stage.soak_unsaved += passed;
     move.next.soaked = stage.row.soaked;

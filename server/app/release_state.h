@@ -16,6 +16,7 @@
 #include "ringfence/policy/draw.h"
 #include "ringfence/policy/evidence.h"
 #include "ringfence/policy/governor.h"
+#include "ringfence/policy/reason.h"
 #include "ringfence/policy/slo_gate.h"
 #include "server/app/bad_window.h"
 #include "server/app/bulk_silence.h"
@@ -231,6 +232,9 @@ struct Stage {
   ReleaseState* release = nullptr;
   uint32_t tenant = 0;
   int ring = 0;  // in the tenant's plan as it is now; -1: the plan has it no more
+  // What the plan as it is now says against the release in this ring; the plan may have changed since it was
+  // chosen.
+  policy::Reason plan_says = policy::Reason::kNone;
 
   int64_t b0 = 1;
   int64_t unproven = 0, healthy = 0;

@@ -44,6 +44,44 @@ ReleaseProgress Passed(uint64_t serial, std::vector<bool> rings) {
   return progress;
 }
 
+TEST(MayGoOnTest, ARingGoesOnWithWhatItTookUntilThePlanIsTighter) {
+  Plan plan = LagAfterLead();
+  const std::vector<ReleaseProgress> releases = {Travelled(1, 3), Aged(Travelled(2, 1), absl::Hours(2), {})};
+  const auto may = [&](int ring) { return MayGoOn(plan, ring, "content", releases, 2, false); };
+  EXPECT_EQ(may(1), Reason::kNone);
+  plan.rings[1].min_age = absl::Hours(2);
+  EXPECT_EQ(may(1), Reason::kNone);
+  plan.rings[1].min_age = absl::Hours(3);
+  EXPECT_EQ(may(1), Reason::kMinAge);
+  plan.rings[1].min_age = absl::ZeroDuration();
+  plan.rings[1].lag = 1;
+  EXPECT_EQ(may(1), Reason::kNothingToLag);
+  plan.rings[1].lag = 0;
+  plan.channels[0].lag = 1;
+  EXPECT_EQ(may(1), Reason::kNothingToLag);
+  plan.channels[0].lag = 0;
+  plan.channels[0].mode = ChannelMode::kPinned;
+  plan.channels[0].pinned_version = "another";
+  EXPECT_EQ(may(1), Reason::kPinned);
+  plan.channels[0].mode = ChannelMode::kPaused;
+  EXPECT_EQ(may(1), Reason::kChannelPaused);
+  plan.channels.clear();
+  EXPECT_EQ(may(1), Reason::kChannelNotInPlan);
+}
+
+TEST(MayGoOnTest, AHaltAheadOfALaggingRingDoesNotTakeItsReleaseBack) {
+  const Plan plan = LagAfterLead();
+  const std::vector<ReleaseProgress> releases = {Travelled(1, 2), Stopped(Travelled(2, 2))};
+  EXPECT_EQ(Choose(plan, 2, releases).reason, Reason::kNothingToLag);
+  EXPECT_EQ(MayGoOn(plan, 2, "content", releases, 1, false), Reason::kNone);
+}
+
+TEST(MayGoOnTest, ARingThatWasPutBeforeItIsNotAskedAboutTheReleaseItself) {
+  Plan plan = LagAfterLead();
+  plan.rings.insert(plan.rings.begin(), MakeRing("new"));
+  EXPECT_EQ(MayGoOn(plan, 2, "content", {Passed(1, {false, true, false, false})}, 1, false), Reason::kNone);
+}
+
 TEST(ChoiceTest, TheFirstRingTakesTheNewestThatPassedTheInternalFleet) {
   ReleaseProgress fresh = Travelled(3, 0);
   fresh.internal_passed = false;

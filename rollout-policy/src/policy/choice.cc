@@ -58,12 +58,19 @@ class Chooser {
     return {};
   }
 
+  bool IsTooYoung(const ReleaseProgress& release) const { return AgeOf(release) < AgeWanted(release); }
+
+  // Did it come as far as those that a lag is counted in, whatever became of it since?
+  bool CameAhead(const ReleaseProgress& release) const {
+    return release.internal_passed && PassedEarlierRings(release, 0) && !IsTooYoung(release);
+  }
+
   // Is it one of the releases that a lag is counted in: proved by every earlier ring that does not lag? A
   // release too young is left out here as well: were it counted, a steady stream of new ones would move the
   // k-th place along before anything grew old enough.
   bool CountsForLag(const ReleaseProgress& release) const {
     return !release.stopped && release.internal_passed && PassedEarlierRings(release, 0) &&
-           AgeOf(release) >= AgeWanted(release);
+           !IsTooYoung(release);
   }
 
  private:
@@ -131,6 +138,26 @@ Choice ChooseRelease(const Plan& plan, int ring, absl::string_view channel,
   }
   if (choice.serial.has_value()) choice.reason = Reason::kNone;
   return choice;
+}
+
+Reason MayGoOn(const Plan& plan, int ring, absl::string_view channel,
+               absl::Span<const ReleaseProgress> releases, uint64_t serial, bool first_of_internal) {
+  RF_CHECK(ring >= 0 && static_cast<size_t>(ring) < plan.rings.size());
+  const ChannelRule* rule = FindRule(plan, channel);
+  if (rule == nullptr) return Reason::kChannelNotInPlan;
+  if (rule->mode == ChannelMode::kPaused) return Reason::kChannelPaused;
+  const Chooser chooser(plan, *rule, ring, first_of_internal);
+  int ahead = 0;
+  for (auto release = releases.rbegin(); release != releases.rend(); ++release) {  // newest first
+    if (release->serial != serial) {
+      if (chooser.LeftOut(*release) == Reason::kNone && chooser.CameAhead(*release)) ++ahead;
+      continue;
+    }
+    if (chooser.IsPinnedOut(*release)) return Reason::kPinned;
+    if (chooser.IsTooYoung(*release)) return Reason::kMinAge;
+    return ahead < chooser.lag() ? Reason::kNothingToLag : Reason::kNone;
+  }
+  return Reason::kNoRelease;
 }
 
 }  // namespace ringfence::policy

@@ -23,8 +23,9 @@ struct ReleaseProgress {
   bool stopped = false;          // halted or recalled, for this tenant or for all
   bool denied = false;           // a person of the tenant said no where the ring asks for approval
   bool internal_passed = false;  // true also where there is no internal tenant, and for that tenant itself
-  absl::Duration healthy_age;    // time since publication during which enough hosts soaked healthy (docs/plans.md)
-  absl::Duration age;            // time since publication
+  absl::Duration
+      healthy_age;     // time since publication during which enough hosts soaked healthy (docs/plans.md)
+  absl::Duration age;  // time since publication
   std::vector<bool>
       ring_passed;  // one per ring of the plan, in its order; stays true when the ring took a newer one
 };
@@ -49,5 +50,13 @@ struct Choice {
 // it were not there. Nothing above a barrier is taken before this ring passed the barrier.
 Choice ChooseRelease(const Plan& plan, int ring, absl::string_view channel,
                      absl::Span<const ReleaseProgress> releases, bool first_of_internal, absl::Time now);
+
+// May a ring go on with the release that it took, under the plan as it is now? kNone, or what speaks against
+// it: the channel is gone or paused, another version is pinned, the release is too young, or the lag has
+// grown. Time and newer releases can mend the last two. What the release passed on its way here is not asked
+// again; and of the newer ones that the lag is counted in those that were stopped since count too: a halt
+// ahead of it does not take a release back.
+Reason MayGoOn(const Plan& plan, int ring, absl::string_view channel,
+               absl::Span<const ReleaseProgress> releases, uint64_t serial, bool first_of_internal);
 
 }  // namespace ringfence::policy
