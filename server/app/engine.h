@@ -346,6 +346,8 @@ class Engine final : public App {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // After a step whose commit was in doubt: takes the stages from the store as they are.
   absl::Status ResolveDoubt();
+  // What the stage's open wave has to soak, by the plan that it opened under.
+  absl::Duration SoakOf(const Stage& stage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A wave of the stage has just opened.
   void WaveOpened(Stage& stage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -373,6 +375,8 @@ class Engine final : public App {
   ReleaseState* AddRelease(storage::ReleaseRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RestoreExposure(ReleaseState& release, const storage::ExposureRow& row)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What the open waves have to soak where the plan has changed since they opened.
+  absl::Status RestoreSoaks(storage::Transaction& tx) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The ledger of a release whose exposures are not loaded.
   void CountUnwatched(ReleaseState& release, const storage::ExposureCount& count)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -1,5 +1,6 @@
 // Start: everything durable becomes memory again, and every host gets a fresh deadline.
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
@@ -118,6 +119,7 @@ absl::Status Engine::Load(storage::Transaction& tx) {
     Stage* stage = AddStage(std::move(row));
     stage->opened = fleet_now - 10 * h_;
   }
+  RETURN_IF_ERROR(RestoreSoaks(tx));
   absl::flat_hash_set<Digest> in_use;
   for (const std::vector<storage::Running>& running : running_sets_) {
     for (const storage::Running& one : running) in_use.insert(one.digest);
@@ -168,6 +170,33 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   }
   AskPlans(now);
   Changed();
+  return absl::OkStatus();
+}
+
+absl::Status Engine::RestoreSoaks(storage::Transaction& tx) {
+  std::map<uint32_t, std::vector<storage::PlanRow>> histories;
+  for (const auto& stage : stages_) {
+    const auto& plan = tenants_[stage->tenant].plan;
+    if (policy::IsTerminal(stage->row.state) || policy::CountsAsPassed(stage->row.state) ||
+        stage->row.wave_opened_at == absl::InfinitePast() || !plan.has_value()) {
+      continue;
+    }
+    std::vector<storage::PlanRow> revisions = {*plan};
+    if (stage->row.plan_revision != plan->revision) {
+      const auto [it, added] = histories.try_emplace(stage->tenant);
+      if (added) {
+        ASSIGN_OR_RETURN(it->second, tx.PlanHistory(stage->row.tenant));
+      }
+      revisions = it->second;
+    }
+    for (const storage::PlanRow& revision : revisions) {
+      if (revision.revision != stage->row.plan_revision) continue;
+      for (const policy::Ring& ring : revision.plan.rings) {
+        if (ring.name == stage->row.ring)
+          stage->soak = policy::EffectiveSoak(revision.plan, ring, stage->release->release().urgent);
+      }
+    }
+  }
   return absl::OkStatus();
 }
 

@@ -258,7 +258,7 @@ policy::StageView Engine::ViewOf(Stage& stage, absl::Time now) {
   for (const PendingLease& pending : lease_queue_) view.overdue += pending.exposure->stage == &stage ? 1 : 0;
   view.askers_left = AskersLeft(stage, FleetNow());
   view.soaked = stage.row.soaked;
-  view.soak = policy::EffectiveSoak(plan, ring, release.release().urgent);
+  view.soak = SoakOf(stage);
   view.m_r = release.m_r;
   ViewCalendar(stage, now, view);
   // What the plan keeps out for now neither soaks nor passes: who asks is refused, so nobody is left to ask.
@@ -548,7 +548,16 @@ absl::Status Engine::WriteBatch(Batch& batch) {
   return absl::OkStatus();
 }
 
+absl::Duration Engine::SoakOf(const Stage& stage) const {
+  if (stage.soak.has_value()) return *stage.soak;
+  const policy::Plan& plan = tenants_[stage.tenant].plan->plan;
+  return policy::EffectiveSoak(plan, plan.rings[static_cast<size_t>(stage.ring)],
+                               stage.release->release().urgent);
+}
+
 void Engine::WaveOpened(Stage& stage) {
+  stage.soak.reset();
+  if (stage.ring >= 0) stage.soak = SoakOf(stage);
   stage.b0 = policy::StartBudget(stage.row.members);
   if (stage.row.wave == 0) stage.opened = FleetNow();
   stage.soak_unsaved = absl::ZeroDuration();

@@ -69,7 +69,7 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
     if (plan.has_value() && stage->ring >= 0) {
       const policy::Ring& ring = plan->plan.rings[static_cast<size_t>(stage->ring)];
       out.waves = static_cast<int>(ring.waves.size());
-      out.soak = policy::EffectiveSoak(plan->plan, ring, release.release().urgent);
+      out.soak = SoakOf(*stage);
     }
   }
   if (info.stages.empty()) {

@@ -252,6 +252,8 @@ struct Stage {
   absl::flat_hash_map<HostRef, Asker> askers;
   FleetNanos opened = 0;  // fleet time of the first wave: the draw warms up after it
   LastMinute let_in;      // hosts_per_minute
+  // Of the open wave, by the plan that it opened under; unset before the first wave.
+  std::optional<absl::Duration> soak;
   absl::Duration soak_unsaved;
   absl::Time revisit_at = absl::InfiniteFuture();
 };

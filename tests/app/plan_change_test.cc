@@ -75,6 +75,26 @@ TEST_F(PlanChangeTest, AShorterWindowLetsGoOfWhatIsTooOldForIt) {
   EXPECT_FALSE(fleet().Stopped(1));
 }
 
+TEST_F(PlanChangeTest, AnOpenWaveSoaksAsLongAsThePlanSaidWhenItOpenedAlsoAfterARestart) {
+  policy::Ring ring = RingNamed("all", {0.1, 1});
+  ring.soak = absl::Hours(10);
+  Begin(PlanOf("vendor", {ring}));
+  fleet().Publish();
+  ASSERT_TRUE(fleet().RunUntil(
+      [&] { return fleet().StateOf("vendor", "all", 1) == policy::StageState::kOpen; }, absl::Hours(1)));
+  ring.soak = absl::Minutes(5);
+  fleet().Apply(PlanOf("vendor", {ring}));
+  EXPECT_EQ(fleet().Rollout(1).stages[0].soak, absl::Hours(10));
+  fleet().RunFor(absl::Hours(5));
+  fleet().Restart();
+  fleet().RunFor(absl::Hours(4));
+  EXPECT_EQ(fleet().StageOf("vendor", "all", 1)->wave, 0);
+  EXPECT_EQ(fleet().Rollout(1).stages[0].soak, absl::Hours(10));
+  ASSERT_TRUE(
+      fleet().RunUntil([&] { return fleet().StageOf("vendor", "all", 1)->wave == 1; }, absl::Hours(3)));
+  EXPECT_EQ(fleet().Rollout(1).stages[0].soak, absl::Minutes(5));
+}
+
 // A plan that is made tighter while a ring works on a release.
 class TighterPlanTest : public PlanChangeTest {
  protected:
