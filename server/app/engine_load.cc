@@ -241,6 +241,11 @@ void Engine::RestoreWindows(ReleaseState& release) {
                       : exposure->outcome == storage::Outcome::kSilent ? policy::GateKind::kSilence
                                                                        : policy::GateKind::kDegraded;
     if (kind == policy::GateKind::kDegraded && !exposure->activated) continue;  // it never ran there
+    // Silence is judged against what hosts without the release did in the same window, and that is not on
+    // record: one side alone would halt good releases at every start. Nothing is lost: those hosts stay
+    // unproven, in the budgets and the figures, and everybody who is away, with the release and without it,
+    // falls silent anew.
+    if (kind == policy::GateKind::kSilence) continue;
     release.AddBad(kind, exposure->host, exposure->place->cells,
                    now - absl::ToInt64Nanoseconds(clock_->Now() - exposure->outcome_at));
   }
