@@ -48,7 +48,9 @@ class App {
   // Matures spells, watches silence, judges, moves stages, flushes what changed. About every h/4, at least
   // once per h.
   virtual absl::Status RunOnce() = 0;
-  // Commits all queued exposures in one transaction and answers their leases. Returns how many it committed.
+  // Commits the exposures queued by now and answers their leases, in transactions of a bounded size, so that
+  // a halt gets in between. Returns how many it committed. May be called while RunOnce runs: it does not wait
+  // for a step.
   virtual absl::StatusOr<int> CommitOnce() = 0;
   // Called when a lease was queued, so that a server's commit thread wakes. Set before Start; may be empty.
   virtual void OnLeaseQueued(std::function<void()> wake) = 0;

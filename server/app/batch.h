@@ -1,4 +1,4 @@
-// What one step of the engine wants to write, in one transaction.
+// What one step of the engine wants to write, in one transaction, besides outcomes.
 #pragma once
 
 #include <utility>
@@ -14,8 +14,6 @@ struct Engine::Batch {
   std::vector<storage::DecisionRow> decisions;
   std::vector<storage::AgentRow> agents;
   std::vector<HostRef> hosts;  // whose rows `agents` holds
-  std::vector<storage::OutcomeUpdate> outcomes;
-  std::vector<std::pair<Exposure*, ReleaseState*>> exposures;  // whose outcomes `outcomes` holds
   std::vector<storage::QuarantineRow> quarantines;
   std::vector<storage::EventKey> events;
   std::vector<storage::EvidenceRow> evidence;
@@ -30,7 +28,7 @@ struct Engine::Batch {
   bool told = false;  // watchers hear of it
 
   bool empty() const {
-    return moves.empty() && new_stages.empty() && decisions.empty() && agents.empty() && outcomes.empty() &&
+    return moves.empty() && new_stages.empty() && decisions.empty() && agents.empty() &&
            quarantines.empty() && events.empty() && evidence.empty() && ages.empty() && !forget_events;
   }
 };

@@ -100,7 +100,7 @@ storage::DecisionRow Engine::DecisionFor(const ReleaseState& release, std::strin
 }
 
 absl::Status Engine::RunOnce() {
-  MutexLock one_at_a_time(&commit_mu_);
+  MutexLock one_at_a_time(&step_mu_);
   const absl::Time now = clock_->Now();
   const absl::Status stages_known = ResolveDoubt();
   Batch batch;
@@ -140,7 +140,10 @@ absl::Status Engine::RunOnce() {
   }
   absl::Status status = stages_known;
   status.Update(FlushBrakes());
-  status.Update(WriteBatch(batch));
+  // Outcomes first: a ring that passes does so on rows that say why. Leases are committed meanwhile and in
+  // between; the rest of the batch, which may be long, is nothing that they wait for.
+  const absl::Status outcomes = WriteOutcomes();
+  status.Update(WriteBatch(batch, outcomes));
   if (batch.told) TellWatchers();
   if (metrics_ != nullptr) metrics_->RunOnce(clock_->Now() - now, status.ok());
   return status;

@@ -1,8 +1,9 @@
 // The application's implementation: memory that answers, and the steps that make it durable.
 //
-// Locks: mu_ guards everything but the fleet index, whose shards have their own; mu_ is taken before a shard.
-// No lock is held across a store call but commit_mu_ and flush_mu_. RunOnce is the only writer of stage rows;
-// brakes are written by whoever puts them on.
+// Locks: mu_ guards everything but the fleet index, whose shards have their own; mu_ is taken before a shard,
+// and never held across a store call but at the start. What must be written in order has locks of its own
+// (step_mu_, commit_mu_, flush_mu_): whoever answers a check-in or a lease waits for none of them. RunOnce is
+// the only writer of stage rows; brakes are written by whoever puts them on.
 #pragma once
 
 #include <atomic>
@@ -22,6 +23,7 @@
 #include "ringfence/policy/choice.h"
 #include "ringfence/policy/decide.h"
 #include "server/app/app.h"
+#include "server/app/append_table.h"
 #include "server/app/bulk_silence.h"
 #include "server/app/cells.h"
 #include "server/app/courier.h"
@@ -227,12 +229,20 @@ class Engine final : public App {
   int64_t AskersLeft(const Stage& stage, FleetNanos now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<int64_t> WaveRoom(const Stage& stage) const;
   int64_t TokensNow(const Stage& stage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint32_t OpenSpell(ReleaseState& release, Stage& stage, HostRef host, policy::Arm arm, double pi,
+                     FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // ---- the group commit (engine_commit.cc)
+  struct StageOfBatch;
+  absl::StatusOr<int> CommitBatch(std::vector<PendingLease> batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mu_);
+  // What is known of exposures, in transactions of their own. What could not be written stays dirty.
+  absl::Status WriteOutcomes();
+  // One of those transactions. Returns how many it wrote.
+  absl::StatusOr<size_t> WriteSomeOutcomes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mu_);
   // Why the plan of this moment lets the host in no more; it may have changed since the draw. kNone: it does.
   policy::Reason PlanRefuses(const PendingLease& pending, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // An exposure that was refused at commit.
   void Forget(ReleaseState& release, Exposure& exposure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  uint32_t OpenSpell(ReleaseState& release, Stage& stage, HostRef host, policy::Arm arm, double pi,
-                     FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- judgement (engine_judge.cc)
   void MatureSpells(ReleaseState& release, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -337,13 +347,14 @@ class Engine final : public App {
   Stage* OfferingStage(uint32_t tenant, const std::string& channel, const std::string& ring)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Stage* AddStage(storage::StageRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status WriteBatch(Batch& batch);
+  // Unless `outcomes` could not be written before; otherwise all of it stays to be written.
+  absl::Status WriteBatch(Batch& batch, const absl::Status& outcomes);
   void CollectDirty(Batch& batch, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Takes what is to be written of exposures. Under commit_mu_, so that an older outcome is never written
-  // later.
+  // Takes what is to be written of exposures, `most` at most. Under commit_mu_, so that an older outcome is
+  // never written later.
   void CollectOutcomes(std::vector<storage::OutcomeUpdate>& outcomes,
-                       std::vector<std::pair<Exposure*, ReleaseState*>>& exposures)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+                       std::vector<std::pair<Exposure*, ReleaseState*>>& exposures, size_t most)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mu_, mu_);
   // After a step whose commit was in doubt: takes the stages from the store as they are.
   absl::Status ResolveDoubt();
   // What the stage's open wave has to soak, by the plan that it opened under.
@@ -404,6 +415,9 @@ class Engine final : public App {
   std::function<void()> wake_;
 
   FleetIndex fleet_;
+  // The tenant's name by label set, for Authenticate: a call's credential is checked without mu_. Added to
+  // under mu_.
+  AppendTable<const std::string*> tenant_of_set_;
   std::atomic<uint32_t> generation_{1};
   std::atomic<int64_t> blind_nanos_{0};            // wall time that the fleet clock stood still
   std::atomic<int64_t> frozen_at_{0};              // fleet time while blind; 0: running
@@ -415,7 +429,7 @@ class Engine final : public App {
   bool database_down_ ABSL_GUARDED_BY(mu_) = false;
   bool overtaken_ ABSL_GUARDED_BY(mu_) = false;  // the last step was refused: another replica leads
 
-  std::vector<Tenant> tenants_ ABSL_GUARDED_BY(mu_);
+  std::deque<Tenant> tenants_ ABSL_GUARDED_BY(mu_);  // addresses are stable, and so are names
   absl::flat_hash_map<std::string, uint32_t> tenant_index_ ABSL_GUARDED_BY(mu_);
   std::deque<LabelSet> label_sets_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::pair<uint32_t, std::string>, uint32_t> label_set_index_ ABSL_GUARDED_BY(mu_);
@@ -462,7 +476,7 @@ class Engine final : public App {
   // Learned from control spells: bad and all, shrunk towards 2 %.
   std::array<policy::ControlCounts, kWiredChannels> background_ ABSL_GUARDED_BY(mu_);
 
-  std::vector<PendingLease> lease_queue_ ABSL_GUARDED_BY(mu_);
+  std::deque<PendingLease> lease_queue_ ABSL_GUARDED_BY(mu_);
   std::vector<PendingBrake> brake_queue_ ABSL_GUARDED_BY(mu_);
   std::multimap<storage::Scope, policy::Reason> stopping_ ABSL_GUARDED_BY(mu_);  // being written now
   std::set<HostRef> dirty_hosts_ ABSL_GUARDED_BY(mu_);
@@ -484,10 +498,11 @@ class Engine final : public App {
   std::map<int, std::function<void()>> watchers_ ABSL_GUARDED_BY(watchers_mu_);
   int next_watcher_ ABSL_GUARDED_BY(watchers_mu_) = 1;
 
-  // One step, commit of exposures, or change of a known agent's row at a time, so that what is older is
-  // written first; taken before mu_.
-  Mutex commit_mu_;
-  Mutex flush_mu_;  // one writer of the brake queue at a time; taken before mu_, after commit_mu_
+  // One step, or change of a known agent's row, at a time, so that what is older is written first; taken
+  // before all others.
+  Mutex step_mu_;
+  Mutex commit_mu_;  // one writer of exposures at a time, new ones and outcomes; taken before mu_
+  Mutex flush_mu_;   // one writer of the brake queue at a time; taken before mu_
 
   Courier courier_;  // last: its errands use everything above
 };

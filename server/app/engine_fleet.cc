@@ -37,7 +37,7 @@ absl::StatusOr<EnrolReply> Engine::Enrol(const EnrolRequest& request) {
   row.last_seen = now;
   // A step may have the row of a known agent in its hands, as it was before: it must land first.
   std::optional<MutexLock> in_turn;
-  if (fleet_.Find(request.agent) != kNoHost) in_turn.emplace(&commit_mu_);
+  if (fleet_.Find(request.agent) != kNoHost) in_turn.emplace(&step_mu_);
   RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
     const absl::StatusOr<storage::EnrolTokenRow> token = tx.TakeEnrolToken(Sha256(request.token), now);
     if (absl::IsNotFound(token.status())) {
@@ -90,15 +90,14 @@ absl::StatusOr<std::string> Engine::Authenticate(const AgentId& agent, absl::str
     return std::make_pair(!row.deleted && SameBytes(row.secret_hash.raw(), hash.raw()), row.label_set);
   });
   if (!good) return absl::UnauthenticatedError("the credential is not known");
-  MutexLock lock(&mu_);
-  return tenants_[label_sets_[label_set].tenant].name;
+  return *tenant_of_set_[label_set];
 }
 
 absl::Status Engine::DeleteAgent(const Act& act, const AgentId& agent) {
   RETURN_IF_ERROR(CheckAct(act));
   const HostRef host = fleet_.Find(agent);
   if (host == kNoHost) return absl::NotFoundError("id: no such agent");
-  MutexLock in_turn(&commit_mu_);  // after a step that has the row in its hands, as it was before
+  MutexLock in_turn(&step_mu_);  // after a step that has the row in its hands, as it was before
   storage::AgentRow row;
   {
     MutexLock lock(&mu_);

@@ -21,6 +21,7 @@ uint32_t Engine::InternLabels(uint32_t tenant, const policy::Labels& labels) {
   if (added) {
     LabelSet& set = label_sets_.emplace_back();
     set.tenant = tenant;
+    tenant_of_set_.Add(&tenants_[tenant].name);
     set.labels = labels;
     set.hash16 = std::move(hash16);
     set.cells = cells_.CellsOf(labels, cohort_keys_);

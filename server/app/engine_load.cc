@@ -17,6 +17,7 @@ constexpr int kLiveReleases = 8;
 }  // namespace
 
 absl::Status Engine::Start() {
+  MutexLock step(&step_mu_);
   MutexLock commit(&commit_mu_);
   return store_->ReadWrite([this](storage::Transaction& tx) {
     MutexLock lock(&mu_);
@@ -65,6 +66,7 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   consents_.clear();
   fleet_.Clear();
   label_sets_.clear();
+  tenant_of_set_.Clear();
   label_set_index_.clear();
   running_sets_.clear();
   running_set_index_.clear();

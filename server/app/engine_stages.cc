@@ -391,8 +391,8 @@ void Engine::OpenWave(Stage& stage, int wave, absl::Time now, Move& move) {
 }
 
 void Engine::CollectOutcomes(std::vector<storage::OutcomeUpdate>& outcomes,
-                             std::vector<std::pair<Exposure*, ReleaseState*>>& exposures) {
-  for (auto it = dirty_exposures_.begin(); it != dirty_exposures_.end();) {
+                             std::vector<std::pair<Exposure*, ReleaseState*>>& exposures, size_t most) {
+  for (auto it = dirty_exposures_.begin(); it != dirty_exposures_.end() && outcomes.size() < most;) {
     const auto entry = it++;
     Exposure& exposure = *entry->first;
     ReleaseState& release = *entry->second;
@@ -423,7 +423,6 @@ void Engine::CollectDirty(Batch& batch, absl::Time now) {
     batch.agents.push_back(RowOf(host));
   }
   dirty_hosts_.clear();
-  CollectOutcomes(batch.outcomes, batch.exposures);
   batch.quarantines.swap(new_quarantines_);
   batch.events.swap(new_events_);
   for (const auto& release : releases_) {
@@ -477,14 +476,16 @@ void Engine::CollectDirty(Batch& batch, absl::Time now) {
   told_version_ = version_;
 }
 
-absl::Status Engine::WriteBatch(Batch& batch) {
-  absl::Status status;
+absl::Status Engine::WriteBatch(Batch& batch, const absl::Status& outcomes) {
+  absl::Status status = outcomes;
   std::vector<StageId> ids;
   std::vector<std::vector<storage::Scope>> scopes;
   for (const storage::StageRow& row : batch.new_stages) {
     scopes.push_back(ScopesOf(row.tenant, row.channel, row.serial, row.ring));
   }
-  if (batch.empty()) {
+  if (!status.ok()) {
+    // Nothing of the batch is written before the outcomes that it may rest on.
+  } else if (batch.empty()) {
     status = store_->Ping();
   } else {
     status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
@@ -500,7 +501,6 @@ absl::Status Engine::WriteBatch(Batch& batch) {
       for (const storage::DecisionRow& row : batch.decisions)
         RETURN_IF_ERROR(tx.AppendDecision(row).status());
       if (!batch.agents.empty()) RETURN_IF_ERROR(tx.PutAgents(batch.agents));
-      if (!batch.outcomes.empty()) RETURN_IF_ERROR(tx.UpdateOutcomes(batch.outcomes));
       if (!batch.quarantines.empty()) RETURN_IF_ERROR(tx.PutQuarantines(batch.quarantines));
       if (batch.forget_events) RETURN_IF_ERROR(tx.ForgetEventsBefore(batch.now - kEventMemory));
       if (!batch.events.empty()) RETURN_IF_ERROR(tx.RememberEvents(batch.events, batch.now).status());
@@ -517,7 +517,6 @@ absl::Status Engine::WriteBatch(Batch& batch) {
   if (!status.ok()) {
     // Nothing of it happened, or it may have: every write is idempotent and is made again from memory.
     for (const HostRef host : batch.hosts) dirty_hosts_.insert(host);
-    for (const auto& [exposure, release] : batch.exposures) dirty_exposures_[exposure] = release;
     new_quarantines_.insert(new_quarantines_.end(), batch.quarantines.begin(), batch.quarantines.end());
     new_events_.insert(new_events_.end(), batch.events.begin(), batch.events.end());
     if (!batch.evidence.empty()) {
