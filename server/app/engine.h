@@ -193,6 +193,8 @@ class Engine final : public App {
   policy::Reason Lasting(LabelSet& set, size_t release_index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   HostRef AddHost(const storage::AgentRow& row, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   storage::AgentRow RowOf(HostRef host) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The tenant that the request's token admits its agent to (engine_fleet.cc). Unauthenticated: none.
+  absl::StatusOr<std::string> Admit(storage::Transaction& tx, const EnrolRequest& request, absl::Time now);
 
   // ---- check-in (engine_checkin.cc)
   absl::Status SlowCheckIn(const CheckInRequest& request, uint64_t state_hash, CheckInReply* reply);

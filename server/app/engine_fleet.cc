@@ -11,6 +11,16 @@
 namespace ringfence::app {
 namespace {
 
+// For so long after its use a token enrols the same agent again: its answer may have been lost.
+const absl::Duration kEnrolmentRepeats = absl::Minutes(10);
+constexpr char kEnrolled[] = "enrol";
+
+// What is remembered of a used token, under its hash.
+std::string RequestOf(const Digest& token_hash) {
+  return absl::StrCat(kEnrolled, ":",
+                      absl::BytesToHexString(token_hash.raw().substr(0, 29)));  // 64 bytes at most
+}
+
 // Takes as long whatever the bytes are.
 bool SameBytes(absl::string_view a, absl::string_view b) {
   if (a.size() != b.size()) return false;
@@ -39,12 +49,7 @@ absl::StatusOr<EnrolReply> Engine::Enrol(const EnrolRequest& request) {
   std::optional<MutexLock> in_turn;
   if (fleet_.Find(request.agent) != kNoHost) in_turn.emplace(&step_mu_);
   RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
-    const absl::StatusOr<storage::EnrolTokenRow> token = tx.TakeEnrolToken(Sha256(request.token), now);
-    if (absl::IsNotFound(token.status())) {
-      return absl::UnauthenticatedError("token: unknown, used or expired; ask an operator for a new one");
-    }
-    RETURN_IF_ERROR(token.status());
-    row.tenant = token->tenant;
+    ASSIGN_OR_RETURN(row.tenant, Admit(tx, request, now));
     const absl::StatusOr<storage::AgentRow> known = tx.Agent(request.agent);
     if (known.ok() && known->tenant != row.tenant) {
       return absl::AlreadyExistsError("agent_id: enrolled in another tenant; make a new id");
@@ -80,6 +85,36 @@ absl::StatusOr<EnrolReply> Engine::Enrol(const EnrolRequest& request) {
   }
   reply.next_checkin = NextCheckIn(fleet_.With(fleet_.Find(request.agent), [](Row& r) { return r; }));
   return reply;
+}
+
+absl::StatusOr<std::string> Engine::Admit(storage::Transaction& tx, const EnrolRequest& request,
+                                          absl::Time now) {
+  const Digest hash = Sha256(request.token);
+  const absl::StatusOr<storage::EnrolTokenRow> token = tx.TakeEnrolToken(hash, now);
+  if (token.ok()) {
+    RETURN_IF_ERROR(
+        tx.PutRequest({RequestOf(hash), request.agent.ToString(), kEnrolled, hash, token->tenant, now}));
+    return token->tenant;
+  }
+  if (!absl::IsNotFound(token.status())) return token.status();
+
+  // Used, perhaps by this very agent, which did not hear the answer. It gets a new secret; the token still
+  // admits nobody else, and nobody at all once the host was heard: then the answer was not lost.
+  const absl::Status refused =
+      absl::UnauthenticatedError("token: unknown, used or expired; ask an operator for a new one");
+  ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> used, tx.FindRequest(RequestOf(hash)));
+  if (!used.has_value() || used->method != kEnrolled || used->fingerprint != hash) return refused;
+  if (used->person != request.agent.ToString() || now - used->at > kEnrolmentRepeats) return refused;
+  ASSIGN_OR_RETURN(const storage::AgentRow known, tx.Agent(request.agent));
+  if (known.deleted) return refused;
+  // An earlier call that took its time: its secret must not replace the one that was handed out since.
+  if (known.enrolled_at > now) return absl::AbortedError("token: a later call has enrolled this agent");
+  if (const HostRef host = fleet_.Find(request.agent); host != kNoHost) {
+    const auto [heard, last_seen] =
+        fleet_.With(host, [](Row& r) { return std::make_pair(r.state_hash != 0, r.last_seen); });
+    if (heard && now - absl::Nanoseconds(FleetNow() - last_seen) > used->at) return refused;
+  }
+  return used->response;
 }
 
 absl::StatusOr<std::string> Engine::Authenticate(const AgentId& agent, absl::string_view secret) {

@@ -284,9 +284,12 @@ TEST_F(EntryTest, AnEnrolmentTokenWorksOnceAndForItsTenant) {
   EXPECT_EQ(reply->tenant, "acme");
   EXPECT_EQ(*fleet.app().Authenticate(id, reply->secret), "acme");
   EXPECT_TRUE(absl::IsUnauthenticated(fleet.app().Authenticate(id, "guess").status()));
-  EXPECT_TRUE(absl::IsUnauthenticated(fleet.app().Enrol({token->token, id, {}, "boot"}).status()));
+  AgentId other;
+  other.bytes[0] = 78;
+  EXPECT_TRUE(absl::IsUnauthenticated(fleet.app().Enrol({token->token, other, {}, "boot"}).status()));
   fleet.Restart();
   EXPECT_EQ(*fleet.app().Authenticate(id, reply->secret), "acme");
+  EXPECT_TRUE(absl::IsUnauthenticated(fleet.app().Enrol({token->token, other, {}, "boot"}).status()));
 }
 
 TEST_F(EntryTest, ATokenThatIsOverIsRefused) {
