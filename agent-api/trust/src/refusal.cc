@@ -20,6 +20,12 @@ absl::string_view Name(RefusalType type) {
       return "unqualified_artifact";
     case RefusalType::kEvidenceMismatch:
       return "evidence_mismatch";
+    case RefusalType::kSchemaMismatch:
+      return "schema_mismatch";
+    case RefusalType::kStaleVersion:
+      return "stale_version";
+    case RefusalType::kKnownBad:
+      return "known_bad";
   }
   return "malformed";
 }

@@ -70,18 +70,44 @@ absl::Status Updater::Save(const std::string& role, absl::string_view bytes) {
                  absl::StrCat("cannot be stored: ", absl::Utf8SafeCEscape(saved.message())));
 }
 
-absl::Status Updater::Refresh() {
-  refreshed_ = false;
+absl::StatusOr<std::string> NoFetcher::Metadata(const std::string&, size_t) {
+  return absl::UnavailableError("no repository is asked");
+}
+absl::StatusOr<std::string> NoFetcher::Target(const std::string&, size_t) {
+  return absl::UnavailableError("no repository is asked");
+}
+
+absl::Status Updater::TrustStoredRoot() {
   const absl::StatusOr<std::string> stored = store_.Load(kRoot);
   if (!stored.ok())
     return Failure(Fault::kStorage, kRoot,
                    absl::StrCat("no trusted root: ", absl::Utf8SafeCEscape(stored.status().message())));
+  refreshed_ = false;
   trusted_.reset();
   ASSIGN_OR_RETURN(trusted_, TrustedSet::FromRoot(*stored, now_));
+  return absl::OkStatus();
+}
+
+absl::Status Updater::Refresh() {
+  RETURN_IF_ERROR(TrustStoredRoot());
   RETURN_IF_ERROR(RefreshRoot());
   RETURN_IF_ERROR(RefreshTimestamp());
   RETURN_IF_ERROR(RefreshSnapshot());
   RETURN_IF_ERROR(RefreshTargets(kTargets, kRoot));
+  refreshed_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Updater::UseStored() {
+  RETURN_IF_ERROR(TrustStoredRoot());
+  for (const char* role : {kTimestamp, kSnapshot, kTargets}) {
+    const absl::StatusOr<std::string> stored = store_.Load(role);
+    if (!stored.ok()) return Failure(Fault::kMissing, role, absl::Utf8SafeCEscape(stored.status().message()));
+    const absl::string_view name = role;
+    RETURN_IF_ERROR(name == kTimestamp  ? trusted_->LoadTimestamp(*stored)
+                    : name == kSnapshot ? trusted_->LoadSnapshot(*stored)
+                                        : trusted_->UpdateTargets(kTargets, kRoot, *stored));
+  }
   refreshed_ = true;
   return absl::OkStatus();
 }

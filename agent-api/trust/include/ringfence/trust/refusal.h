@@ -15,6 +15,9 @@ enum class RefusalType {
   kBadSignature,         // too few of the trusted keys signed
   kUnqualifiedArtifact,  // is no evidence that these bytes passed what they have to
   kEvidenceMismatch,     // is evidence, of other bytes or of another matrix
+  kSchemaMismatch,       // wants other inputs than the sensor supplies
+  kStaleVersion,         // goes back behind what was there before
+  kKnownBad,             // recalled, halted, or harmful here before
 };
 
 struct Refusal {

@@ -22,6 +22,13 @@ class Fetcher {
   virtual absl::StatusOr<std::string> Target(const std::string& name, size_t most) = 0;
 };
 
+// Gives nothing: for a host without a network.
+class NoFetcher final : public Fetcher {
+ public:
+  absl::StatusOr<std::string> Metadata(const std::string& name, size_t most) override;
+  absl::StatusOr<std::string> Target(const std::string& name, size_t most) override;
+};
+
 // Where accepted metadata is kept, the bytes as they came.
 class MetadataStore {
  public:
@@ -48,6 +55,11 @@ class Updater {
   // Brings root, timestamp, snapshot and top-level targets up to date. The store must hold a root.
   absl::Status Refresh();
 
+  // Instead of Refresh, without the repository: what was accepted and stored earlier is verified again. With
+  // absl::InfinitePast() as `now` nothing has expired: for what runs already, which no expiry may stop. Fails
+  // if an update was interrupted half-way; the next Refresh mends that.
+  absl::Status UseStored();
+
   // The most trusted listing of this path: the tree of delegations in order of appearance, depth first, each
   // role asked once at most. Fetches the roles that it needs. kMissing if nobody who is asked lists the path.
   // Refreshes first if that has not been done.
@@ -60,6 +72,7 @@ class Updater {
   const TrustedSet* trusted() const { return trusted_.has_value() ? &*trusted_ : nullptr; }
 
  private:
+  absl::Status TrustStoredRoot();
   absl::Status RefreshRoot();
   absl::Status RefreshTimestamp();
   absl::Status RefreshSnapshot();
