@@ -82,9 +82,12 @@ bool IsRoleOf(const SuccinctRoles& roles, absl::string_view name) {
   const std::string prefix = absl::StrCat(roles.name_prefix, "-");
   if (!absl::StartsWith(name, prefix)) return false;
   const absl::string_view digits = name.substr(prefix.size());
+  // Digit by digit: the library's reader takes signs, prefixes and blanks as well.
+  const bool hex = std::all_of(digits.begin(), digits.end(),
+                               [](char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); });
   uint64_t bin = 0;
-  if (digits.size() != SuffixDigits(roles.bit_length) || !absl::SimpleHexAtoi(digits, &bin)) return false;
-  return absl::AsciiStrToLower(digits) == digits && bin < (uint64_t{1} << roles.bit_length);
+  return hex && digits.size() == SuffixDigits(roles.bit_length) && absl::SimpleHexAtoi(digits, &bin) &&
+         bin < (uint64_t{1} << roles.bit_length);
 }
 
 absl::Status CheckBytes(const FileInfo& info, absl::string_view bytes, absl::string_view what) {
