@@ -2,6 +2,7 @@
 // incrementally: O(cells of the host) per event.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <utility>
@@ -79,6 +80,21 @@ class BadWindow {
     queue_.clear();
     by_cell_.clear();
     explained_ = 0;
+  }
+
+  // Distinct hosts with a bad event after `from`, and the explained ones of them; `cell` -1: in all. Looks at
+  // every host of the window.
+  std::pair<int64_t, double> After(FleetNanos from, int64_t cell) const {
+    Sum sum;
+    for (const auto& [host, entry] : hosts_) {
+      if (entry.at <= from) continue;
+      if (cell >= 0 &&
+          std::find(entry.cells.begin(), entry.cells.end(), static_cast<CellId>(cell)) == entry.cells.end())
+        continue;
+      ++sum.bad;
+      sum.explained += entry.explained;
+    }
+    return {sum.bad, sum.explained};
   }
 
   int64_t all() const { return static_cast<int64_t>(hosts_.size()); }

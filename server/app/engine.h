@@ -19,6 +19,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/node_hash_map.h"
+#include "absl/hash/hash.h"
 #include "ringfence/base/mutex.h"
 #include "ringfence/policy/choice.h"
 #include "ringfence/policy/decide.h"
@@ -37,6 +38,11 @@ namespace ringfence::app {
 // Why a digest was banned for a host; durable, and read again at the start.
 inline constexpr char kRejectedReason[] = "rejected";
 inline constexpr char kActivationFailedReason[] = "activation failed";
+
+// An event's name in memory; of this process only.
+inline uint64_t EventHash(const AgentId& agent, absl::string_view boot_id, uint64_t seq) {
+  return absl::HashOf(agent, boot_id, seq);
+}
 
 // A set of labels that hosts of one tenant share, and what follows from it.
 struct LabelSet {
@@ -251,6 +257,9 @@ class Engine final : public App {
   void EndProbations(ReleaseState& release, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetOutcome(ReleaseState& release, Exposure& exposure, storage::Outcome outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A crash or a bad metric of an exposed host, for the gates: in memory and, with the next step, durable.
+  void Crashed(ReleaseState& release, Exposure& exposure, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Degraded(ReleaseState& release, Exposure& exposure, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Harmed(ReleaseState& release, Exposure& exposure, storage::Outcome outcome, FleetNanos now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A lease that led to nothing: what the host runs is again the doing of the release before.
@@ -259,8 +268,14 @@ class Engine final : public App {
   // Evaluates the gates of every plan for the release and these cells (null: all cells).
   void JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // From where the windows of this tenant's gates count: its own last resume. 0: from where the release's do.
+  static FleetNanos WindowsFrom(const ReleaseState& release, const std::string& tenant);
   std::vector<GateReading> ReadGates(const ReleaseState& release, const policy::SloGates& gates, int64_t cell,
-                                     FleetNanos now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+                                     FleetNanos tenant_from, FleetNanos now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void JudgeGatesFrom(ReleaseState& release, const GateConfig& config, const CellList* cells,
+                      FleetNanos tenant_from, bool wait, bool* silence_trips, FleetNanos now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnBreach(ReleaseState& release, const GateConfig& config, const GateReading& reading)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void HoldsRevert(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -393,7 +408,7 @@ class Engine final : public App {
   // The ledger of a release whose exposures are not loaded.
   void CountUnwatched(ReleaseState& release, const storage::ExposureCount& count)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // What the SLO gates knew of the restored exposures.
+  // What the SLO gates knew of the restored exposures, but for silence.
   void RestoreWindows(ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   RolloutInfo InfoOf(ReleaseState& release, const std::string& tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Why the vendor's own fleet, where every release starts, can take none (of this channel; empty: of any).

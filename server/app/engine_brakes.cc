@@ -458,10 +458,20 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
   MutexLock lock(&mu_);
   ReleaseState* release = FindRelease(scope.channel, scope.serial);
   if (released && scope.serial != 0 && release != nullptr) {
-    // Windows restart at the mark: old evidence stays on record and does not trip again by itself.
-    release->ClearWindows(FleetNow());
-    release->failures_mark = release->activation_failed.size();
-    for (Exposure& exposure : release->exposures) exposure.revert_ordered = false;
+    // Windows restart at the mark: old evidence stays on record and does not trip again by itself. One
+    // tenant's brake is that tenant's affair: for all others the evidence goes on.
+    if (scope.tenant.empty()) {
+      release->ClearWindows(FleetNow());
+      release->failures_mark = release->activation_failed.size();
+    } else if (scope.ring.empty()) {
+      release->tenant_windows_from[scope.tenant] = FleetNow();
+    }
+    release->reverting_unloaded.clear();
+    for (Exposure& exposure : release->exposures) {
+      const bool in_scope = (scope.tenant.empty() || exposure.stage->row.tenant == scope.tenant) &&
+                            (scope.ring.empty() || exposure.stage->row.ring == scope.ring);
+      if (in_scope) exposure.revert_ordered = false;
+    }
     if (brake == BrakeKind::kHalt && scope.tenant.empty()) {
       release->ResetEvidence();
     } else if (scope.tenant.empty()) {

@@ -191,7 +191,7 @@ void Engine::UnexpectedBoot(HostRef host, const LabelSet& set, uint32_t spell, F
     if (exposure == nullptr || exposure->left || !exposure->committed ||
         exposure->standing == Standing::kFree)
       continue;
-    release->AddBad(policy::GateKind::kCrash, host, set.cells, now);
+    Crashed(*release, *exposure, now);
     Harmed(*release, *exposure, storage::Outcome::kCrashed, now);
     JudgeGates(*release, &set.cells, now);
   }
@@ -271,7 +271,7 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
                      const AgentEvent& event, FleetNanos now) {
   const absl::string_view boot = event.boot_id.empty() ? boot_id : absl::string_view(event.boot_id);
   const AgentId agent = fleet_.With(host, [](Row& row) { return row.agent; });
-  if (!seen_events_.insert(absl::HashOf(agent, boot, event.seq)).second) return;  // a repeat
+  if (!seen_events_.insert(EventHash(agent, boot, event.seq)).second) return;  // a repeat
   new_events_.push_back({agent, std::string(boot), event.seq});
   if (event.kind == EventKind::kStagingFailed && metrics_ != nullptr) metrics_->StagingFailed();
 
@@ -288,7 +288,7 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
     switch (event.kind) {
       case EventKind::kDegraded:
         if (exposed && (named || event.digest.IsZero())) {
-          release->AddBad(policy::GateKind::kDegraded, host, set.cells, now);
+          Degraded(*release, *exposure, now);
           Harmed(*release, *exposure, storage::Outcome::kFailed, now);
           JudgeGates(*release, &set.cells, now);
         }
@@ -352,19 +352,26 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     if (it == release_by_digest_.end()) continue;
     ReleaseState& release = *releases_[it->second];
     Exposure* exposure = release.Find(host);
-    if (exposure == nullptr || release.release().channel != one.channel) continue;
-    const BrakeView brakes =
-        BrakesOn(tenant.name, one.channel, release.release().serial, exposure->stage->row.ring);
+    if (release.release().channel != one.channel) continue;
+    // Of an old release that was not loaded nobody knows who was exposed: whoever runs it is ordered back
+    // too.
+    if (exposure == nullptr && release.live) continue;
+    const BrakeView brakes = BrakesOn(tenant.name, one.channel, release.release().serial,
+                                      exposure == nullptr ? ring : exposure->stage->row.ring);
     if (!brakes.reverting && !brakes.recalled) continue;
     ordered.insert(one.channel);
-    if (!exposure->revert_ordered) {
+    if (exposure != nullptr ? !exposure->revert_ordered : !release.reverting_unloaded.contains(host)) {
       if (release.reverts_ordered.Within(now) >=
           policy::RollbackPerMinute(release.unproven + release.healthy)) {
         recheck(0);  // its turn comes
         continue;
       }
       release.reverts_ordered.Add(now);
-      exposure->revert_ordered = true;
+      if (exposure != nullptr) {
+        exposure->revert_ordered = true;
+      } else {
+        release.reverting_unloaded.insert(host);
+      }
     }
     add(DirectiveKind::kRevert, release.release());
     recheck(0);

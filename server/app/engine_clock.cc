@@ -156,6 +156,12 @@ void Engine::FellSilent(HostRef host, uint32_t label_set, bool goodbye, FleetNan
     if (!same) release->fell.push_back(onset);
     release->AddBad(policy::GateKind::kSilence, host, set.cells, now, same);
     if (!goodbye) release->AddUnannounced(host, set.cells, now, same);
+    if (same) {
+      release->Explain(host, exposure->bad.explained);  // as it was known before a restart
+    } else if (exposure->bad.explained > 0) {
+      exposure->bad.explained = 0;
+      dirty_exposures_[exposure] = release.get();
+    }
     // Laptops that said goodbye after they were proven sleep; all others that fall silent are taken back.
     const bool proven = exposure->standing == Standing::kHealthy;
     if (!proven || !goodbye) Harmed(*release, *exposure, storage::Outcome::kSilent, now);
@@ -212,7 +218,13 @@ void Engine::ExplainSilence(ReleaseState& release, FleetNanos now) {
     release.may_be_outage = release.may_be_outage || reading.may_be_first;
     for (const SilenceOnset& onset : release.fell) {
       const double explained = reading.explained[onset.place->id];
-      if (onset.announced == announced && explained > 0) release.Explain(onset.host, explained);
+      if (onset.announced != announced || explained <= 0) continue;
+      release.Explain(onset.host, explained);
+      Exposure* exposure = release.Find(onset.host);
+      if (exposure != nullptr && exposure->bad.explained < explained) {
+        exposure->bad.explained = explained;
+        dirty_exposures_[exposure] = &release;
+      }
     }
   }
 }

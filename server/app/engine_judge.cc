@@ -1,6 +1,8 @@
 // Both judges: the method (test R, guard A) over matured spells, and the plans' SLO gates over all exposed
 // hosts.
 #include <algorithm>
+#include <map>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -87,6 +89,18 @@ void Engine::SetOutcome(ReleaseState& release, Exposure& exposure, Outcome outco
   exposure.outcome_at = clock_->Now();
   dirty_exposures_[&exposure] = &release;
   ++version_;
+}
+
+void Engine::Crashed(ReleaseState& release, Exposure& exposure, FleetNanos now) {
+  release.AddBad(GateKind::kCrash, exposure.host, exposure.place->cells, now);
+  exposure.bad.crashed = clock_->Now();
+  dirty_exposures_[&exposure] = &release;
+}
+
+void Engine::Degraded(ReleaseState& release, Exposure& exposure, FleetNanos now) {
+  release.AddBad(GateKind::kDegraded, exposure.host, exposure.place->cells, now);
+  exposure.bad.degraded = clock_->Now();
+  dirty_exposures_[&exposure] = &release;
 }
 
 void Engine::Harmed(ReleaseState& release, Exposure& exposure, Outcome outcome, FleetNanos now) {
@@ -206,27 +220,33 @@ void Engine::JudgeMethod(ReleaseState& release, absl::Time now) {
 }
 
 std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const policy::SloGates& gates,
-                                           int64_t cell, FleetNanos now) const {
+                                           int64_t cell, FleetNanos tenant_from, FleetNanos now) const {
   std::vector<GateReading> readings;
   const int64_t exposed = cell < 0 ? release.exposed
                           : static_cast<size_t>(cell) < release.cells.size()
                               ? release.cells[static_cast<size_t>(cell)].exposed_now
                               : 0;
-  const auto bad_in = [&](GateKind kind, absl::Duration window) -> int64_t {
+  // Distinct bad hosts, and the explained ones.
+  const auto count_in = [&](const BadWindow& window) -> std::pair<int64_t, double> {
+    if (tenant_from != 0) return window.After(tenant_from, cell);
+    if (cell < 0) return {window.all(), window.explained()};
+    return {window.in(static_cast<CellId>(cell)), window.explained_in(static_cast<CellId>(cell))};
+  };
+  const auto bad_in = [&](GateKind kind, absl::Duration window) -> std::pair<int64_t, double> {
     const auto it = release.windows.find({kind, absl::ToInt64Nanoseconds(window)});
-    if (it == release.windows.end()) return 0;
-    return cell < 0 ? it->second.all() : it->second.in(static_cast<CellId>(cell));
+    return it == release.windows.end() ? std::pair<int64_t, double>() : count_in(it->second);
   };
   const std::string cohort = cell < 0 ? "" : cells_.NameOf(static_cast<CellId>(cell));
   const auto rate = [&](GateKind kind, const policy::RateGate& gate) {
-    const int64_t bad = bad_in(kind, gate.window);
+    const int64_t bad = bad_in(kind, gate.window).first;
     readings.push_back({kind, cohort, bad, exposed, 0, policy::IsBreached(gate, {bad, exposed}), false});
   };
   if (gates.crash.has_value()) rate(GateKind::kCrash, *gates.crash);
   if (gates.degraded.has_value()) rate(GateKind::kDegraded, *gates.degraded);
   if (gates.silence.has_value()) {
     const policy::SilenceGate& gate = *gates.silence;
-    const FleetNanos from = std::max(now - absl::ToInt64Nanoseconds(gate.window), release.windows_from);
+    const FleetNanos from =
+        std::max({now - absl::ToInt64Nanoseconds(gate.window), release.windows_from, tenant_from});
     const OnsetSeries::Reading with = release.exposed_series.Since(from, cell);
     OnsetSeries::Reading all = fleet_series_.Since(from, cell);
     OnsetSeries::Reading without = with;
@@ -236,18 +256,11 @@ std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const po
     }
     const auto unannounced = release.unannounced.find(absl::ToInt64Nanoseconds(gate.window));
     policy::SilenceCounts counts;
-    const auto explained_in = [&](const BadWindow& window) {
-      return cell < 0 ? window.explained() : window.explained_in(static_cast<CellId>(cell));
-    };
-    counts.all.exposed = bad_in(GateKind::kSilence, gate.window);
+    std::tie(counts.all.exposed, counts.all.explained) = bad_in(GateKind::kSilence, gate.window);
     counts.all.control = std::max<int64_t>(0, all.onsets - without.onsets);
-    const auto silent = release.windows.find({GateKind::kSilence, absl::ToInt64Nanoseconds(gate.window)});
-    if (silent != release.windows.end()) counts.all.explained = explained_in(silent->second);
     counts.unannounced.control = std::max<int64_t>(0, all.unannounced - without.unannounced);
     if (unannounced != release.unannounced.end()) {
-      counts.unannounced.exposed =
-          cell < 0 ? unannounced->second.all() : unannounced->second.in(static_cast<CellId>(cell));
-      counts.unannounced.explained = explained_in(unannounced->second);
+      std::tie(counts.unannounced.exposed, counts.unannounced.explained) = count_in(unannounced->second);
     }
     counts.exposed = exposed;
     counts.exposed_host_hours = with.host_hours;
@@ -273,31 +286,19 @@ void Engine::JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos
       release.may_be_outage && (release.silence_trips_since == 0 || now - release.silence_trips_since < h_);
   bool silence_trips = false;
   for (const GateConfig& config : gate_configs_) {
-    std::vector<int64_t> scopes = {-1};
-    const auto wanted = [&](CellId cell) {
-      mu_.AssertHeld();
-      const absl::string_view key = cells_.KeyOf(cell);
-      return std::find(config.gates.cohort_keys.begin(), config.gates.cohort_keys.end(), key) !=
-             config.gates.cohort_keys.end();
-    };
-    if (cells != nullptr) {
-      for (const CellId cell : *cells) {
-        if (wanted(cell)) scopes.push_back(cell);
-      }
-    } else {
-      for (CellId cell = 0; cell < cells_.size(); ++cell) {
-        if (wanted(cell)) scopes.push_back(cell);
-      }
+    if (release.tenant_windows_from.empty()) {
+      JudgeGatesFrom(release, config, cells, 0, wait, &silence_trips, now);
+      continue;
     }
-    for (const int64_t scope : scopes) {
-      for (const GateReading& reading : ReadGates(release, config.gates, scope, now)) {
-        if (!reading.breached && !reading.suspect) continue;
-        if (reading.gate == GateKind::kSilence) {
-          silence_trips = true;
-          if (wait) continue;
-        }
-        OnBreach(release, config, reading);
-      }
+    // Tenants whose brakes were released at different times look at different windows.
+    std::map<FleetNanos, GateConfig> by_mark;
+    for (const uint32_t tenant : config.tenants) {
+      GateConfig& part = by_mark[WindowsFrom(release, tenants_[tenant].name)];
+      part.gates = config.gates;
+      part.tenants.push_back(tenant);
+    }
+    for (const auto& [from, part] : by_mark) {
+      JudgeGatesFrom(release, part, cells, from, wait, &silence_trips, now);
     }
   }
   if (cells != nullptr) return;  // not all were looked at
@@ -305,6 +306,41 @@ void Engine::JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos
     release.silence_trips_since = 0;
   } else if (release.silence_trips_since == 0) {
     release.silence_trips_since = now;
+  }
+}
+
+FleetNanos Engine::WindowsFrom(const ReleaseState& release, const std::string& tenant) {
+  const auto it = release.tenant_windows_from.find(tenant);
+  return it == release.tenant_windows_from.end() ? 0 : it->second;
+}
+
+void Engine::JudgeGatesFrom(ReleaseState& release, const GateConfig& config, const CellList* cells,
+                            FleetNanos tenant_from, bool wait, bool* silence_trips, FleetNanos now) {
+  std::vector<int64_t> scopes = {-1};
+  const auto wanted = [&](CellId cell) {
+    mu_.AssertHeld();
+    const absl::string_view key = cells_.KeyOf(cell);
+    return std::find(config.gates.cohort_keys.begin(), config.gates.cohort_keys.end(), key) !=
+           config.gates.cohort_keys.end();
+  };
+  if (cells != nullptr) {
+    for (const CellId cell : *cells) {
+      if (wanted(cell)) scopes.push_back(cell);
+    }
+  } else {
+    for (CellId cell = 0; cell < cells_.size(); ++cell) {
+      if (wanted(cell)) scopes.push_back(cell);
+    }
+  }
+  for (const int64_t scope : scopes) {
+    for (const GateReading& reading : ReadGates(release, config.gates, scope, tenant_from, now)) {
+      if (!reading.breached && !reading.suspect) continue;
+      if (reading.gate == GateKind::kSilence) {
+        *silence_trips = true;
+        if (wait) continue;
+      }
+      OnBreach(release, config, reading);
+    }
   }
 }
 

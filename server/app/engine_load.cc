@@ -170,6 +170,12 @@ absl::Status Engine::Load(storage::Transaction& tx) {
     }
     release->Combine();
   }
+  // Whatever was counted is not counted again when an agent repeats it.
+  seen_events_.clear();
+  RETURN_IF_ERROR(tx.ForEachEvent([&](const storage::EventKey& event) {
+    mu_.AssertHeld();
+    seen_events_.insert(EventHash(event.agent, event.boot_id, event.seq));
+  }));
   AskPlans(now);
   Changed();
   return absl::OkStatus();
@@ -223,35 +229,40 @@ void Engine::CountUnwatched(ReleaseState& release, const storage::ExposureCount&
 }
 
 void Engine::RestoreWindows(ReleaseState& release) {
-  // What went bad before this start still counts, oldest first, for as long as each window is; but not what a
-  // resume has settled.
-  absl::Time from = absl::InfinitePast();
-  for (const auto& [scope, brake] : brakes_) {
-    if (scope.channel == release.release().channel && scope.serial == release.release().serial) {
-      from = std::max(from, brake.resumed_at);
-    }
-  }
-  std::vector<const Exposure*> bad;
-  for (const Exposure& exposure : release.exposures) {
-    if (exposure.harmed && exposure.outcome_at > from) bad.push_back(&exposure);
-  }
-  std::stable_sort(bad.begin(), bad.end(),
-                   [](const Exposure* a, const Exposure* b) { return a->outcome_at < b->outcome_at; });
+  // What went bad before this start still counts, oldest first, for as long as each window is, whatever
+  // became of the host since (invariant 8); but not what a resume has settled.
   const FleetNanos now = FleetNow();
-  for (const Exposure* exposure : bad) {
-    const auto kind = exposure->outcome == storage::Outcome::kCrashed  ? policy::GateKind::kCrash
-                      : exposure->outcome == storage::Outcome::kSilent ? policy::GateKind::kSilence
-                                                                       : policy::GateKind::kDegraded;
-    if (kind == policy::GateKind::kDegraded && !exposure->activated) continue;  // it never ran there
-    // Silence is judged against what hosts without the release did in the same window, and that is not on
-    // record: one side alone would halt good releases at every start. Nothing is lost: those hosts stay
-    // unproven, in the budgets and the figures, and everybody who is away, with the release and without it,
-    // falls silent anew.
-    if (kind == policy::GateKind::kSilence) continue;
-    release.AddBad(kind, exposure->host, exposure->place->cells,
-                   now - absl::ToInt64Nanoseconds(clock_->Now() - exposure->outcome_at));
+  const auto fleet_time = [&](absl::Time at) { return now - absl::ToInt64Nanoseconds(clock_->Now() - at); };
+  absl::Time from = absl::InfinitePast();
+  const auto brake = brakes_.find({"", release.release().channel, release.release().serial, ""});
+  if (brake != brakes_.end()) from = brake->second.resumed_at;
+  for (const auto& [scope, of_tenant] : brakes_) {
+    const bool whole = !scope.tenant.empty() && scope.ring.empty() &&
+                       scope.channel == release.release().channel && scope.serial == release.release().serial;
+    if (whole && of_tenant.resumed_at > from)
+      release.tenant_windows_from[scope.tenant] = fleet_time(of_tenant.resumed_at);
   }
-  for (auto& [key, window] : release.windows) window.Expire(now);
+  // Silence is judged against what hosts without the release did in the same window, and that is not on
+  // record: one side alone would halt good releases at every start. Nothing is lost: those hosts stay
+  // unproven, in the budgets and the figures, and everybody who is away, with the release and without it,
+  // falls silent anew.
+  struct Bad {
+    absl::Time at;
+    const Exposure* exposure;
+    policy::GateKind kind;
+  };
+  std::vector<Bad> bad;
+  for (const Exposure& exposure : release.exposures) {
+    const auto add = [&](absl::Time at, policy::GateKind kind) {
+      if (at > from && exposure.place != nullptr) bad.push_back({at, &exposure, kind});
+    };
+    add(exposure.bad.crashed, policy::GateKind::kCrash);
+    add(exposure.bad.degraded, policy::GateKind::kDegraded);
+  }
+  std::stable_sort(bad.begin(), bad.end(), [](const Bad& a, const Bad& b) { return a.at < b.at; });
+  for (const Bad& one : bad)
+    release.AddBad(one.kind, one.exposure->host, one.exposure->place->cells, fleet_time(one.at));
+  release.ExpireWindows(now);
 }
 
 void Engine::RestoreExposure(ReleaseState& release, const storage::ExposureRow& row) {
@@ -276,6 +287,7 @@ void Engine::RestoreExposure(ReleaseState& release, const storage::ExposureRow& 
   exposure.phi = row.phi;
   exposure.outcome = row.outcome;
   exposure.outcome_at = row.outcome_at;
+  exposure.bad = row.bad;
   exposure.activated = row.activated;
   exposure.committed = true;
   for (const std::string& cell : row.cells) exposure.cells.push_back(cells_.Intern(cell));

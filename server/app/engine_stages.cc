@@ -268,7 +268,8 @@ policy::StageView Engine::ViewOf(Stage& stage, absl::Time now) {
   }
   view.gate_tripped = false;
   const FleetNanos fleet_now = FleetNow();
-  for (const GateReading& reading : ReadGates(release, plan.gates, -1, fleet_now)) {
+  for (const GateReading& reading :
+       ReadGates(release, plan.gates, -1, WindowsFrom(release, stage.row.tenant), fleet_now)) {
     view.gate_tripped = view.gate_tripped || reading.breached;
   }
   return view;
@@ -400,7 +401,8 @@ void Engine::CollectOutcomes(std::vector<storage::OutcomeUpdate>& outcomes,
     const AgentId agent = fleet_.With(exposure.host, [](Row& row) { return row.agent; });
     outcomes.push_back({exposure.stage->row.tenant, release.release().channel, release.release().serial,
                         agent, exposure.bucket, exposure.activated, exposure.outcome, exposure.outcome_at,
-                        exposure.exposed_at + absl::Nanoseconds(exposure.deadline - exposure.t0)});
+                        exposure.exposed_at + absl::Nanoseconds(exposure.deadline - exposure.t0),
+                        exposure.bad});
     exposures.emplace_back(&exposure, &release);
     dirty_exposures_.erase(entry);
   }

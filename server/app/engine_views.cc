@@ -114,11 +114,12 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
           return tenants_[t].name == tenant;
         });
     if (!asked) continue;
-    for (GateReading& whole : ReadGates(release, config.gates, -1, now))
+    const FleetNanos from = tenant.empty() ? 0 : WindowsFrom(release, tenant);
+    for (GateReading& whole : ReadGates(release, config.gates, -1, from, now))
       info.health.gates.push_back(std::move(whole));
     std::map<policy::GateKind, GateReading> worst;
     for (CellId cell = 0; cell < cells_.size(); ++cell) {
-      for (const GateReading& reading : ReadGates(release, config.gates, cell, now)) {
+      for (const GateReading& reading : ReadGates(release, config.gates, cell, from, now)) {
         if (reading.bad == 0) continue;
         const auto [it, added] = worst.try_emplace(reading.gate, reading);
         const auto share = [](const GateReading& r) {

@@ -194,6 +194,7 @@ void ReleaseState::ClearWindows(FleetNanos now) {
   for (auto& [key, window] : windows) window.Clear();
   for (auto& [length, window] : unannounced) window.Clear();
   windows_from = now;
+  tenant_windows_from.clear();
 }
 
 }  // namespace ringfence::app

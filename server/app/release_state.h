@@ -62,6 +62,7 @@ struct Exposure {
   double rho = 1, pi = 0, phi = 0;
   storage::Outcome outcome = storage::Outcome::kPending;
   absl::Time outcome_at = absl::InfinitePast();
+  storage::BadMarks bad;
   Standing standing = Standing::kUnproven;
   bool committed = false;
   bool activated = false;
@@ -199,7 +200,9 @@ struct ReleaseState {
   std::deque<SilenceOnset> fell;                // of those, who fell silent in the last minutes
   bool may_be_outage = false;                   // some of `fell` may be an outage's first
   FleetNanos silence_trips_since = 0;           // a silence gate has tripped at each look since; 0: none does
-  FleetNanos windows_from = 0;                  // windows restart at a resume
+  FleetNanos windows_from = 0;  // silence is judged from here: this process's start, or a resume
+  // From where one tenant's gates count, where only that tenant's brake was released since; by name.
+  absl::flat_hash_map<std::string, FleetNanos> tenant_windows_from;
   absl::flat_hash_set<HostRef> rejected;
   absl::flat_hash_set<HostRef> activation_failed;
   absl::flat_hash_set<HostRef> staging_failed;  // told to people; no evidence: nobody ran anything
@@ -218,6 +221,7 @@ struct ReleaseState {
 
   // ---- ordered rollback: its own pace
   LastMinute reverts_ordered;
+  absl::flat_hash_set<HostRef> reverting_unloaded;  // ordered back, of hosts whose exposure is not loaded
 };
 
 // A host that asks and was not let in yet.

@@ -194,6 +194,12 @@ class MemoryTransaction final : public Transaction {
     return is_new;
   }
 
+  absl::Status ForEachEvent(absl::FunctionRef<void(const EventKey&)> visit) override {
+    for (const auto& [key, at] : tables_.events)
+      visit({std::get<0>(key), std::get<1>(key), std::get<2>(key)});
+    return absl::OkStatus();
+  }
+
   absl::Status ForgetEventsBefore(absl::Time cutoff) override {
     auto forgotten = std::make_shared<decltype(tables_.events)>();
     absl::erase_if(tables_.events, [&](const auto& event) {
@@ -389,6 +395,7 @@ class MemoryTransaction final : public Transaction {
       bool activated;
       Outcome outcome;
       absl::Time outcome_at, deadline;
+      BadMarks bad;
     };
     auto befores = std::make_shared<std::vector<Before>>();
     befores->reserve(updates.size());
@@ -399,6 +406,7 @@ class MemoryTransaction final : public Transaction {
         row.outcome = before->outcome;
         row.outcome_at = before->outcome_at;
         row.deadline = before->deadline;
+        row.bad = before->bad;
       }
     });
     for (const OutcomeUpdate& update : updates) {
@@ -408,11 +416,12 @@ class MemoryTransaction final : public Transaction {
       if (found == table->second.index.end()) return Spoil(UnknownExposure(update));
       ExposureRow& row = table->second.rows[found->second];
       befores->push_back(
-          {&table->second, found->second, row.activated, row.outcome, row.outcome_at, row.deadline});
+          {&table->second, found->second, row.activated, row.outcome, row.outcome_at, row.deadline, row.bad});
       row.activated = update.activated;
       row.outcome = update.outcome;
       row.outcome_at = update.outcome_at;
       row.deadline = update.deadline;
+      row.bad = update.bad;
     }
     return absl::OkStatus();
   }

@@ -140,6 +140,17 @@ enum class Outcome : uint8_t {
 const char* Name(Outcome outcome);
 absl::StatusOr<Outcome> ParseOutcome(absl::string_view name);
 
+// When an exposed host last crashed and last reported a bad metric, as the SLO gates count it; in the past:
+// never. Kept apart from the outcome, which a repair or a revert changes. Of silence, only how much an outage
+// explains: what else it is compared with is not on record.
+struct BadMarks {
+  absl::Time crashed = absl::InfinitePast();
+  absl::Time degraded = absl::InfinitePast();
+  double explained = 0;  // the share of its latest silence that an outage explains
+
+  friend bool operator==(const BadMarks&, const BadMarks&) = default;
+};
+
 // One lease. Key: (tenant, channel, serial, agent, bucket): a retried commit of the same draw changes
 // nothing.
 struct ExposureRow {
@@ -159,6 +170,7 @@ struct ExposureRow {
   bool activated = false;          // heard running the release
   Outcome outcome = Outcome::kPending;
   absl::Time outcome_at = absl::InfinitePast();
+  BadMarks bad;  // none at the insert
 
   friend bool operator==(const ExposureRow&, const ExposureRow&) = default;
 };
@@ -185,6 +197,7 @@ struct OutcomeUpdate {
   Outcome outcome = Outcome::kPending;
   absl::Time outcome_at;
   absl::Time deadline;
+  BadMarks bad;
 };
 
 // Evidence vectors of one replica; the newest version of each replica counts, their sum is the evidence.

@@ -32,6 +32,8 @@ class FleetTable {
   // Remembers the events and returns, for each, whether it was new.
   virtual absl::StatusOr<std::vector<bool>> RememberEvents(absl::Span<const EventKey> events,
                                                            absl::Time now) = 0;
+  // Every event that is remembered, in any order.
+  virtual absl::Status ForEachEvent(absl::FunctionRef<void(const EventKey&)> visit) = 0;
   virtual absl::Status ForgetEventsBefore(absl::Time cutoff) = 0;
 };
 

@@ -172,6 +172,20 @@ TEST_P(FleetTableTest, EventIsNewOnce) {
   EXPECT_THAT(remember({event(1), event(3)}, kNow), ::testing::ElementsAre(true, false));
 }
 
+TEST_P(FleetTableTest, RemembersEventsForTheNextStart) {
+  const std::vector<EventKey> events = {{MakeAgentId(1), "b1", 1},
+                                        {MakeAgentId(1), "b1", ~uint64_t{0}},
+                                        {MakeAgentId(1), "", 2},
+                                        {MakeAgentId(2), "b2", 1}};
+  Commit([&](Transaction& tx) { return tx.RememberEvents(events, kNow).status(); });
+  std::vector<EventKey> remembered;
+  Commit([&](Transaction& tx) {
+    remembered.clear();
+    return tx.ForEachEvent([&](const EventKey& event) { remembered.push_back(event); });
+  });
+  EXPECT_THAT(remembered, ::testing::UnorderedElementsAreArray(events));
+}
+
 TEST_P(FleetTableTest, EventsForgottenInAFailedTransactionAreStillKnown) {
   const EventKey event{MakeAgentId(1), "b1", 1};
   Commit([&](Transaction& tx) { return tx.RememberEvents({event}, kNow).status(); });

@@ -56,7 +56,8 @@ OutcomeUpdate MakeUpdate(const ExposureRow& row, Outcome outcome) {
           .activated = true,
           .outcome = outcome,
           .outcome_at = kNow + absl::Minutes(4),
-          .deadline = kNow + absl::Minutes(9)};
+          .deadline = kNow + absl::Minutes(9),
+          .bad = {}};
 }
 
 std::vector<ExposureRow> Exposures(Store& store, const std::string& channel = "content",
@@ -221,6 +222,17 @@ TEST_P(RolloutTableTest, EveryOutcomeIsStored) {
       EXPECT_TRUE(stored.agent != row.agent || stored.outcome == outcome) << Name(outcome);
     }
   }
+}
+
+TEST_P(RolloutTableTest, WhatWentBadOfAHostIsKeptBesideItsOutcome) {
+  const ExposureRow row = MakeExposure(1);
+  Commit([&](Transaction& tx) { return tx.InsertExposures({row}); });
+  EXPECT_EQ(Exposures(*store_).front().bad, BadMarks());
+  OutcomeUpdate update = MakeUpdate(row, Outcome::kReverted);
+  update.bad = {.crashed = kNow + absl::Minutes(1), .degraded = kNow + absl::Minutes(2), .explained = 0.25};
+  Commit([&](Transaction& tx) { return tx.UpdateOutcomes({update}); });
+  EXPECT_EQ(Exposures(*store_).front().bad, update.bad);
+  EXPECT_EQ(Exposures(*store_).front().outcome, Outcome::kReverted);
 }
 
 TEST_P(RolloutTableTest, LastOfTwoOutcomesInOneBatchCounts) {

@@ -38,6 +38,9 @@ class RecordingTransaction final : public Transaction {
     changes_.events.insert(changes_.events.end(), events.begin(), events.end());
     return tx_.RememberEvents(events, now);
   }
+  absl::Status ForEachEvent(absl::FunctionRef<void(const EventKey&)> visit) override {
+    return tx_.ForEachEvent(visit);
+  }
   absl::Status ForgetEventsBefore(absl::Time cutoff) override { return tx_.ForgetEventsBefore(cutoff); }
 
   absl::StatusOr<RolloutId> InsertRelease(const ReleaseRow& row) override {

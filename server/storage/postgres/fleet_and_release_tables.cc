@@ -1,5 +1,6 @@
 // Agents, releases and plans in PostgreSQL.
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "absl/container/flat_hash_map.h"
@@ -243,6 +244,20 @@ absl::StatusOr<std::vector<bool>> PostgresTransaction::RememberEvents(absl::Span
     is_new.push_back(unseen.erase(std::make_tuple(event.agent, event.boot_id, event.seq)) > 0);
   }
   return is_new;
+}
+
+absl::Status PostgresTransaction::ForEachEvent(absl::FunctionRef<void(const EventKey&)> visit) {
+  EventKey last;
+  std::string last_seq = absl::StrCat(std::numeric_limits<int64_t>::min());
+  for (;;) {
+    ASSIGN_OR_RETURN(const std::vector<EventKey> page,
+                     ReadAll(ReadEvent, statements::kEventsFrom,
+                             {last.agent.ToString(), last.boot_id, last_seq, absl::StrCat(kPageRows)}));
+    for (const EventKey& event : page) visit(event);
+    if (page.size() < kPageRows) return absl::OkStatus();
+    last = page.back();
+    last_seq = PgUnsigned(last.seq);
+  }
 }
 
 absl::Status PostgresTransaction::ForgetEventsBefore(absl::Time cutoff) {

@@ -31,6 +31,7 @@ class PostgresTransaction final : public Transaction {
   absl::Status ForEachQuarantine(absl::FunctionRef<void(const QuarantineRow&)> visit) override;
   absl::StatusOr<std::vector<bool>> RememberEvents(absl::Span<const EventKey> events,
                                                    absl::Time now) override;
+  absl::Status ForEachEvent(absl::FunctionRef<void(const EventKey&)> visit) override;
   absl::Status ForgetEventsBefore(absl::Time cutoff) override;
 
   absl::StatusOr<RolloutId> InsertRelease(const ReleaseRow& row) override;

@@ -88,6 +88,9 @@ absl::StatusOr<ExposureRow> ReadExposure(const pqxx::row& row) {
   exposure.activated = reader.Bool();
   exposure.outcome = reader.Parse(ParseOutcome);
   exposure.outcome_at = reader.Time();
+  exposure.bad.crashed = reader.Time();
+  exposure.bad.degraded = reader.Time();
+  exposure.bad.explained = reader.Double();
   RETURN_IF_ERROR(reader.status());
   return exposure;
 }
@@ -357,7 +360,8 @@ absl::Status PostgresTransaction::UpdateOutcomes(absl::Span<const OutcomeUpdate>
       newest;  // the last of several updates of one row counts
   newest.reserve(updates.size());
   for (const OutcomeUpdate& update : updates) newest[KeyOf(update)] = &update;
-  PgArray tenants, channels, serials, agents, buckets, activated, outcomes, times, deadlines;
+  PgArray tenants, channels, serials, agents, buckets, activated, outcomes, times, deadlines, crashed,
+      degraded, explained;
   for (const OutcomeUpdate& update : updates) {
     if (newest.size() != updates.size() && newest[KeyOf(update)] != &update) continue;
     tenants.AddText(update.tenant);
@@ -369,11 +373,15 @@ absl::Status PostgresTransaction::UpdateOutcomes(absl::Span<const OutcomeUpdate>
     outcomes.AddText(Name(update.outcome));
     times.AddTime(update.outcome_at);
     deadlines.AddTime(update.deadline);
+    crashed.AddTime(update.bad.crashed);
+    degraded.AddTime(update.bad.degraded);
+    explained.AddDouble(update.bad.explained);
   }
   ASSIGN_OR_RETURN(const int64_t changed,
                    Change(statements::kUpdateOutcomes,
                           {tenants.Take(), channels.Take(), serials.Take(), agents.Take(), buckets.Take(),
-                           activated.Take(), outcomes.Take(), times.Take(), deadlines.Take()}));
+                           activated.Take(), outcomes.Take(), times.Take(), deadlines.Take(), crashed.Take(),
+                           degraded.Take(), explained.Take()}));
   if (changed == static_cast<int64_t>(newest.size())) return absl::OkStatus();
   return Spoil(absl::NotFoundError(
       absl::StrCat("exposures: ", newest.size() - changed, " of ", newest.size(), " are not known")));

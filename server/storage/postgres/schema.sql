@@ -185,6 +185,12 @@ CREATE TABLE exposures (
   activated  boolean NOT NULL,
   outcome    exposure_outcome NOT NULL,
   outcome_at timestamptz NOT NULL,
+  -- When the host last crashed and last reported a bad metric, as the SLO gates count it; a repair or a revert changes
+  -- the outcome and leaves these.
+  crashed_at  timestamptz NOT NULL DEFAULT '-infinity',
+  degraded_at timestamptz NOT NULL DEFAULT '-infinity',
+  -- The share of its latest silence that an outage explains.
+  explained   float8 NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant, channel, serial, agent, bucket)
 ) WITH (fillfactor = 90);
 -- Denominators are frozen: no exposure ever disappears from the figures.

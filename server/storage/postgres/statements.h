@@ -70,6 +70,12 @@ inline constexpr Statement kRememberEvents{"remember_events", R"sql(
   ON CONFLICT DO NOTHING
   RETURNING agent, boot_id, seq)sql"};
 
+// In pages, in the order of the key.
+inline constexpr Statement kEventsFrom{"events_from", R"sql(
+  SELECT agent, boot_id, seq FROM agent_events
+  WHERE agent >= $1::uuid AND (agent, boot_id, seq) > ($1::uuid, $2::text, $3::bigint)
+  ORDER BY agent, boot_id, seq LIMIT $4::integer)sql"};
+
 // In portions, so that no statement runs long.
 inline constexpr Statement kForgetEvents{"forget_events", R"sql(
   DELETE FROM agent_events WHERE ctid IN (
@@ -237,10 +243,12 @@ inline constexpr Statement kInsertMissingExposures{"insert_missing_exposures", R
 
 inline constexpr Statement kUpdateOutcomes{"update_outcomes", R"sql(
   UPDATE exposures AS stored SET activated = given.activated, outcome = given.outcome, outcome_at = given.outcome_at,
-    deadline = given.deadline
+    deadline = given.deadline, crashed_at = given.crashed_at, degraded_at = given.degraded_at,
+    explained = given.explained
   FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::bigint[], $6::boolean[], $7::exposure_outcome[],
-              $8::timestamptz[], $9::timestamptz[])
-    AS given (tenant, channel, serial, agent, bucket, activated, outcome, outcome_at, deadline)
+              $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::float8[])
+    AS given (tenant, channel, serial, agent, bucket, activated, outcome, outcome_at, deadline, crashed_at, degraded_at,
+              explained)
   WHERE stored.tenant = given.tenant AND stored.channel = given.channel AND stored.serial = given.serial
     AND stored.agent = given.agent AND stored.bucket = given.bucket)sql"};
 
@@ -251,7 +259,7 @@ inline constexpr Statement kNextExposedTenant{"next_exposed_tenant", R"sql(
 
 inline constexpr Statement kExposuresFrom{"exposures_from", R"sql(
   SELECT tenant, channel, serial, agent, bucket, stage, ring, wave, exposed_at, deadline, previous, rho, pi, phi, cells,
-         activated, outcome, outcome_at
+         activated, outcome, outcome_at, crashed_at, degraded_at, explained
   FROM exposures
   WHERE tenant = $1 AND channel = $2 AND serial = $3::bigint AND agent >= $4::uuid
     AND (agent, bucket) > ($4::uuid, $5::bigint)
