@@ -48,15 +48,22 @@ OutageReading ReadOutages(const PlaceTable& places, const SilenceByPlace& silenc
   reading.explained.assign(places.size(), 0);
   std::vector<bool> may_be_first(places.size(), false);
   // What a small part explains is no evidence in a larger one: a site's outage says nothing of other sites.
+  // Unless most of the larger part is dark.
+  struct Bulk {
+    policy::BulkSilence all, rest;  // rest: without places that are explained
+    double Explained() const {
+      const bool dark = 2 * all.control_fell >= all.control_heard;
+      return std::max(policy::ExplainedShare(rest), dark ? policy::ExplainedShare(all) : 0);
+    }
+  };
   for (int level = 0; level < kLevels; ++level) {
-    absl::flat_hash_map<Part, policy::BulkSilence> parts;
+    absl::flat_hash_map<Part, Bulk> parts;
     for (size_t i = 0; i < places.size(); ++i) {
       if (At(silence.exposed_fell, i) == 0 || reading.explained[i] >= 1) continue;
       ForEachPart(places[i], level, [&](const Part& part) { parts[part]; });
     }
     if (parts.empty()) break;
     for (size_t i = 0; i < places.size(); ++i) {
-      if (reading.explained[i] >= 1) continue;
       const int64_t exposed_fell = At(silence.exposed_fell, i);
       const int64_t control_fell = std::max<int64_t>(0, At(silence.fell, i) - exposed_fell);
       const int64_t exposed_heard = At(silence.exposed_heard, i);
@@ -64,22 +71,30 @@ OutageReading ReadOutages(const PlaceTable& places, const SilenceByPlace& silenc
       ForEachPart(places[i], level, [&](const Part& part) {
         const auto it = parts.find(part);
         if (it == parts.end()) return;
-        policy::BulkSilence& bulk = it->second;
-        bulk.exposed_fell += exposed_fell;
-        bulk.exposed_heard += exposed_heard + exposed_fell;  // when the minutes began
-        bulk.control_fell += control_fell;
-        bulk.control_heard += control_heard + control_fell;
+        const auto add = [&](policy::BulkSilence& bulk) {
+          bulk.exposed_fell += exposed_fell;
+          bulk.exposed_heard += exposed_heard + exposed_fell;  // when the minutes began
+          bulk.control_fell += control_fell;
+          bulk.control_heard += control_heard + control_fell;
+        };
+        add(it->second.all);
+        if (reading.explained[i] < 1) add(it->second.rest);
       });
     }
-    for (auto& [part, bulk] : parts) bulk.usual = silence.usual * static_cast<double>(bulk.control_heard);
+    for (auto& [part, bulk] : parts) {
+      bulk.all.usual = silence.usual * static_cast<double>(bulk.all.control_heard);
+      bulk.rest.usual = silence.usual * static_cast<double>(bulk.rest.control_heard);
+    }
+    std::vector<double> found = reading.explained;  // this level reads what the smaller ones explained
     for (size_t i = 0; i < places.size(); ++i) {
       if (At(silence.exposed_fell, i) == 0 || reading.explained[i] >= 1) continue;
       ForEachPart(places[i], level, [&](const Part& part) {
-        const policy::BulkSilence& bulk = parts[part];
-        reading.explained[i] = std::max(reading.explained[i], policy::ExplainedShare(bulk));
-        may_be_first[i] = may_be_first[i] || policy::MayBeOutage(bulk);
+        const Bulk& bulk = parts[part];
+        found[i] = std::max(found[i], bulk.Explained());
+        may_be_first[i] = may_be_first[i] || policy::MayBeOutage(bulk.rest);
       });
     }
+    reading.explained = std::move(found);
   }
   for (size_t i = 0; i < places.size(); ++i) {
     reading.may_be_first = reading.may_be_first || (may_be_first[i] && reading.explained[i] < 1);

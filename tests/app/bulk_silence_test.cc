@@ -61,6 +61,13 @@ TEST_F(BulkSilenceTest, ABrickIsNotExplainedByAnOutageElsewhere) {
   EXPECT_EQ(reading.explained[At(1, kSouth)], 0);
 }
 
+TEST_F(BulkSilenceTest, ATenantThatGoesDarkExplainsAPlaceWithHardlyAControlLeft) {
+  heard_[At(1, kSouth)] = 11;
+  Fall(1, kNorth, 90, 10);
+  Fall(1, kSouth, 1, 10);
+  EXPECT_EQ(Read().explained[At(1, kSouth)], 1);
+}
+
 TEST_F(BulkSilenceTest, BricksAloneAreNeitherExplainedNorAnOutagesFirst) {
   Fall(0, kNorth, 0, 10);
   Fall(1, kNorth, 1, 10);
