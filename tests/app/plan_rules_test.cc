@@ -1,5 +1,5 @@
-// Every knob of a plan by its effect, in production wiring (trap 4 of docs/peers.md); and why not, for each
-// reason.
+// The rules of a plan by their effect, in production wiring (knobs_test.cc has the other knobs); and why not,
+// for each reason.
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
