@@ -120,9 +120,32 @@ TEST_P(FirstCanaryTest, AFirstCanaryThatFailsNeverOpensTheGate) {
   EXPECT_LE(fleet.Rollout(1).health.unproven, 1);
   EXPECT_EQ(fleet.Violations(), "");
 }
+
+// However few the canaries are: the ring does not pass on them, and the next one has not even begun.
+TEST_P(FirstCanaryTest, ARingWhoseCanariesAllFailNeverPassesAndNoOtherOpens) {
+  for (const int canaries : {1, 3}) {
+    SCOPED_TRACE(canaries);
+    FleetHarness fleet(OneTenant());
+    AddAcme(fleet, canaries);
+    fleet.effect = [&](const SimHost&, const Digest&) { return GetParam(); };
+    fleet.Start();
+    fleet.Apply(TwoRings());
+    const policy::Release release = fleet.Publish();
+    fleet.RunFor(absl::Hours(24));
+    ASSERT_NE(fleet.StageOf("acme", "canary", 1), nullptr);
+    EXPECT_FALSE(policy::CountsAsPassed(fleet.StateOf("acme", "canary", 1)))
+        << policy::Name(fleet.StateOf("acme", "canary", 1));
+    EXPECT_FALSE(fleet.Decided("pass_ring", ""));
+    EXPECT_EQ(fleet.StageOf("acme", "all", 1), nullptr) << "the next ring works on the release";
+    EXPECT_EQ(fleet.RunningIn("acme", "all", release.digest), 0);
+    for (int i = canaries; i < canaries + 20; ++i) EXPECT_TRUE(fleet.host(i).staged.empty());
+    EXPECT_EQ(fleet.Violations(), "");
+  }
+}
 INSTANTIATE_TEST_SUITE_P(InEachWay, FirstCanaryTest,
                          testing::Values(Effect::kBricks, Effect::kCrashesOften, Effect::kActivationFails,
-                                         Effect::kFallsBackUnheard));
+                                         Effect::kFallsBackUnheard, Effect::kFallsBackHeard,
+                                         Effect::kNeverActivates));
 
 TEST(SilenceTest, AHostThatTakesTheReleaseAndNeverSpeaksAgainIsCounted) {
   FleetHarness fleet(OneTenant());
@@ -175,35 +198,77 @@ TEST(Trap8Test, AHaltedRolloutStaysHaltedAcrossARestartAndAJumpOfTheClock) {
   EXPECT_EQ(fleet.Violations(), "");
 }
 
-TEST(Trap9Test, AfterAResumeOldEvidenceDoesNotTripAgainAndIsNotForgotten) {
-  FleetHarness fleet(OneTenant());
-  AddAcme(fleet, 60, 20);
-  int crashed = 0;
-  fleet.effect = [&](const SimHost&, const Digest&) {
-    return ++crashed <= 60 && crashed % 2 == 0 ? Effect::kCrashes : Effect::kGood;
-  };
-  fleet.Start();
-  policy::Plan plan = TwoRings();
-  plan.gates = Gates();
-  plan.gates.on_breach = policy::OnBreach::kHalt;
-  fleet.Apply(plan);
-  fleet.Publish();
-  ASSERT_TRUE(fleet.RunUntil([&] { return fleet.Stopped(1); }, absl::Hours(12)));
-  const int64_t exposed = fleet.Rollout(1).ledger.exposed;
-  crashed = 100;  // mended
-  storage::Scope scope;
-  for (const auto& [at, row] : fleet.watch().brakes()) {
-    if (row.halted) scope = at;
+class Trap9Test : public testing::Test {
+ protected:
+  // A hundred hosts, proven, and three of them crash: the plan allows two.
+  void UntilHalted() {
+    fleet.AddRing("acme", "all", 100);
+    fleet.Start();
+    policy::Plan plan = PlanOf("acme", {RingNamed("all")});
+    plan.gates = Gates();
+    plan.gates.on_breach = policy::OnBreach::kHalt;
+    fleet.Apply(plan);
+    fleet.Publish();
+    ASSERT_TRUE(fleet.RunUntil([&] { return fleet.Rollout(1).health.healthy == 100; }, absl::Hours(48)));
+    for (int i = 0; i < 3; ++i) Crash(i);
+    ASSERT_EQ(Halts(), 1);
+    ASSERT_TRUE(fleet.Stopped(1));
   }
-  ASSERT_TRUE(fleet.app().Resume(fleet.Sre("ann"), scope, app::BrakeKind::kHalt)->needs_second_person);
-  ASSERT_FALSE(fleet.app().Resume(fleet.Sre("bob"), scope, app::BrakeKind::kHalt)->needs_second_person);
-  fleet.RunFor(absl::Hours(1));
-  EXPECT_FALSE(fleet.Stopped(1)) << "the same evidence again";
-  fleet.Restart();
+  void Crash(int host) {
+    app::AgentEvent event;
+    event.seq = ++seq;
+    event.kind = app::EventKind::kCrash;
+    ASSERT_TRUE(fleet.Say(host, {event}).ok());
+    fleet.Step();
+  }
+  void Resume() {
+    const storage::Scope scope{"", "content", 1, ""};
+    ASSERT_TRUE(fleet.app().Resume(fleet.Sre("ann"), scope, app::BrakeKind::kHalt)->needs_second_person);
+    ASSERT_FALSE(fleet.app().Resume(fleet.Sre("bob"), scope, app::BrakeKind::kHalt)->needs_second_person);
+  }
+  int64_t Halts() {
+    return std::count_if(fleet.watch().decisions().begin(), fleet.watch().decisions().end(),
+                         [](const auto& row) { return row.action == "halt" && row.rule == "gate_crash"; });
+  }
+  int64_t Bad() {
+    for (const app::GateReading& gate : fleet.Rollout(1).health.gates) {
+      if (gate.gate == policy::GateKind::kCrash && gate.cohort.empty()) return gate.bad;
+    }
+    return -1;
+  }
+  FleetHarness fleet{OneTenant()};
+  uint64_t seq = 1000;
+};
+
+TEST_F(Trap9Test, AfterAResumeOldEvidenceDoesNotTripAgainAndIsNotForgotten) {
+  UntilHalted();
+  Resume();
+  EXPECT_EQ(Bad(), 0) << "the windows restart at the mark";
+  EXPECT_EQ(fleet.Rollout(1).ledger.harmed, 3) << "what happened stays on record";
+  EXPECT_EQ(fleet.watch().Count("content", 1, Outcome::kCrashed), 3);
+  for (const bool restarted : {false, true}) {
+    if (restarted) fleet.Restart();
+    fleet.RunFor(absl::Minutes(30));
+    EXPECT_EQ(Halts(), 1) << "the same evidence again";
+    EXPECT_FALSE(fleet.Stopped(1));
+    EXPECT_EQ(Bad(), 0);
+    EXPECT_EQ(fleet.Rollout(1).ledger.exposed, 100);
+  }
+}
+
+TEST_F(Trap9Test, AfterAResumeNewEvidenceStopsAsTheFirstDid) {
+  UntilHalted();
+  Resume();
   fleet.RunFor(absl::Minutes(30));
-  EXPECT_FALSE(fleet.Stopped(1)) << "the same evidence after a restart";
-  EXPECT_GE(fleet.Rollout(1).ledger.exposed, exposed);
-  EXPECT_TRUE(fleet.Decided("halt", "gate_crash"));
+  Crash(0);
+  Crash(10);
+  EXPECT_EQ(Bad(), 2);
+  EXPECT_EQ(Halts(), 1) << "two since the mark; the plan allows two";
+  fleet.Restart();
+  EXPECT_EQ(Bad(), 2) << "since the mark, also for the next process";
+  Crash(11);
+  EXPECT_EQ(Halts(), 2);
+  EXPECT_TRUE(fleet.Stopped(1));
 }
 
 TEST(Trap10Test, DownloadedAndWaitingIsNeitherFailedNorSuccess) {
