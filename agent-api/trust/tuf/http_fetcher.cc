@@ -80,6 +80,7 @@ absl::StatusOr<std::unique_ptr<HttpFetcher>> HttpFetcher::Make(absl::string_view
     made->client.set_url_encode(false);  // the names are quoted, and may not be quoted twice
     made->client.set_decompress(false);
     made->client.set_keep_alive(true);
+    made->client.set_tcp_nodelay(true);
     made->client.set_connection_timeout(absl::ToChronoMicroseconds(timeout));
     made->client.set_read_timeout(absl::ToChronoMicroseconds(timeout));
     made->client.set_write_timeout(absl::ToChronoMicroseconds(timeout));
