@@ -127,7 +127,8 @@ TEST(WarningsTest, NameWhatIsLegalButHardlyMeant) {
         p.rings[2].waves = {{Ppm(1'000'000), {}}};
       },
       "Ring rest has one wave of all its hosts");
-  expect([](Plan& p) { p.rings[2].waves.back().max_hosts = 9; }, "lets in at most 9 hosts");
+  expect([](Plan& p) { p.rings[2].waves.back().max_hosts = 9; },
+         "lets in at most 9 hosts: when these are proven the ring passes, and its other hosts are let in");
   expect([](Plan& p) { p.rings[2].soak = absl::Seconds(1); }, "it is 5m, the least there is");
   expect([](Plan& p) { p.gates = SloGates{}; }, "There is no SLO gate");
   expect([](Plan& p) { p.gates = SloGates{}, p.gates.cohort_keys = {"os"}; }, "cohort keys but no SLO gate");

@@ -91,7 +91,8 @@ void AboutWaves(const Plan& plan, Sentences& out) {
     }
     if (const Wave& last = ring.waves.back(); last.max_hosts.has_value()) {
       out.push_back(absl::StrCat("The last wave of ring ", ring.name, " lets in at most ", *last.max_hosts,
-                                 " hosts: the ring passes although its other hosts were never let in."));
+                                 " hosts: when these are proven the ring passes, and its other hosts ",
+                                 "are let in with no wave to slow them."));
     }
     if (ring.soak < kSoakFloor) {
       out.push_back(absl::StrCat("Ring ", ring.name, " asks for a soak of ", absl::FormatDuration(ring.soak),
