@@ -298,6 +298,9 @@ void Machine::WentBack(const std::string& channel, ChannelState& state, Digest f
 
 void Machine::BeginRevert(const std::string& channel, ChannelState& state, Effects& out) {
   if (state.previous.IsZero() || state.previous == state.running || IsBurned(state, state.previous)) {
+    // The order comes with every check-in.
+    if (state.stuck_on == state.running) return;
+    state.stuck_on = state.running;
     out.push_back(Note{absl::StrCat("ordered back in ", channel,
                                     ", but there is nothing good to go back to: what runs stays")});
     return;

@@ -254,6 +254,12 @@ TEST_F(MachineTest, StaysWhereItIsWhenThereIsNothingToGoBackTo) {
   Answer({Of(DirectiveKind::kRevert, "v1")});
   EXPECT_EQ(FindEffect<Revert>(last_), nullptr);
   EXPECT_EQ(machine_->Find(kContent)->running, D("v1"));
+  ASSERT_NE(FindEffect<Note>(last_), nullptr);
+  EXPECT_NE(FindEffect<Note>(last_)->text.find("nothing good to go back to"), std::string::npos);
+  Wake();
+  Answer({Of(DirectiveKind::kRevert, "v1")});  // with every check-in
+  EXPECT_EQ(FindEffect<Revert>(last_), nullptr);
+  EXPECT_EQ(FindEffect<Note>(last_), nullptr) << "said once";
 }
 
 TEST_F(MachineTest, DropsStagedBytesWhenToldTo) {

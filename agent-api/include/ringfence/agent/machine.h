@@ -63,6 +63,7 @@ struct ChannelState {
   absl::Time lease_ends_at;                          // kActivating: activate before this or not at all
   absl::Time lease_again_at = absl::InfinitePast();  // do not ask before
   bool revert_wanted = false;  // REVERT came while the loader was flipping to the same digest
+  Digest stuck_on;             // ordered back from this, with nothing to go back to; said once
   // Digests it went back from: never activated again. Kept for ever, oldest first.
   std::vector<Digest> burned;
 };
