@@ -1,6 +1,7 @@
 // kill -9 of the server at random moments of a rollout. Afterwards the books are compared with what the hosts
 // were told: no exposure is lost (invariant 1), no ring is skipped (3), a halt stays a halt (2 and 9), and
-// the rollout goes on or holds for a stated reason (10).
+// the rollout goes on or holds for a stated reason (10). Every release here is good and every host stays, so
+// the server halts none of them.
 //   kill_loop_test [--kills=N]   RINGFENCE_SEED=N chooses the moments.
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
@@ -37,6 +38,23 @@ uint64_t Seed() {
   const char* given = std::getenv("RINGFENCE_SEED");
   uint64_t seed = 0;
   return given != nullptr && absl::SimpleAtoi(given, &seed) ? seed : std::random_device()();
+}
+
+// With the gates that a customer would have.
+v1::Plan GatedPlan(const std::string& tenant, const std::vector<std::string>& rings) {
+  v1::Plan plan = PlanOf(tenant, rings);
+  v1::SloGates& gates = *plan.mutable_gates();
+  for (v1::RateGate* gate : {gates.mutable_crash(), gates.mutable_degraded()}) {
+    gate->set_max_rate_ppm(20'000);
+    gate->set_min_count(3);
+    gate->mutable_window()->set_seconds(6 * 3600);
+  }
+  gates.mutable_silence()->set_missed_checkins(3);
+  gates.mutable_silence()->set_max_excess_ppm(50'000);
+  gates.mutable_silence()->set_min_count(3);
+  gates.mutable_silence()->mutable_window()->set_seconds(3600);
+  gates.set_on_breach(v1::ON_BREACH_HALT_AND_REVERT);
+  return plan;
 }
 
 // Everything durable that the checks ask for.
@@ -108,6 +126,19 @@ void ExpectNoRingSkipped(const Books& books, const std::vector<std::pair<std::st
   }
 }
 
+// A kill is no evidence against a release (invariant 13).
+void ExpectNoGoodReleaseHalted(const Books& books) {
+  for (const storage::DecisionRow& row : books.decisions) {
+    EXPECT_FALSE(row.actor == "server" && row.action == "halt")
+        << row.tenant << " " << row.serial << " was halted: " << row.rule << ": " << row.why;
+  }
+  for (const storage::BrakeRow& brake : books.brakes) {
+    EXPECT_FALSE(brake.halted && brake.actor == "server")
+        << brake.scope.tenant << " " << brake.scope.serial << " is halted: " << brake.rule << ": "
+        << brake.reason;
+  }
+}
+
 // What people see of a rollout at one moment.
 struct Look {
   bool through = false;  // every ring has passed
@@ -125,8 +156,8 @@ class KillLoopTest : public testing::Test {
     ASSERT_TRUE(server_.Start());
     People people(server_.Channel());
     fleet_.Connect(server_.Channel());
-    ASSERT_TRUE(people.Apply(PlanOf("vendor", {"dogfood"})).ok());
-    ASSERT_TRUE(people.Apply(PlanOf("acme", {"canary", "all"})).ok());
+    ASSERT_TRUE(people.Apply(GatedPlan("vendor", {"dogfood"})).ok());
+    ASSERT_TRUE(people.Apply(GatedPlan("acme", {"canary", "all"})).ok());
     ASSERT_TRUE(fleet_.Enrol(people.Tokens("vendor", 6), "dogfood"));
     ASSERT_TRUE(fleet_.Enrol(people.Tokens("acme", 4), "canary"));
     ASSERT_TRUE(fleet_.Enrol(people.Tokens("acme", 8), "all"));
@@ -289,6 +320,7 @@ TEST_F(KillLoopTest, LosesNoExposureSkipsNoRingAndForgetsNoHalt) {
   ASSERT_TRUE(read.ok()) << read;
   ExpectNoExposureLost(books, fleet_, serials_);
   ExpectNoRingSkipped(books, {{"vendor", "dogfood"}, {"acme", "canary"}, {"acme", "all"}});
+  ExpectNoGoodReleaseHalted(books);
   const auto halted = std::count_if(books.brakes.begin(), books.brakes.end(),
                                     [](const storage::BrakeRow& brake) { return brake.halted; });
   EXPECT_GE(halted, halts_ + 1);
