@@ -424,6 +424,8 @@ void Encode(const app::PreviewReply& in, v1::PreviewPlanResponse* out) {
   for (const app::RingTarget& target : in.now) EncodeTarget(target, out->add_now());
   for (const app::RingTarget& target : in.then) EncodeTarget(target, out->add_then());
   for (const std::string& warning : in.warnings) out->add_warnings(warning);
+  for (const policy::Projection& one : in.projected_now) Encode(one, out->add_projected_now());
+  for (const policy::Projection& one : in.projected_then) Encode(one, out->add_projected_then());
 }
 
 void Encode(const app::ExplainReleaseReply& in, v1::ExplainReleaseResponse* out) {

@@ -37,7 +37,10 @@ void Encode(const app::AgentInfo& in, v1::Agent* out);
 void Encode(const storage::ExposureRow& in, v1::AgentExposure* out);
 void Encode(const app::ApprovalInfo& in, v1::ReleaseApproval* out);
 // Adds its warnings to those that are there.
+// All but the label mix, which only some ask for.
 void Encode(const app::PreviewReply& in, v1::PreviewPlanResponse* out);
+void Encode(const policy::Projection& in, v1::Projection* out);
+void Encode(const policy::MixEntry& in, v1::LabelMixEntry* out);
 void Encode(const app::ExplainReleaseReply& in, v1::ExplainReleaseResponse* out);
 void Encode(const app::ExplainReply& in, v1::ExplainAgentResponse* out);
 void Encode(const storage::AuditRow& in, v1::AuditEvent* out);

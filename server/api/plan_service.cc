@@ -76,7 +76,11 @@ class PlanService final : public RpcService {
     const policy::Plan plan = DecodePlan(in.plan(), "plan", faults);
     RETURN_IF_ERROR(faults.ToStatus());
     AddWarnings(plan, out);
-    Encode(env()->app->PreviewPlan(plan), out);
+    const app::PreviewReply preview = env()->app->PreviewPlan(plan);
+    Encode(preview, out);
+    if (in.with_label_mix()) {
+      for (const policy::MixEntry& entry : preview.mix) Encode(entry, out->add_label_mix());
+    }
     return absl::OkStatus();
   }
 

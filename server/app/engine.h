@@ -391,6 +391,10 @@ class Engine final : public App {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   policy::Eligibility EvaluateHost(const LabelSet& set, const ReleaseState& release, policy::Moment moment,
                                    const HostFacts& facts) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  PreviewReply PreviewLocked(const policy::Plan& plan, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What a projection of the channel starts from. `plan` outlives it.
+  policy::ProjectionInput ProjectionOf(const policy::Plan& plan, uint32_t tenant, const std::string& channel,
+                                       absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   RingTarget TargetOf(const policy::Plan& plan, uint32_t tenant, int ring, const std::string& channel,
                       absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Why the release may not be published now; `same`: it is there already, with the same manifest.

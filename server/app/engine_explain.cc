@@ -241,9 +241,7 @@ RingTarget Engine::TargetOf(const policy::Plan& plan, uint32_t tenant, int ring,
   return target;
 }
 
-PreviewReply Engine::PreviewPlan(const policy::Plan& plan) {
-  MutexLock lock(&mu_);
-  const absl::Time now = clock_->Now();
+PreviewReply Engine::PreviewLocked(const policy::Plan& plan, absl::Time now) {
   PreviewReply reply;
   const auto known = tenant_index_.find(plan.tenant);
   if (known == tenant_index_.end()) {  // nobody has enrolled, nothing was applied

@@ -17,6 +17,7 @@
 #include "ringfence/policy/host_eligibility.h"
 #include "ringfence/policy/labels.h"
 #include "ringfence/policy/plan.h"
+#include "ringfence/policy/projection.h"
 #include "ringfence/policy/release.h"
 #include "ringfence/policy/slo_gate.h"
 #include "server/storage/rows.h"
@@ -287,7 +288,12 @@ struct PreviewReply {
   std::vector<HostMove> overlaps;  // first and second ring that would take them
   std::vector<RingTarget> now, then;
   std::vector<std::string> warnings;  // that only the fleet can show
+  // Who gets which release when, if all goes well: by channel, under the plan in force and under this one.
+  std::vector<policy::Projection> projected_now, projected_then;
+  // The tenant's hosts by what they say of themselves, the most frequent first; at most kMostMixEntries.
+  std::vector<policy::MixEntry> mix;
 };
+inline constexpr size_t kMostMixEntries = 4096;
 
 struct ListAgentsRequest {
   std::string tenant;  // empty: all

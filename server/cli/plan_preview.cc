@@ -9,6 +9,7 @@
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/human.h"
+#include "server/cli/plan_projection.h"
 #include "server/cli/table.h"
 
 namespace ringfence::cli {
@@ -96,6 +97,7 @@ int PlanPreview(Context& context, const PlanFileOptions& options) {
     targets.Row({target.ring(), target.channel(), TargetText(target), WhenText(context, target)});
   }
   context.out() << targets.ToString() << "\n";
+  context.out() << ProjectionText(context, *preview);
   const std::string diff = HostwiseDiff(context, *preview);
   context.out() << (diff.empty() ? "nothing changes for any host\n" : diff);
   for (const v1::RingOverlap& overlap : preview->overlaps()) {

@@ -266,6 +266,26 @@ TEST_F(CommandTest, PlanPreviewSaysWhoMovesAndWhatEachRingWouldTake) {
   EXPECT_THAT(out(), HasSubstr("\"hosts_then\": 432"));
 }
 
+TEST_F(CommandTest, PlanPreviewShowsTodayAndThenSideBySideWithHoldsAndBars) {
+  server_.On("PlanService/PreviewPlan", Proto<v1::PreviewPlanResponse>(R"(hosts: 20
+      projected_now { channel: "content"
+        rings { ring: "canary" hosts: 20 waves { serial: 3 version: "1.2" wave: 1 hosts: 20 opens { seconds: 1700007200 } } }
+        exposure { serial: 3 version: "1.2" points { at { seconds: 1700007200 } hosts: 4 } points { at { seconds: 1700010800 } hosts: 20 } } }
+      projected_then { channel: "content"
+        rings { ring: "canary" hosts: 20
+          waves { serial: 3 version: "1.2" wave: 1 hosts: 2 opens { seconds: 1700000000 } passes { seconds: 1700014400 } }
+          waves { serial: 3 version: "1.2" wave: 2 hosts: 20 opens { seconds: 1700014400 } }
+          holds { serial: 3 version: "1.2" reason: "window" detail: "sat 02:00-06:00 UTC" from { seconds: 1700000000 } until { seconds: 1700014400 } } }
+        exposure { serial: 3 version: "1.2" points { at { seconds: 1700014400 } hosts: 10 } } })"));
+  EXPECT_EQ(Run({"plan", "preview", File("p.yaml", kGoodPlan)}), 0);
+  EXPECT_THAT(out(), AllOf(HasSubstr("channel content, if all goes well"),
+                           HasSubstr("canary     1     20  2023-11-15 01:13:20 +01:00      2  open"),
+                           HasSubstr("     20  2023-11-15 03:13:20 +01:00  -\n"),
+                           HasSubstr("canary  3 1.2    window   now   2023-11-15 03:13:20 +01:00  sat 02:00-06:00 UTC"),
+                           HasSubstr("3 1.2  today      ▂"), HasSubstr("█  20 hosts\n"),
+                           HasSubstr("▄  10 hosts\n")));
+}
+
 TEST_F(CommandTest, PlanApplyShowsTheHostsThatMoveAndAPlanThatIsThereAlreadyIsLeft) {
   server_.On("PlanService/GetPlan", Proto<v1::GetPlanResponse>("current { revision: 4 }"));
   server_.On("PlanService/PreviewPlan", Proto<v1::PreviewPlanResponse>(kPreview));
