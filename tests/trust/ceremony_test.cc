@@ -259,6 +259,8 @@ TEST_F(CeremonyTest, FromTheFirstKeyToAReleaseOnAClientsDisk) {
     std::ofstream(entry.path(), std::ios::binary) << good;
     ++tampered;
   }
+  EXPECT_EQ(Tuf({"--metadata-dir", At("client/metadata"), "init", At("first-root.json")}), kTufFailed);
+  EXPECT_THAT(said_, HasSubstr("is trusted already"));
   EXPECT_EQ(tampered, 8) << "timestamp, snapshot, targets, two delegated roles, three targets";
   EXPECT_EQ(Download(served, names), kTufDone) << said_;
 }

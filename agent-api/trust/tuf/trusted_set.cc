@@ -217,6 +217,12 @@ absl::Status TrustedSet::ConfirmTargets(const std::string& role, const std::stri
   return absl::OkStatus();
 }
 
+std::vector<std::string> TrustedSet::TargetsRoles() const {
+  std::vector<std::string> roles;
+  for (const auto& [role, loaded] : targets_) roles.push_back(role);
+  return roles;
+}
+
 const Targets* TrustedSet::targets(const std::string& role, const std::string& delegator) const {
   const auto found = targets_.find(role);
   const bool trusted = found != targets_.end() && found->second.delegators.count(delegator) != 0;

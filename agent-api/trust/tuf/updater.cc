@@ -202,6 +202,21 @@ absl::StatusOr<std::string> TargetFileName(const TargetFile& target, bool consis
                  "found only hashes of unknown kinds, wanted sha256 or sha512");
 }
 
+absl::Status Updater::CopyTrusted(MetadataStore& to) {
+  if (!refreshed_) return Failure(Fault::kMissing, kRoot, "found nothing trusted, wanted a refresh first");
+  std::vector<std::string> roles = trusted_->TargetsRoles();
+  // Root last: a copy without it is none.
+  roles.insert(roles.end(), {kSnapshot, kTimestamp, kRoot});
+  for (const std::string& role : roles) {
+    const absl::StatusOr<std::string> stored = store_.Load(role);
+    const absl::Status copied = stored.ok() ? to.Save(role, *stored) : stored.status();
+    if (!copied.ok())
+      return Failure(Fault::kStorage, role,
+                     absl::StrCat("cannot be copied: ", absl::Utf8SafeCEscape(copied.message())));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::string> Updater::Download(const TargetFile& target) {
   if (trusted_ == std::nullopt)
     return Failure(Fault::kMissing, target.path, "found no trusted root, wanted a refresh first");

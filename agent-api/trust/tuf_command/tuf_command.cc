@@ -34,6 +34,9 @@ class Command {
   absl::Status Init() {
     ASSIGN_OR_RETURN(const std::string root, ReadFile(options_.trusted_root, kMaxRootBytes));
     FolderStore store(options_.metadata_dir);
+    // Beginning anew would forget how far the repository had come.
+    if (store.Load(kRoot).ok())
+      return Failure(Fault::kStorage, kRoot, "is trusted already: remove the folder's files to begin anew");
     RETURN_IF_ERROR(store.Save(kRoot, root));
     out_ << "trusting " << options_.trusted_root << ", sha256 " << Sha256(root).ToString() << "\n";
     return absl::OkStatus();

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -53,6 +54,8 @@ class TrustedSet {
   const Snapshot* snapshot() const { return snapshot_.has_value() ? &snapshot_->body : nullptr; }
   // Trusted through this delegator; null otherwise.
   const Targets* targets(const std::string& role, const std::string& delegator) const;
+  // All that were loaded, kTargets included.
+  std::vector<std::string> TargetsRoles() const;
   // Of a current snapshot; null if it lists no such role.
   const FileInfo* Listed(absl::string_view role) const;
   absl::Time now() const { return now_; }

@@ -57,7 +57,9 @@ class Updater {
 
   // Instead of Refresh, without the repository: what was accepted and stored earlier is verified again. With
   // absl::InfinitePast() as `now` nothing has expired: for what runs already, which no expiry may stop. Fails
-  // if an update was interrupted half-way; the next Refresh mends that.
+  // if an update was interrupted half-way; the next Refresh mends that. And whoever has the online keys can
+  // make the store say that a role has moved on without showing it: for what runs, use a copy made by
+  // CopyTrusted when it was staged.
   absl::Status UseStored();
 
   // The most trusted listing of this path: the tree of delegations in order of appearance, depth first, each
@@ -67,6 +69,10 @@ class Updater {
 
   // The bytes of a target that Find gave; of the length and with the hashes that are listed.
   absl::StatusOr<std::string> Download(const TargetFile& target);
+
+  // Writes every document that is trusted now, the roles that Find has asked included, to another store:
+  // enough for UseStored and the same Find, whatever becomes of this one.
+  absl::Status CopyTrusted(MetadataStore& to);
 
   // What is trusted; null before a Refresh that got as far as loading the root.
   const TrustedSet* trusted() const { return trusted_.has_value() ? &*trusted_ : nullptr; }
