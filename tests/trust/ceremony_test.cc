@@ -275,6 +275,23 @@ TEST_F(CeremonyTest, NobodySignsAReleaseOfWhichWhatIsSaidDoesNotHold) {
   ASSERT_EQ(Online("publish"), kKeysDone) << said_;
   EXPECT_EQ(Draft(1041), kKeysRefused);
   EXPECT_THAT(said_, HasSubstr("stale_version"));
+  // Nor two releases with one serial, in one draft.
+  ASSERT_EQ(Draft(1043), kKeysDone) << said_;
+  std::string twice = Read(root_ / "repo/drafts/content-release.json");
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    twice.replace(twice.rfind(from), from.size(), to);
+  };
+  const size_t old = twice.find("\"serial\": 1042");
+  ASSERT_NE(old, std::string::npos);
+  Write("repo/drafts/content-release.json", std::string(twice).replace(old, 14, "\"serial\": 1043"));
+  EXPECT_EQ(Sign("content-release", "gate"), kKeysRefused);
+  EXPECT_THAT(said_, HasSubstr("may only be recalled"));
+  replace("2026.11.1042-ipc.fct", "2026.11.1044-ipc.fct");
+  Write("repo/drafts/content-release.json",
+        twice.replace(twice.find("\"serial\": 1042"), 14, "\"serial\": 1043"));
+  EXPECT_EQ(Sign("content-release", "gate"), kKeysRefused);
+  EXPECT_THAT(said_, HasSubstr("for two releases"));
+  fs::remove(At("repo/drafts/content-release.json"));
   // A draft that somebody edited by hand is looked at again by whoever signs it.
   ASSERT_EQ(Draft(1043), kKeysDone) << said_;
   std::string draft = Read(root_ / "repo/drafts/content-release.json");

@@ -73,7 +73,8 @@ class KeysCommand {
   // The releases of `role` that its draft lists and its published document does not: all that was said of
   // them has to hold, or nobody signs.
   absl::Status CheckNewReleases(const std::string& role, const std::string& draft) const;
-  absl::Status CheckNewRelease(const TargetFile& target, const std::string& serials_of) const;
+  // `before`: the document that the release comes after; empty: none.
+  absl::Status CheckNewRelease(const TargetFile& target, const std::string& before) const;
   void ShowRole(const std::string& role, const std::string& bytes, const char* state) const;
 
   const KeysOptions& options_;

@@ -61,6 +61,17 @@ absl::Status CheckContent(const std::string& path, const ReleaseTerms& terms, co
   return absl::OkStatus();
 }
 
+// The parts of one release share its serial; another release needs a higher one.
+absl::Status CheckSerials(const std::string& path, const ReleaseTerms& terms, const std::string& before_path,
+                          const std::string& before) {
+  ASSIGN_OR_RETURN(const ReleaseTerms other, trust::ParseReleaseTerms(before_path, before));
+  const bool same_release = other.version == terms.version && other.serial == terms.serial;
+  if (other.channel != terms.channel || other.serial < terms.serial || same_release) return absl::OkStatus();
+  return Failure(Fault::kStaleVersion, path,
+                 absl::StrCat("found serial ", terms.serial, ", wanted more than the ", other.serial, " of ",
+                              absl::Utf8SafeCEscape(before_path)));
+}
+
 }  // namespace
 
 absl::Status KeysCommand::SignRelease() {
@@ -102,7 +113,8 @@ absl::Status KeysCommand::SignRelease() {
   target.info.hashes["sha256"] = Sha256(artifact).ToString();
   target.custom = custom;
   const std::string role = terms.kind == ReleaseKind::kContent ? kContentRelease : kSensorRelease;
-  RETURN_IF_ERROR(CheckNewRelease(target, role));
+  ASSIGN_OR_RETURN(const std::string before, repository_.Latest(role));
+  RETURN_IF_ERROR(CheckNewRelease(target, before));
   RETURN_IF_ERROR(DraftTargets(role, {{path, artifact.size(), Sha256(artifact), custom}}));
   // What the laboratory listed already need not be signed again.
   ASSIGN_OR_RETURN(const std::string listed_bytes, repository_.Latest(kQualification));
@@ -142,7 +154,14 @@ absl::Status KeysCommand::CheckNewReleases(const std::string& role, const std::s
   if (published.ok()) {
     ASSIGN_OR_RETURN(before, ParseTargets(role, *published));
   }
+  // In one draft, too, no two releases of a channel share a serial.
+  std::map<std::pair<std::string, uint64_t>, std::string> versions;
   for (const auto& [path, target] : document.body.targets) {
+    ASSIGN_OR_RETURN(const ReleaseTerms terms, trust::ParseReleaseTerms(path, target.custom));
+    const auto first = versions.emplace(std::pair(terms.channel, terms.serial), terms.version).first;
+    if (first->second != terms.version)
+      return Failure(Fault::kStaleVersion, path,
+                     absl::StrCat("found serial ", terms.serial, " for two releases, wanted one for each"));
     if (before.has_value()) {
       const auto old = before->body.targets.find(path);
       const bool same = old != before->body.targets.end() && old->second.custom == target.custom &&
@@ -151,33 +170,24 @@ absl::Status KeysCommand::CheckNewReleases(const std::string& role, const std::s
       // The one change that a published release may see is its recall.
       if (old != before->body.targets.end()) {
         ASSIGN_OR_RETURN(ReleaseTerms was, trust::ParseReleaseTerms(path, old->second.custom));
-        ASSIGN_OR_RETURN(const ReleaseTerms now, trust::ParseReleaseTerms(path, target.custom));
         was.revoked = true;
-        if (old->second.info.hashes != target.info.hashes || !(was == now))
+        if (old->second.info.hashes != target.info.hashes || !(was == terms))
           return Refused(path, "is published already, and may only be recalled");
         continue;
       }
     }
-    RETURN_IF_ERROR(CheckNewRelease(target, role));
+    RETURN_IF_ERROR(CheckNewRelease(target, published.ok() ? *published : std::string()));
   }
   return absl::OkStatus();
 }
 
-absl::Status KeysCommand::CheckNewRelease(const TargetFile& target, const std::string& serials_of) const {
+absl::Status KeysCommand::CheckNewRelease(const TargetFile& target, const std::string& before) const {
   const std::string& path = target.path;
   ASSIGN_OR_RETURN(const ReleaseTerms terms, trust::ParseReleaseTerms(path, target.custom));
-  const auto published = repository_.Published(serials_of);
-  if (published.ok()) {
-    ASSIGN_OR_RETURN(const auto before, ParseTargets(serials_of, *published));
-    for (const auto& [old_path, old] : before.body.targets) {
-      ASSIGN_OR_RETURN(const ReleaseTerms other, trust::ParseReleaseTerms(old_path, old.custom));
-      // The parts of one release share its serial; another release needs a higher one.
-      const bool same_release = other.version == terms.version && other.serial == terms.serial;
-      if (other.channel == terms.channel && other.serial >= terms.serial && !same_release)
-        return Failure(Fault::kStaleVersion, path,
-                       absl::StrCat("found serial ", terms.serial, ", wanted more than the ", other.serial,
-                                    " of ", old_path));
-    }
+  if (!before.empty()) {
+    ASSIGN_OR_RETURN(const auto document, ParseTargets(path, before));
+    for (const auto& [other_path, other] : document.body.targets)
+      RETURN_IF_ERROR(CheckSerials(path, terms, other_path, other.custom));
   }
   ASSIGN_OR_RETURN(const std::string artifact, repository_.ReadTarget(target));
   ASSIGN_OR_RETURN(const trust::TrustDocument trust, CurrentTrust());
