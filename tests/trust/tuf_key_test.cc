@@ -8,7 +8,9 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -84,6 +86,26 @@ TEST(TufKeyTest, VerifiesEcdsaP256AndKnowsItInEveryEncoding) {
   const std::string compressed = PublicPem(pair.get());
   ASSERT_NE(compressed, pem);
   EXPECT_EQ(Key::Parse("ecdsa", "ecdsa-sha2-nistp256", compressed).identity(), key.identity());
+}
+
+TEST(TufKeyTest, AgreesWithEveryEcdsaVectorOfWycheproof) {
+  constexpr char kVectors[] = "tests/data/wycheproof/ecdsa_secp256r1_sha256_test.json";
+  std::ifstream file(kVectors);
+  ASSERT_TRUE(file.is_open()) << kVectors;
+  const nlohmann::json vectors = nlohmann::json::parse(file);
+  int checked = 0;
+  for (const nlohmann::json& group : vectors.at("testGroups")) {
+    const Key key = Key::Parse("ecdsa", "ecdsa-sha2-nistp256", group.at("publicKeyPem").get<std::string>());
+    ASSERT_TRUE(key.usable());
+    for (const nlohmann::json& test : group.at("tests")) {
+      EXPECT_EQ(key.Verify(absl::HexStringToBytes(test.at("msg").get<std::string>()),
+                           absl::HexStringToBytes(test.at("sig").get<std::string>())),
+                test.at("result") == "valid")
+          << "tcId " << test.at("tcId") << ": " << test.at("comment");
+      ++checked;
+    }
+  }
+  EXPECT_EQ(checked, vectors.at("numberOfTests").get<int>());
 }
 
 TEST(TufKeyTest, VerifiesRsaPssWithAnySaltAndNoOtherPadding) {
