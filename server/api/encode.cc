@@ -289,7 +289,9 @@ void Encode(const storage::ReleaseRow& in, v1::Release* out) {
   out->set_published_by(in.published_by);
   EncodeIfFinite(in.release.published_at, [&] { return out->mutable_published_at(); });
   out->set_rollout_id(in.rollout);
-  out->set_signature(v1::SIGNATURE_STATE_UNSIGNED);
+  out->set_signature(in.proof.is_signed ? v1::SIGNATURE_STATE_SIGNED : v1::SIGNATURE_STATE_UNSIGNED);
+  out->set_qualification(in.proof.qualified ? v1::QUALIFICATION_STATE_PROVEN
+                                            : v1::QUALIFICATION_STATE_UNPROVEN);
 }
 
 void Encode(const storage::Scope& in, v1::Scope* out) {

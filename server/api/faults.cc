@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "ringfence/trust/refusal.h"
 #include "ringfence/v1/common.pb.h"
 
 namespace ringfence::api {
@@ -35,6 +37,19 @@ void Faults::AddValidation(std::vector<policy::Fault> more, absl::string_view pr
 
 absl::Status Faults::ToStatus() const {
   return FaultStatus(list_);
+}
+
+absl::optional<absl::Cord> FaultListOf(const absl::Status& status) {
+  if (absl::optional<absl::Cord> list = status.GetPayload(kFaultListUrl)) return list;
+  const std::optional<trust::Refusal> refusal = trust::RefusalFrom(status);
+  if (!refusal.has_value()) return absl::nullopt;
+  v1::FaultList detail;
+  detail.set_refusal(std::string(trust::Name(refusal->type)));
+  v1::Fault* fault = detail.add_faults();
+  fault->set_path(absl::StrCat(refusal->part, refusal->field.empty() ? "" : ".", refusal->field));
+  fault->set_found(absl::Utf8SafeCEscape(refusal->found));
+  fault->set_wanted(absl::Utf8SafeCEscape(refusal->wanted));
+  return absl::Cord(detail.SerializeAsString());
 }
 
 absl::Status FaultStatus(const std::vector<policy::Fault>& faults) {

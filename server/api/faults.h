@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "ringfence/policy/fault.h"
 
 namespace ringfence::api {
@@ -31,6 +33,9 @@ class Faults {
  private:
   std::vector<policy::Fault> list_;
 };
+
+// What goes into the error details: the list that the status carries, or the refusal as one; else nothing.
+absl::optional<absl::Cord> FaultListOf(const absl::Status& status);
 
 // The same for a list that somebody else made.
 absl::Status FaultStatus(const std::vector<policy::Fault>& faults);

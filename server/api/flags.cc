@@ -77,6 +77,8 @@ FlagsOrExit ParseFlags(int argc, char** argv, const std::string& version) {
   cli.add_option("--http-listen", flags.http_listen, "address of /metrics and /healthz")
       ->capture_default_str();
   cli.add_option("--operators", flags.operators, "file of the people who may call; docs/identity.md");
+  cli.add_option("--trust", flags.trust,
+                 "file of the keys, tests and sensors that releases are held against; docs/publishing.md");
   auto* internal =
       cli.add_option("--internal-tenant", internal_tenant,
                      "the vendor's own fleet, first for every release, or none; needed at the first start");

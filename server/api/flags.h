@@ -16,6 +16,7 @@ struct Flags {
   std::string listen = "127.0.0.1:7443";
   std::string http_listen = "127.0.0.1:7480";
   std::string operators;                       // file; empty: no operator may call
+  std::string trust;                           // file; empty: releases are unsigned and unproven
   std::optional<std::string> internal_tenant;  // empty: none; absent: as at the first start
   absl::Duration checkin_interval = absl::Seconds(60);
   double time_scale = 1;

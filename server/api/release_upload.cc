@@ -8,6 +8,7 @@
 #include "ringfence/v1/release.pb.h"
 #include "server/api/decode.h"
 #include "server/api/encode.h"
+#include "server/gate/gate.h"
 
 namespace ringfence::api {
 namespace {
@@ -20,6 +21,21 @@ std::atomic<int> uploads{0};
 absl::Status Refusal(absl::Status status, absl::string_view word) {
   status.SetPayload(app::App::kRefusalUrl, absl::Cord(word));
   return status;
+}
+
+void CheckDocuments(const v1::PublishReleaseHeader& header, Faults& faults) {
+  const auto check = [&](const std::string& bytes, const std::string& path) {
+    if (bytes.size() <= trust::kMaxEnvelopeBytes) return;
+    faults.Add(path, absl::StrCat(bytes.size(), " bytes"),
+               absl::StrCat("at most ", trust::kMaxEnvelopeBytes));
+  };
+  check(header.signature(), "header.signature");
+  if (header.qualifications_size() > static_cast<int>(gate::kMaxQualifications)) {
+    faults.Add("header.qualifications", absl::StrCat(header.qualifications_size()),
+               absl::StrCat("at most ", gate::kMaxQualifications));
+  }
+  for (int i = 0; i < header.qualifications_size(); ++i)
+    check(header.qualifications(i), absl::StrCat("header.qualifications[", i, "]"));
 }
 
 // Reads follow one another; the end of the stream hands the whole to the pool. A turn at a time, so no lock.
@@ -78,6 +94,11 @@ class Upload final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
     Faults faults;
     CheckRequestId(message.header().request_id(), "header.request_id", faults);
     request_.release = DecodeManifest(message.header().manifest(), "header.manifest", faults);
+    CheckDocuments(message.header(), faults);
+    request_.qualifications.assign(message.header().qualifications().begin(),
+                                   message.header().qualifications().end());
+    request_.signature = message.header().signature();
+    request_.skip_rings = message.header().skip_rings();
     act_.request_id = message.header().request_id();
     has_header_ = true;
     return faults.ToStatus();

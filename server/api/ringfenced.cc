@@ -29,6 +29,7 @@
 #include "server/api/prometheus_metrics.h"
 #include "server/api/readiness.h"
 #include "server/api/server.h"
+#include "server/gate/trust_file.h"
 #include "server/storage/fenced_store.h"
 #include "server/storage/postgres/leadership.h"
 #include "server/storage/postgres/postgres_store.h"
@@ -118,6 +119,7 @@ class Process {
   // Cancelled when a stop signal came while another replica led.
   absl::Status Start(const sigset_t& stop_signals) {
     RETURN_IF_ERROR(LoadOperators());  // before anything is made: a slip in a file is told at once
+    RETURN_IF_ERROR(LoadTrust());
     RETURN_IF_ERROR(OpenStore());
     RETURN_IF_ERROR(StartHttp());
     RETURN_IF_ERROR(WaitToLead(stop_signals));
@@ -236,6 +238,20 @@ class Process {
     return absl::OkStatus();
   }
 
+  absl::Status LoadTrust() {
+    if (flags_.trust.empty()) {
+      log_->Warning("no_trust", {{"advice", "releases are unsigned and unproven: pass --trust FILE"}});
+      return absl::OkStatus();
+    }
+    ASSIGN_OR_RETURN(gate::Trust trust, gate::LoadTrust(flags_.trust));
+    log_->Info("trust", {{"laboratory_keys", static_cast<int64_t>(trust.laboratory.size())},
+                         {"signed_releases", trust.authenticator != nullptr},
+                         {"sensors", static_cast<int64_t>(trust.sensors.size())},
+                         {"throwaway", trust.throwaway}});
+    trust_ = std::make_shared<const gate::Trust>(std::move(trust));
+    return absl::OkStatus();
+  }
+
   absl::Status StartApp() {
     app::AppOptions options;
     InstallationWish wish;
@@ -247,6 +263,7 @@ class Process {
     options.internal_tenant = installation.internal_tenant;
     options.checkin_interval = flags_.checkin_interval;
     options.replica_name = flags_.replica_name;
+    options.trust = trust_;
     app_ = app::App::Make(options, &*fenced_, &*clock_, &*metrics_);
     app_->OnLeaseQueued([this] {
       if (Loop* loop = commit_wake_.load()) loop->Wake();
@@ -349,6 +366,7 @@ class Process {
   Clock* const real_clock_;
   std::optional<SystemClock> clock_;  // the product's
   Operators operators_;
+  std::shared_ptr<const gate::Trust> trust_;  // null: no --trust
   std::unique_ptr<storage::PrivateCluster> cluster_;
   std::unique_ptr<storage::Store> store_;
   std::optional<storage::Leadership> leadership_;  // of the main thread until it leads, then of the lead loop

@@ -53,7 +53,7 @@ absl::Status SerializeMessage(const google::protobuf::MessageLite& in, grpc::Byt
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  const absl::optional<absl::Cord> faults = status.GetPayload(kFaultListUrl);
+  const absl::optional<absl::Cord> faults = FaultListOf(status);
   return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message()),
           faults.has_value() ? std::string(*faults) : std::string()};
 }

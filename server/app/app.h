@@ -15,6 +15,10 @@
 #include "server/app/metrics.h"
 #include "server/storage/store.h"
 
+namespace ringfence::gate {
+struct Trust;
+}
+
 namespace ringfence::app {
 
 struct AppOptions {
@@ -29,6 +33,8 @@ struct AppOptions {
   // Real time that an act which stops waits for the database. It stops here before, and is written later.
   absl::Duration stop_patience = absl::Seconds(4);
   std::string replica_name = "ringfenced";
+  // Whom the publish gate believes; null: nobody, releases are unsigned and unproven and say so.
+  std::shared_ptr<const gate::Trust> trust = nullptr;
   uint64_t seed = 0;  // of jitter and rollout secrets; 0: from the operating system. Replays give one.
 };
 

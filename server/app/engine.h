@@ -400,6 +400,7 @@ class Engine final : public App {
   // Why the release may not be published now; `same`: it is there already, with the same manifest.
   absl::Status RefusalOf(const policy::Release& release, bool& same) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A warning for each of the largest label sets that are targeted and not covered by the matrix.
+  absl::Status DenyBypass(const Act& act, const policy::Release& release);
   std::vector<std::string> Uncovered(const policy::Release& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- loading and views (engine_load.cc, engine_views.cc)

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
 #include "server/app/engine.h"
+#include "server/app/release_proof.h"
 
 namespace ringfence::app {
 namespace {
@@ -86,7 +87,10 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   }
   PlansChanged();
   ASSIGN_OR_RETURN(std::vector<storage::ReleaseRow> releases, tx.Releases());
-  for (storage::ReleaseRow& row : releases) AddRelease(std::move(row));
+  for (storage::ReleaseRow& row : releases) {
+    RETURN_IF_ERROR(ReadProof(tx, &row));
+    AddRelease(std::move(row));
+  }
   ASSIGN_OR_RETURN(std::vector<storage::BrakeRow> brakes, tx.Brakes());
   for (storage::BrakeRow& brake : brakes) brakes_[brake.scope] = std::move(brake);
 

@@ -7,14 +7,17 @@
 #include "ringfence/base/status_macros.h"
 #include "server/app/acts.h"
 #include "server/app/engine.h"
+#include "server/app/release_proof.h"
+#include "server/gate/gate.h"
 
 namespace ringfence::app {
 namespace {
 
-absl::Status Refuse(absl::StatusCode code, absl::string_view word, absl::string_view message) {
-  absl::Status status(code, absl::StrCat(word, ": ", message));
-  status.SetPayload(App::kRefusalUrl, absl::Cord(word));
-  return status;
+using trust::RefusalType;
+
+absl::Status Refuse(RefusalType type, std::string part, std::string field, std::string found,
+                    std::string wanted) {
+  return trust::ToStatus({type, std::move(part), std::move(field), std::move(found), std::move(wanted)});
 }
 
 // What makes two publications the same release.
@@ -45,15 +48,51 @@ HashInput Manifest(const policy::Release& release) {
 // digest names one release: what hosts report is a digest.
 absl::Status RefuseKnownBytes(const policy::Release& known, bool bad, const policy::Release& wanted) {
   const bool elsewhere = known.channel != wanted.channel;
-  return Refuse(absl::StatusCode::kFailedPrecondition,
-                bad         ? "known_bad"
-                : elsewhere ? "digest_taken"
-                            : "stale_version",
-                absl::StrCat("digest: these bytes are ", elsewhere ? absl::StrCat(known.channel, " ") : "",
-                             "serial ", known.serial, bad ? ", stopped or recalled" : ""));
+  const RefusalType type = bad         ? RefusalType::kKnownBad
+                           : elsewhere ? RefusalType::kDigestTaken
+                                       : RefusalType::kStaleVersion;
+  return Refuse(type, "manifest", "digest",
+                absl::StrCat("the bytes of ", elsewhere ? absl::StrCat(known.channel, " ") : "", "serial ",
+                             known.serial, bad ? ", stopped or recalled" : ""),
+                "bytes that are no release yet");
+}
+
+constexpr char kBypassWarning[] =
+    "passing over rings was asked for: no release does, and the request is in the audit as bypass_denied";
+
+HashInput Asked(const policy::Release& release, const PublishRequest& request) {
+  HashInput input = Manifest(release);
+  // Of documents only when there are any, so that answers kept by earlier versions keep their fingerprint.
+  if (!request.signature.empty()) input.String("signature").Raw(Sha256(request.signature).raw());
+  for (const std::string& document : request.qualifications)
+    input.String("qualification").Raw(Sha256(document).raw());
+  if (request.skip_rings) input.String("skip_rings");
+  return input;
+}
+
+storage::ReleaseProof ProofOf(const PublishRequest& request, const gate::Passed& passed) {
+  storage::ReleaseProof proof;
+  proof.is_signed = passed.is_signed;
+  proof.qualified = passed.qualified;
+  if (!request.signature.empty()) proof.signature = Sha256(request.signature);
+  for (const std::string& document : request.qualifications) proof.qualifications.push_back(Sha256(document));
+  return proof;
 }
 
 }  // namespace
+
+// Written down before anything else is looked at, so that an attempt with bytes that are refused is on record
+// too.
+absl::Status Engine::DenyBypass(const Act& act, const policy::Release& release) {
+  return store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, tx.FindRequest(act.request_id));
+    if (known.has_value()) return absl::OkStatus();  // a repeat
+    storage::AuditRow audit = AuditOf(act, release.published_at, "bypass_denied",
+                                      absl::StrCat(release.channel, "/", release.serial));
+    audit.after = "the release, if it is taken, travels ring by ring";
+    return tx.AppendAudit(audit);
+  });
+}
 
 std::vector<std::string> Engine::Uncovered(const policy::Release& release) {
   std::vector<std::string> warnings;
@@ -100,13 +139,12 @@ absl::Status Engine::RefusalOf(const policy::Release& release, bool& same) const
     const policy::Release& r = known->release();
     if (r.channel != release.channel) continue;
     if (r.kind != release.kind) {
-      return Refuse(absl::StatusCode::kFailedPrecondition, "malformed",
-                    "kind: the channel moves the other kind");
+      return Refuse(RefusalType::kMalformed, "manifest", "kind", "the other kind",
+                    "the kind that the channel moves");
     }
     if (r.serial >= release.serial) {
-      return Refuse(
-          absl::StatusCode::kFailedPrecondition, "stale_version",
-          absl::StrCat("serial: ", release.serial, " is not above ", r.serial, ", the channel's newest"));
+      return Refuse(RefusalType::kStaleVersion, "manifest", "serial", absl::StrCat(release.serial),
+                    absl::StrCat("above ", r.serial, ", the channel's newest"));
     }
   }
   return absl::OkStatus();
@@ -120,30 +158,28 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
   policy::Release release = request.release;
   release.size_bytes = static_cast<int64_t>(request.bytes.size());
   release.published_at = absl::FromUnixMicros(absl::ToUnixMicros(clock_->Now()));  // as it is stored
-  if (request.bytes.empty())
-    return Refuse(absl::StatusCode::kInvalidArgument, "malformed", "the artifact is empty");
-  if (release.size_bytes > policy::kMaxArtifactBytes) {
-    return Refuse(absl::StatusCode::kInvalidArgument, "limit_exceeded", "the artifact is larger than 64 MiB");
-  }
-  if (const std::vector<policy::Fault> faults = policy::Validate(release); !faults.empty()) {
+  if (request.skip_rings) RETURN_IF_ERROR(DenyBypass(act, release));
+  // What is wrong with a size is the gate's to say: a manifest has none.
+  const bool has_size = release.size_bytes >= 1 && release.size_bytes <= policy::kMaxArtifactBytes;
+  if (const std::vector<policy::Fault> faults = policy::Validate(release); has_size && !faults.empty()) {
     absl::Status status = policy::ToStatus(faults);
-    status.SetPayload(kRefusalUrl, absl::Cord("malformed"));
+    status.SetPayload(kRefusalUrl, absl::Cord(trust::Name(RefusalType::kMalformed)));
     return status;
   }
-  if (Sha256(request.bytes) != release.digest) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "evidence_mismatch",
-                  absl::StrCat("digest: the manifest names ", release.digest.ToString(), ", the bytes are ",
-                               Sha256(request.bytes).ToString()));
-  }
+  const auto judged =
+      gate::Judge({&release, request.bytes, request.qualifications, request.signature}, options_.trust.get());
+  if (const auto* refusal = std::get_if<trust::Refusal>(&judged)) return trust::ToStatus(*refusal);
+  const gate::Passed& passed = std::get<gate::Passed>(judged);
 
   PublishReply reply;
-  const Request asked = RequestFor("release.publish", Manifest(release));
+  const Request asked = RequestFor("release.publish", Asked(release, request));
   const auto keep = [&](storage::Transaction& tx) {
     return KeepAnswer(tx, act, asked, release.published_at, Pack(reply.warnings));
   };
   storage::ReleaseRow row;
   row.release = release;
   row.published_by = act.actor.person;
+  row.proof = ProofOf(request, passed);
   bool answered = false;  // this request was
   bool same = false;      // the same release was published by another
   absl::Status refused;
@@ -153,6 +189,8 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     refused = RefusalOf(release, same);
     reply.warnings = Uncovered(release);
   }
+  reply.warnings.insert(reply.warnings.end(), passed.warnings.begin(), passed.warnings.end());
+  if (request.skip_rings) reply.warnings.push_back(kBypassWarning);
   const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
     ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, Answered(tx, act, asked));
     answered = known.has_value();
@@ -160,7 +198,9 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     if (answered || same) {
       ASSIGN_OR_RETURN(const std::vector<storage::ReleaseRow> rows, tx.Releases());
       for (const storage::ReleaseRow& one : rows) {
-        if (SameManifest(one.release, release)) reply.row = one;
+        if (!SameManifest(one.release, release)) continue;
+        reply.row = one;
+        RETURN_IF_ERROR(ReadProof(tx, &reply.row));
       }
       if (!answered) return keep(tx);
       ASSIGN_OR_RETURN(reply.warnings, Unpack(known->response));
@@ -172,6 +212,7 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
           absl::string_view(request.bytes).substr(static_cast<size_t>(chunk * kChunkBytes), kChunkBytes)));
     }
     ASSIGN_OR_RETURN(row.rollout, tx.InsertRelease(row));
+    RETURN_IF_ERROR(KeepProof(tx, row, request));
     RETURN_IF_ERROR(tx.EnsureBrakes(ScopesOf("", release.channel, release.serial, "")));
     storage::DecisionRow decision;
     decision.at = release.published_at;
@@ -180,8 +221,11 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     decision.action = "publish";
     decision.rule = "operator";
     decision.actor = act.actor.person;
-    decision.why = absl::StrCat("version ", release.version, ", unsigned");
-    decision.evidence = absl::StrCat("{\"size_bytes\":", release.size_bytes, "}");
+    decision.why = absl::StrCat("version ", release.version, row.proof.is_signed ? ", signed" : ", unsigned",
+                                row.proof.qualified ? ", proven" : ", unproven");
+    decision.evidence = absl::StrCat("{\"size_bytes\":", release.size_bytes,
+                                     ",\"signed\":", row.proof.is_signed ? "true" : "false",
+                                     ",\"proven\":", row.proof.qualified ? "true" : "false", "}");
     RETURN_IF_ERROR(tx.AppendDecision(decision).status());
     RETURN_IF_ERROR(tx.AppendAudit(
         AuditOf(act, release.published_at, asked.what, absl::StrCat(release.channel, "/", release.serial))));
@@ -192,6 +236,9 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     std::vector<storage::ReleaseRow> rows;
     RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
       ASSIGN_OR_RETURN(rows, tx.Releases());
+      for (storage::ReleaseRow& known : rows) {
+        if (SameManifest(known.release, release)) RETURN_IF_ERROR(ReadProof(tx, &known));
+      }
       const bool there = std::any_of(rows.begin(), rows.end(), [&](const storage::ReleaseRow& known) {
         return SameManifest(known.release, release);
       });
@@ -209,7 +256,8 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
       reply.row = std::move(known);
       return reply;
     }
-    return Refuse(absl::StatusCode::kFailedPrecondition, "stale_version", "serial: exists in the channel");
+    return Refuse(RefusalType::kStaleVersion, "manifest", "serial", absl::StrCat(release.serial),
+                  "one that the channel does not have yet");
   }
   RETURN_IF_ERROR(status);
   if (!answered && !same) reply.row = row;

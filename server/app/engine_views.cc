@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
 #include "server/app/engine.h"
+#include "server/gate/gate.h"
 
 namespace ringfence::app {
 namespace {
@@ -291,7 +292,16 @@ ServerStatus Engine::Status() {
     status.notices.push_back("no internal tenant: the first ring of each plan is its canary");
   }
   if (const std::string why = InternalCannotStart(""); !why.empty()) status.notices.push_back(why);
-  status.notices.push_back("releases are unsigned: a release is as trustworthy as its publisher's token");
+  const gate::Trust* trust = options_.trust.get();
+  constexpr char kTrusted[] = "a release is as trustworthy as its publisher's token";
+  if (trust == nullptr) {
+    status.notices.push_back(absl::StrCat("releases are unsigned and unproven: ", kTrusted));
+  } else if (trust->authenticator == nullptr) {
+    status.notices.push_back(absl::StrCat("releases are unsigned, though proven: ", kTrusted));
+  }
+  if (trust != nullptr && trust->throwaway) {
+    status.notices.push_back("throwaway keys: what is signed and proven here is so for a demonstration only");
+  }
   if (blind_)
     status.notices.push_back(
         "blind: too few check-ins arrive to tell silence from deafness; nothing is promoted");

@@ -144,6 +144,9 @@ struct Act {
 struct PublishRequest {
   policy::Release release;  // published_at and size_bytes are set by the server
   std::string bytes;
+  std::vector<std::string> qualifications = {};  // DSSE envelopes: evidence that these bytes were tested
+  std::string signature = {};                    // DSSE envelope over the manifest; empty: none
+  bool skip_rings = false;                       // asked for; never honoured, always written down
 };
 
 struct PublishReply {

@@ -132,10 +132,7 @@ class CommandLine {
     command->add_option("--limit", plan_tenant_.limit, "At most this many");
   }
 
-  void AddRelease() {
-    CLI::App* release = Group("release", "Publish and withdraw releases");
-    CLI::App* command =
-        Add(release, "publish", "Publish a file as the next release of a channel", &publish_, ReleasePublish);
+  void AddManifest(CLI::App* command) {
     command->add_option("FILE", publish_.file, "The final bytes; - for the standard input")->required();
     command->add_option("--manifest", publish_.manifest, "YAML with the rest; flags win");
     command->add_option("--channel", publish_.channel, "Channel");
@@ -152,6 +149,26 @@ class CommandLine {
     command->add_option("--matrix", publish_.matrix, "A platform it was tested on: k=v,k=v; once for each")
         ->allow_extra_args(false);
     command->add_flag("--urgent", publish_.urgent, "Soaks shorter where the tenant's plan says so");
+  }
+
+  void AddRelease() {
+    CLI::App* release = Group("release", "Publish and withdraw releases");
+    CLI::App* command =
+        Add(release, "publish", "Publish a file as the next release of a channel", &publish_, ReleasePublish);
+    AddManifest(command);
+    command
+        ->add_option("--qualification", publish_.qualifications,
+                     "Evidence that these bytes were tested, by `release qualify`; once for each")
+        ->allow_extra_args(false);
+    command->add_option("--signature", publish_.signature, "Signatures over the release, by `release sign`");
+    command->add_flag("--skip-rings", publish_.skip_rings,
+                      "Ask that rings be passed over: never done, always in the audit");
+    command = Add(release, "sign", "Sign that these bytes are this release; speaks to no server", &publish_,
+                  ReleaseSign);
+    AddManifest(command);
+    command->add_option("--key", publish_.key, "Your private key (PEM, Ed25519)")->required();
+    command->add_option("--add", publish_.add, "File with signatures over the same: gets one more");
+    command->add_option("--write", publish_.write, "File for the envelope [the standard output]");
     command = Add(release, "qualify", "Sign that these bytes passed their tests; speaks to no server",
                   &qualify_, ReleaseQualify);
     command->add_option("RESULTS", qualify_.results, "What the tests reported, as JUnit's XML")->required();
@@ -181,7 +198,8 @@ class CommandLine {
     command->add_option("RELEASE", release_.release, "CHANNEL/SERIAL or CHANNEL/VERSION")->required();
     AddReason(command, &release_.reason);
     for (const auto& [name, help, run] :
-         {std::tuple("approve", "Let it into the rings of a tenant that ask a person; final", &ReleaseApprove),
+         {std::tuple("approve", "Let it into the rings of a tenant that ask a person; final",
+                     &ReleaseApprove),
           std::tuple("deny", "Keep it out of them; final", &ReleaseDeny)}) {
       command = Add(release, name, help, &release_, run);
       command->add_option("RELEASE", release_.release, "CHANNEL/SERIAL or CHANNEL/VERSION")->required();

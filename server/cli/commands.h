@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "ringfence/v1/release.pb.h"
 #include "ringfence/v1/rollout.pb.h"
 #include "server/cli/context.h"
 
@@ -51,6 +52,13 @@ struct PublishOptions {
   std::vector<std::string> targets;  // k=v
   std::vector<std::string> matrix;   // one platform each: k=v,k=v
   bool urgent = false;
+  std::vector<std::string> qualifications;  // files of `release qualify`
+  std::string signature;                    // file of `release sign`
+  bool skip_rings = false;
+  // sign
+  std::string key;    // the private key, PEM
+  std::string add;    // file with signatures over the same that gets one more
+  std::string write;  // where the envelope goes; "": the standard output
 };
 struct ReleaseOptions {
   std::string release;  // CHANNEL/SERIAL or CHANNEL/VERSION
@@ -72,6 +80,13 @@ struct QualifyOptions {
 };
 int ReleaseQualify(Context& context, const QualifyOptions& options);
 int ReleasePublish(Context& context, const PublishOptions& options);
+int ReleaseSign(Context& context, const PublishOptions& options);
+// The manifest that flags and file name; kOk, or the exit code after the faults were shown.
+struct LoadedManifest {
+  Parsed<v1::ReleaseManifest> parsed;
+  int exit_code = 0;
+};
+LoadedManifest LoadManifest(Context& context, const PublishOptions& options);
 int ReleaseList(Context& context, const ReleaseOptions& options);
 int ReleaseShow(Context& context, const ReleaseOptions& options);
 int ReleaseRecall(Context& context, const ReleaseOptions& options);

@@ -62,6 +62,23 @@ Advice AdviceFor(absl::StatusCode code) {
   }
 }
 
+// What helps after the publish gate's words.
+const char* AfterRefusal(absl::string_view word) {
+  if (word == "malformed")
+    return "this is not the file that was built: build or copy it again, compare sha256sum";
+  if (word == "limit_exceeded") return "make it smaller: no host reads more than that";
+  if (word == "schema_mismatch")
+    return "give the content the inputs that each sensor it reaches registered, or narrow the matrix";
+  if (word == "bad_signature")
+    return "`ringfence release sign` and `qualify` with keys that the server trusts";
+  if (word == "unqualified_artifact" || word == "incomplete_set")
+    return "run the missing tests on these very bytes, and pass `--qualification`; or narrow the matrix";
+  if (word == "evidence_mismatch") return "test, sign and publish one and the same file";
+  if (word == "stale_version") return "publish it with a serial above the channel's newest";
+  if (word == "known_bad") return "these bytes stay stopped: publish the mended ones, with a higher serial";
+  return "docs/publishing.md tells what each word asks for";
+}
+
 std::string Lines(absl::string_view text) {
   std::string out;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -101,7 +118,12 @@ int Context::Fail(const absl::Status& status, const std::string& file, const Pla
   const auto refusal = status.GetPayload(kRefusalUrl);
   v1::FaultList list;
   const auto faults = status.GetPayload(kFaultListUrl);
-  if (faults.has_value() && list.ParseFromString(std::string(*faults)) && list.faults_size() > 0) {
+  const bool has_list = faults.has_value() && list.ParseFromString(std::string(*faults));
+  // One thing is wrong with the release, not with the request: the text says which, and programs get it
+  // whole.
+  const bool is_refusal = has_list && !list.refusal().empty();
+  if (is_refusal && !table()) Print(list);
+  if (has_list && !is_refusal && list.faults_size() > 0) {
     for (const v1::Fault& fault : list.faults()) {
       std::string at = file.empty() ? "  " : absl::StrCat(file, ": ");
       if (places != nullptr) {
@@ -119,7 +141,8 @@ int Context::Fail(const absl::Status& status, const std::string& file, const Pla
     err() << "ringfence: " << word << ": "
           << Lines(absl::StripPrefix(std::string(status.message()), absl::StrCat(word, ": "))) << "\n";
   }
-  if (advice.next[0] != '\0') err() << "  next: " << advice.next << "\n";
+  const char* next = is_refusal ? AfterRefusal(list.refusal()) : advice.next;
+  if (next[0] != '\0') err() << "  next: " << next << "\n";
   // Whoever repeats an act in doubt must be able to name it.
   if (advice.exit_code == kUnreachable && acts_) {
     err() << "  an act may be repeated safely: the same command with --request-id " << request_id_

@@ -1,7 +1,5 @@
 // ringfence release qualify: evidence for a release out of a test run's results. Speaks to no server.
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
 #include <ostream>
 #include <set>
 
@@ -13,23 +11,16 @@
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/human.h"
+#include "server/cli/key_files.h"
 
 namespace ringfence::cli {
 namespace {
 
 constexpr size_t kMaxArtifactBytes = 64 << 20;
-constexpr size_t kMaxKeyBytes = 4096;
 constexpr size_t kShownTests = 10;
 
 std::string BaseName(const std::string& path) {
   return path.substr(path.find_last_of('/') + 1);
-}
-
-absl::StatusOr<trust::SigningKey> ReadKey(const World& world, const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string pem, ReadFile(world, path, kMaxKeyBytes));
-  absl::StatusOr<trust::SigningKey> key = trust::SigningKey::FromPem(pem);
-  if (!key.ok()) return absl::InvalidArgumentError(absl::StrCat(path, ": ", key.status().message()));
-  return key;
 }
 
 // The results, and the files that they and the configuration came from: a statement names what it rests on.
@@ -86,26 +77,12 @@ absl::Status CheckRequired(const trust::TestStatement& statement, const trust::T
   return absl::OkStatus();
 }
 
-absl::Status Write(const World& world, const std::string& path, absl::string_view bytes) {
-  if (path.empty()) {
-    *world.out << bytes << "\n";
-    return absl::OkStatus();
-  }
-  const std::string draft = path + ".draft";
-  std::ofstream file(draft, std::ios::binary | std::ios::trunc);
-  file << bytes << "\n";
-  file.close();
-  if (file.good() && std::rename(draft.c_str(), path.c_str()) == 0) return absl::OkStatus();
-  std::remove(draft.c_str());
-  return absl::InvalidArgumentError(absl::StrCat(path, ": cannot be written"));
-}
-
 }  // namespace
 
 int ReleaseQualify(Context& context, const QualifyOptions& options) {
   const absl::StatusOr<std::string> artifact = ReadFile(context.world(), options.artifact, kMaxArtifactBytes);
   if (!artifact.ok()) return context.Usage(artifact.status().message());
-  const absl::StatusOr<trust::SigningKey> key = ReadKey(context.world(), options.key);
+  const absl::StatusOr<trust::SigningKey> key = ReadSigningKey(context.world(), options.key);
   if (!key.ok()) return context.Usage(key.status().message());
   const absl::StatusOr<Evidence> evidence = ReadEvidence(context.world(), options);
   if (!evidence.ok()) return context.Usage(evidence.status().message());
@@ -128,7 +105,7 @@ int ReleaseQualify(Context& context, const QualifyOptions& options) {
     context.err() << "warning: what was skipped has not passed, and is not in the statement\n";
     List(context.err(), "skipped", evidence->results.skipped);
   }
-  const absl::Status written = Write(context.world(), options.write, *envelope);
+  const absl::Status written = WriteDocument(context.world(), options.write, *envelope);
   if (!written.ok()) return context.Usage(written.message());
   context.err() << "qualified " << digest.ToString() << ": " << statement.passed.size()
                 << " tests passed, signed by " << key->public_key().KeyId().ToString() << "\n";

@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/trust/dsse.h"
 #include "ringfence/v1/release.pb.h"
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
@@ -100,6 +101,7 @@ void PrintRelease(Context& context, const v1::Release& release) {
       {"kind", EnumWord(*v1::ChannelKind_descriptor(), manifest.kind())},
       {"state", EnumWord(*v1::ReleaseState_descriptor(), release.state())},
       {"signature", EnumWord(*v1::SignatureState_descriptor(), release.signature())},
+      {"qualification", EnumWord(*v1::QualificationState_descriptor(), release.qualification())},
       {"sha256", absl::BytesToHexString(manifest.digest())},
       {"size", HumanBytes(release.size_bytes())},
       {"targets", SelectorText(manifest.targets())}};
@@ -130,19 +132,48 @@ absl::StatusOr<ReleaseName> FindRelease(Context& context, const std::string& tex
   return absl::NotFoundError(absl::StrCat("channel ", name.channel, " has no release with version ", rest));
 }
 
-int ReleasePublish(Context& context, const PublishOptions& options) {
-  Parsed<v1::ReleaseManifest> parsed;
+LoadedManifest LoadManifest(Context& context, const PublishOptions& options) {
+  LoadedManifest loaded;
   if (!options.manifest.empty()) {
     const absl::StatusOr<std::string> text = ReadFile(context.world(), options.manifest, kChunkBytes);
-    if (!text.ok()) return context.Usage(text.status().message());
-    parsed = ParseManifestYaml(*text);
-    if (!parsed.faults.empty()) {
-      context.err() << Render(options.manifest, parsed.faults);
-      return kUsage;
+    if (!text.ok()) {
+      loaded.exit_code = context.Usage(text.status().message());
+      return loaded;
+    }
+    loaded.parsed = ParseManifestYaml(*text);
+    if (!loaded.parsed.faults.empty()) {
+      context.err() << Render(options.manifest, loaded.parsed.faults);
+      loaded.exit_code = kUsage;
+      return loaded;
     }
   }
-  absl::StatusOr<v1::ReleaseManifest> manifest = ManifestOf(options, parsed.message);
-  if (!manifest.ok()) return context.Usage(manifest.status().message());
+  absl::StatusOr<v1::ReleaseManifest> manifest = ManifestOf(options, loaded.parsed.message);
+  if (manifest.ok()) {
+    loaded.parsed.message = *std::move(manifest);
+  } else {
+    loaded.exit_code = context.Usage(manifest.status().message());
+  }
+  return loaded;
+}
+
+int ReleasePublish(Context& context, const PublishOptions& options) {
+  LoadedManifest loaded = LoadManifest(context, options);
+  if (loaded.exit_code != kOk) return loaded.exit_code;
+  v1::ReleaseManifest* manifest = &loaded.parsed.message;
+  std::vector<std::string> documents;
+  for (const std::string& path : options.qualifications) {
+    const absl::StatusOr<std::string> document =
+        ReadFile(context.world(), path, trust::kMaxEnvelopeBytes + 1);
+    if (!document.ok()) return context.Usage(document.status().message());
+    documents.push_back(*document);
+  }
+  std::string signature;
+  if (!options.signature.empty()) {
+    const absl::StatusOr<std::string> read =
+        ReadFile(context.world(), options.signature, trust::kMaxEnvelopeBytes + 1);
+    if (!read.ok()) return context.Usage(read.status().message());
+    signature = *read;
+  }
   const absl::StatusOr<std::string> bytes = ReadFile(context.world(), options.file, kMaxArtifactBytes);
   if (!bytes.ok()) return context.Usage(bytes.status().message());
   manifest->set_digest(std::string(Sha256(*bytes).raw()));
@@ -158,6 +189,10 @@ int ReleasePublish(Context& context, const PublishOptions& options) {
           first = false;
           request.mutable_header()->set_request_id(context.request_id());
           *request.mutable_header()->mutable_manifest() = *manifest;
+          for (const std::string& document : documents)
+            request.mutable_header()->add_qualifications(document);
+          request.mutable_header()->set_signature(signature);
+          request.mutable_header()->set_skip_rings(options.skip_rings);
           return true;
         }
         if (sent == bytes->size()) return false;
@@ -168,7 +203,7 @@ int ReleasePublish(Context& context, const PublishOptions& options) {
       },
       &response);
   if (!status.ok()) {
-    return context.Fail(status, options.manifest, options.manifest.empty() ? nullptr : &parsed.places);
+    return context.Fail(status, options.manifest, options.manifest.empty() ? nullptr : &loaded.parsed.places);
   }
   for (const std::string& warning : response.warnings())
     context.err() << "warning: " << Printable(warning) << "\n";
@@ -180,7 +215,8 @@ int ReleasePublish(Context& context, const PublishOptions& options) {
   context.out() << "published " << manifest->channel() << "/" << manifest->serial() << " "
                 << manifest->version() << " (" << HumanBytes(release.size_bytes()) << ", sha256 "
                 << ShortDigest(release.manifest().digest()) << ", "
-                << EnumWord(*v1::SignatureState_descriptor(), release.signature()) << ")\n"
+                << EnumWord(*v1::SignatureState_descriptor(), release.signature()) << ", "
+                << EnumWord(*v1::QualificationState_descriptor(), release.qualification()) << ")\n"
                 << "  next: ringfence rollout watch " << manifest->channel() << "/" << manifest->serial()
                 << "\n";
   return kOk;

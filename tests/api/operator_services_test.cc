@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ringfence/trust/refusal.h"
 #include "ringfence/v1/fleet.grpc.pb.h"
 #include "ringfence/v1/plan.grpc.pb.h"
 #include "ringfence/v1/release.grpc.pb.h"
@@ -175,6 +176,7 @@ class PublishTest : public testing::Test {
     manifest->add_matrix();
     manifest->set_digest(std::string(32, 'd'));
     if (break_header) manifest->clear_version();
+    for (int i = 0; i < documents; ++i) first.mutable_header()->add_qualifications("{}");
     writer_->Write(first);
   }
   bool Send(size_t bytes) {
@@ -188,6 +190,7 @@ class PublishTest : public testing::Test {
   }
 
   bool break_header = false;
+  int documents = 0;
   TestServer server_;
   std::unique_ptr<v1::ReleaseService::Stub> stub_ = v1::ReleaseService::NewStub(server_.channel());
   grpc::ClientContext context_;
@@ -245,6 +248,30 @@ TEST_F(PublishTest, TellsTheWordOfTheApplicationsRefusal) {
   Send(10);
   EXPECT_EQ(End().error_code(), StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(Trailer(context_, "ringfence-refusal"), "stale_version");
+}
+
+TEST_F(PublishTest, TellsPartAndFieldOfARefusal) {
+  server_.app().error = trust::ToStatus(
+      {trust::RefusalType::kSchemaMismatch, "artifact", "header.field_count", "21 inputs", "20"});
+  Begin();
+  Send(10);
+  const grpc::Status status = End();
+  EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(Trailer(context_, "ringfence-refusal"), "schema_mismatch");
+  v1::FaultList list;
+  ASSERT_TRUE(list.ParseFromString(status.error_details()));
+  EXPECT_EQ(list.refusal(), "schema_mismatch");
+  ASSERT_EQ(list.faults_size(), 1);
+  EXPECT_EQ(list.faults(0).path(), "artifact.header.field_count");
+  EXPECT_EQ(list.faults(0).found(), "21 inputs");
+}
+
+TEST_F(PublishTest, RefusesDocumentsBeyondTheLimit) {
+  documents = 9;
+  Begin();
+  v1::FaultList faults;
+  ASSERT_TRUE(faults.ParseFromString(End().error_details()));
+  EXPECT_EQ(faults.faults(0).path(), "header.qualifications");
 }
 
 TEST_F(PublishTest, ACancelledUploadPublishesNothing) {

@@ -83,7 +83,7 @@ TEST_F(EntryTest, TheSameBytesInASecondChannelAreRefusedAndLeaveTheFirstAsItIs) 
   };
   EXPECT_EQ(WordOf(publish()), "digest_taken");
   EXPECT_THAT(std::string(publish().message()),
-              testing::HasSubstr("digest: these bytes are content serial 1"));
+              testing::HasSubstr("digest: found the bytes of content serial 1"));
   EXPECT_TRUE(fleet.app().ListReleases("sensor")->empty());
   EXPECT_TRUE(fleet.RunUntil([&] { return fleet.Running(first.digest) == 8; }, absl::Hours(12)));
 }

@@ -436,6 +436,44 @@ TEST_F(CommandTest, ARefusedReleaseIsNamedByItsWord) {
   EXPECT_THAT(err(), StartsWith("ringfence: stale_version: serial 3 is not above 7\n"));
 }
 
+TEST_F(CommandTest, ARefusalOfTheGateSaysWhatHelpsAndJsonHasItsFields) {
+  absl::Status refused =
+      absl::FailedPreconditionError("schema_mismatch: artifact header.field_count: found 21, wanted 20");
+  refused.SetPayload(kRefusalUrl, absl::Cord("schema_mismatch"));
+  refused.SetPayload(kFaultListUrl, absl::Cord(Proto<v1::FaultList>(R"(
+      refusal: "schema_mismatch" faults { path: "artifact.header.field_count" found: "21" wanted: "20" })")
+                                                   .SerializeAsString()));
+  server_.Fail("ReleaseService/PublishRelease", refused);
+  std::vector<std::string> publish = {"release",
+                                      "publish",
+                                      File("a", "abc"),
+                                      "--channel",
+                                      "c",
+                                      "--serial",
+                                      "3",
+                                      "--version",
+                                      "1",
+                                      "--matrix",
+                                      "os=a",
+                                      "--qualification",
+                                      File("q", "{}"),
+                                      "--signature",
+                                      File("s", "sig"),
+                                      "--skip-rings"};
+  EXPECT_EQ(Run(publish), 7);
+  EXPECT_THAT(
+      err(),
+      StartsWith("ringfence: schema_mismatch: artifact header.field_count: found 21, wanted 20\n  next: give "
+                 "the content the inputs"));
+  EXPECT_THAT(server_.Asked("ReleaseService/PublishRelease"),
+              AllOf(HasSubstr("qualifications: \"{}\""), HasSubstr("signature: \"sig\""),
+                    HasSubstr("skip_rings: true")));
+  publish.insert(publish.begin(), {"-o", "json"});
+  EXPECT_EQ(Run(publish), 7);
+  EXPECT_THAT(out(), AllOf(HasSubstr("\"path\": \"artifact.header.field_count\""),
+                           HasSubstr("\"refusal\": \"schema_mismatch\"")));
+}
+
 TEST_F(CommandTest, ReleaseListIsAlignedAndEmptyListsSaySo) {
   EXPECT_EQ((server_.On("ReleaseService/ListReleases", v1::ListReleasesResponse()), Run({"release", "list"})),
             0);
@@ -479,7 +517,8 @@ TEST_F(CommandTest, JsonHasHexDigestsWordsAndUtcTimes) {
   "published_by": "",
   "published_at": "2023-11-14T22:13:20.000Z",
   "rollout_id": 0,
-  "signature": "unspecified"
+  "signature": "unspecified",
+  "qualification": "unspecified"
 }
 )");
   EXPECT_EQ(Run({"release", "show", "content/12", "-o", "yaml"}), 0);

@@ -23,6 +23,7 @@ class AppServerImpl final : public AppServer {
     app_options_.checkin_interval = options.checkin;
     app_options_.replica_name = "replay";
     app_options_.seed = options.seed;
+    app_options_.trust = options.trust;
   }
 
   absl::Status Enrol(const std::vector<storage::AgentRow>& agents) override {

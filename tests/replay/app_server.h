@@ -10,6 +10,10 @@
 #include "server.h"
 #include "server/storage/store.h"
 
+namespace ringfence::gate {
+struct Trust;
+}  // namespace ringfence::gate
+
 namespace ringfence::app {
 class App;
 }  // namespace ringfence::app
@@ -20,6 +24,7 @@ struct AppServerOptions {
   std::string internal_tenant;  // empty: none
   absl::Duration checkin;
   uint64_t seed = 1;
+  std::shared_ptr<const gate::Trust> trust;  // whom the publish gate believes
   // Called when a lease waits for its commit; may be empty.
   std::function<void()> on_lease_queued;
 };

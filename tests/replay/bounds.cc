@@ -29,7 +29,7 @@ const std::map<std::string, Measurer>& Measurers() {
       {"refusal_class", RefusalClass},
       {"refusals", Refusals},
       {"offered_bad_files", OfferedBadFiles},
-      {"bypass_request", Missing},
+      {"bypass_request", BypassRequest},
       {"offered_hosts", OfferedHosts},
       {"exposed_hosts", ExposedHosts},
       {"harmed_hosts", HarmedHosts},

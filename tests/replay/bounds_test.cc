@@ -156,10 +156,20 @@ TEST_F(BoundsTest, RevertOrdersAreCountedInTheBusiestMinute) {
 }
 
 TEST_F(BoundsTest, AMetricWithoutItsFeatureNeverHolds) {
-  Bound bound = Named("bypass_request");
-  bound.equals = "refused_or_recorded_and_ignored";
+  Bound bound = Named("hold_before_reboot");
+  bound.equals = "true";
   EXPECT_FALSE(HoldsFor(bound));
   EXPECT_NE(Describe(bound, Value(bound)).find("does not exist yet"), std::string::npos);
+}
+
+TEST_F(BoundsTest, ARequestToPassOverRingsIsSafeOnceItIsOnRecord) {
+  Bound bound = Named("bypass_request");
+  bound.equals = "refused_or_recorded_and_ignored";
+  EXPECT_FALSE(HoldsFor(bound));  // nobody asked
+  scenario_.releases[0].skip_rings_requested = true;
+  EXPECT_FALSE(HoldsFor(bound));
+  record_.audit.emplace_back().act = "bypass_denied";
+  EXPECT_TRUE(HoldsFor(bound));
 }
 
 TEST_F(BoundsTest, ARefusalIsToldWithItsClass) {

@@ -4,7 +4,6 @@
 #include "absl/strings/str_cat.h"
 #include "plan_builder.h"
 #include "ringfence/base/check.h"
-#include "ringfence/base/hash.h"
 #include "server/app/app.h"
 #include "world.h"
 
@@ -13,39 +12,6 @@ namespace {
 
 // Serials leave room below for a stale one.
 constexpr uint64_t kFirstSerial = 100;
-constexpr int64_t kDefaultBytes = 4096;
-
-// Bytes as the scenario describes them; every artifact is different from every other.
-std::string BuildBytes(const ReleaseSpec& release, ArtifactForm form, const std::string& version) {
-  const int64_t size = release.size_bytes > 0 ? release.size_bytes : kDefaultBytes;
-  std::string good = absl::StrCat("ringfence replay artifact ", release.channel, " ", version, "\n");
-  Rng rng(HeadBigEndian(Sha256(good)), "artifact bytes");
-  while (static_cast<int64_t>(good.size()) < size) good.push_back(static_cast<char>('a' + rng.Below(26)));
-  switch (form) {
-    case ArtifactForm::kEmpty:
-      return "";
-    case ArtifactForm::kZeroFilled:
-      return std::string(static_cast<size_t>(size), '\0');
-    case ArtifactForm::kZeroRun:
-      std::fill(good.begin() + size / 4, good.begin() + size / 2, '\0');
-      return good;
-    case ArtifactForm::kTruncated:
-      return good.substr(0, good.size() / 2);
-    case ArtifactForm::kBitFlipped:
-      good[good.size() / 2] = static_cast<char>(good[good.size() / 2] ^ 1);
-      return good;
-    case ArtifactForm::kWellFormed:
-    case ArtifactForm::kSchemaMismatch:
-    case ArtifactForm::kOversized:
-    case ArtifactForm::kIncompleteSet:
-    case ArtifactForm::kUnsigned:
-    case ArtifactForm::kBadSignature:
-    case ArtifactForm::kWrongKey:
-    case ArtifactForm::kStaleVersion:
-      return good;
-  }
-  return good;
-}
 
 size_t SlotOf(const std::string& channel) {
   return channel == kContentChannel ? kContentSlot : kSensorSlot;
@@ -97,7 +63,8 @@ void World::SchedulePublishes() {
       version.harmful = forms.empty() || record.form != ArtifactForm::kWellFormed;
     }
     version.serial = record.form == ArtifactForm::kStaleVersion ? 1 : next_serial[version.slot]++;
-    version.digest = Sha256(BuildBytes(release, record.form, version.text));
+    version.digest =
+        artifacts_.Make(release, record.form, record.evidence, version.text, version.serial).release.digest;
     record.version = AddVersion(std::move(version));
     ledger_.publishes.push_back(std::move(record));
     Push(plan.at, Kind::kPublish, static_cast<uint32_t>(ledger_.publishes.size() - 1));
@@ -108,17 +75,14 @@ void World::OnPublish(uint32_t publish) {
   PublishRecord& record = ledger_.publishes[publish];
   const Version& version = ledger_.versions[record.version];
   const ReleaseSpec& spec = scenario_.releases[static_cast<size_t>(version.release)];
-  app::PublishRequest request;
-  request.release.channel = spec.channel;
-  request.release.kind =
-      version.slot == kContentSlot ? policy::ChannelKind::kContent : policy::ChannelKind::kSensor;
-  request.release.serial = version.serial;
-  request.release.version = version.text;
-  request.release.digest = version.digest;
-  request.release.targets = spec.targets;
-  request.release.matrix = spec.matrix;
-  request.release.urgent = spec.emergency;
-  request.bytes = BuildBytes(spec, record.form, version.text);
+  const app::PublishRequest request =
+      artifacts_.Make(spec, record.form, record.evidence, version.text, version.serial);
+  const bool any_before =
+      std::any_of(ledger_.publishes.begin(), ledger_.publishes.end(), [&](const auto& other) {
+        return other.accepted && ledger_.versions[other.version].slot == version.slot;
+      });
+  if (record.form == ArtifactForm::kStaleVersion && !any_before && server_up_)
+    NoteServer(server_->Publish(artifacts_.MakeBaseline(spec, kFirstSerial - 1)).status());
   const auto reply = server_up_ ? server_->Publish(request) : absl::UnavailableError("the server is down");
   if (reply.ok()) {
     record.accepted = true;

@@ -149,6 +149,25 @@ MetricValue AuditHas(const RunView& run, const Bound& bound) {
   return {in_audit || in_decisions, ""};
 }
 
+// A request to pass over rings: refused, or on record and without effect. That it had none is for other
+// bounds to say, which look at where the release went.
+MetricValue BypassRequest(const RunView& run, const Bound&) {
+  size_t asked = 0, refused = 0;
+  for (const PublishRecord& publish : run.ledger.publishes) {
+    const int release = run.ledger.versions[publish.version].release;
+    if (!run.scenario.releases[static_cast<size_t>(release)].skip_rings_requested) continue;
+    ++asked;
+    if (!publish.accepted) ++refused;
+  }
+  if (asked == 0) return {std::monostate(), "nobody asked to pass over rings"};
+  const auto recorded =
+      std::count_if(run.record.audit.begin(), run.record.audit.end(),
+                    [](const storage::AuditRow& row) { return row.act == "bypass_denied"; });
+  const bool safe = refused == asked || static_cast<size_t>(recorded) >= asked;
+  return {std::string(safe ? "refused_or_recorded_and_ignored" : "unrecorded"),
+          absl::StrCat(asked, " asked, ", refused, " refused, ", recorded, " recorded")};
+}
+
 // What must hold after the restarts: a halt that stays ("halt..."), or a rollout that goes on (anything that
 // speaks of continuing). Judged by the offers that hosts got.
 MetricValue AfterRestart(const RunView& run, const Bound& bound) {

@@ -12,6 +12,7 @@ MetricValue NoPromotionBetween(const RunView& run, const Bound& bound);
 MetricValue HaltNames(const RunView& run, const Bound& bound);
 MetricValue WithheldReasonNames(const RunView& run, const Bound& bound);
 MetricValue PublishWarnsUncovered(const RunView& run, const Bound& bound);
+MetricValue BypassRequest(const RunView& run, const Bound& bound);
 MetricValue AuditHas(const RunView& run, const Bound& bound);
 MetricValue AfterRestart(const RunView& run, const Bound& bound);
 

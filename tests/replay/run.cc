@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "app_server.h"
+#include "artifacts.h"
 #include "plan_builder.h"
 #include "ringfence/base/status_macros.h"
 #include "stub_server.h"
@@ -110,7 +111,7 @@ absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& 
     ASSIGN_OR_RETURN(store, make_store());
     const AppServerOptions app{HasInternalTenant(scenario) ? kInternalTenant : "",
                                absl::Seconds(scenario.fleet.checkin_seconds),
-                               seed * 0x9e3779b97f4a7c15ull + 1, nullptr};
+                               seed * 0x9e3779b97f4a7c15ull + 1, Artifacts(scenario).trust(), nullptr};
     if (options.wire) {
       ASSIGN_OR_RETURN(server, MakeWireServer(app, TenantsOf(scenario), store.get(), &clock));
     } else {

@@ -69,6 +69,10 @@ absl::StatusOr<app::PublishReply> WirePeople::Publish(const app::PublishRequest&
   v1::PublishReleaseRequest part;
   part.mutable_header()->set_request_id(NextRequestId());
   api::Encode(request.release, part.mutable_header()->mutable_manifest());
+  for (const std::string& document : request.qualifications)
+    part.mutable_header()->add_qualifications(document);
+  part.mutable_header()->set_signature(request.signature);
+  part.mutable_header()->set_skip_rings(request.skip_rings);
   bool taken = writer->Write(part);  // false: refused already, Finish says why
   for (size_t from = 0; taken && from < request.bytes.size(); from += kPart) {
     part.set_data(request.bytes.substr(from, kPart));

@@ -18,6 +18,7 @@ constexpr Micros kFirstRunOnce = 0;
 
 World::World(const Scenario& scenario, Fleet fleet, Server* server, ManualClock* clock, uint64_t seed)
     : scenario_(scenario),
+      artifacts_(scenario),
       fleet_(std::move(fleet)),
       server_(server),
       clock_(clock),

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "artifacts.h"
 #include "calendar_queue.h"
 #include "fleet.h"
 #include "ledger.h"
@@ -138,6 +139,7 @@ class World {
   std::vector<uint32_t> Draw(const ScenarioEvent& event, uint32_t number);  // the hosts that it takes
 
   const Scenario& scenario_;
+  const Artifacts artifacts_;
   Fleet fleet_;
   Server* const server_;
   ManualClock* const clock_;

@@ -51,11 +51,11 @@ MaybeRefusal CheckResult(const TestStatement& statement) {
   return std::nullopt;
 }
 
-MaybeRefusal CheckMatrix(const TestStatement& statement, const RequiredTests& required) {
-  if (!required.matrix.has_value() || Names(statement.configuration, *required.matrix)) return std::nullopt;
+MaybeRefusal CheckMatrix(const TestStatement& statement, const std::optional<Digest>& matrix) {
+  if (!matrix.has_value() || Names(statement.configuration, *matrix)) return std::nullopt;
   return Refusal{RefusalType::kEvidenceMismatch, kPart, "predicate.configuration",
                  DigestsOf(statement.configuration),
-                 absl::StrCat(required.matrix->ToString(), ", that of the matrix in force")};
+                 absl::StrCat(matrix->ToString(), ", that of the matrix in force")};
 }
 
 MaybeRefusal CheckTests(const TestStatement& statement, const RequiredTests& required) {
@@ -85,9 +85,9 @@ MaybeRefusal CheckTests(const TestStatement& statement, const RequiredTests& req
 
 }  // namespace
 
-std::variant<Qualification, Refusal> VerifyQualification(absl::string_view envelope_json,
-                                                         const Digest& artifact, const Laboratory& laboratory,
-                                                         const RequiredTests& required) {
+std::variant<Qualification, Refusal> VerifyEvidence(absl::string_view envelope_json, const Digest& artifact,
+                                                    const Laboratory& laboratory,
+                                                    const std::optional<Digest>& matrix) {
   const absl::StatusOr<Envelope> envelope = ParseEnvelope(envelope_json);
   if (!envelope.ok()) return RefusalFromText(kPart, envelope.status());
   Qualification qualification;
@@ -108,9 +108,19 @@ std::variant<Qualification, Refusal> VerifyQualification(absl::string_view envel
 
   if (MaybeRefusal refusal = CheckSubject(qualification.statement, artifact)) return *std::move(refusal);
   if (MaybeRefusal refusal = CheckResult(qualification.statement)) return *std::move(refusal);
-  if (MaybeRefusal refusal = CheckMatrix(qualification.statement, required)) return *std::move(refusal);
-  if (MaybeRefusal refusal = CheckTests(qualification.statement, required)) return *std::move(refusal);
+  if (MaybeRefusal refusal = CheckMatrix(qualification.statement, matrix)) return *std::move(refusal);
   return qualification;
+}
+
+std::variant<Qualification, Refusal> VerifyQualification(absl::string_view envelope, const Digest& artifact,
+                                                         const Laboratory& laboratory,
+                                                         const RequiredTests& required) {
+  std::variant<Qualification, Refusal> judged =
+      VerifyEvidence(envelope, artifact, laboratory, required.matrix);
+  if (const auto* qualification = std::get_if<Qualification>(&judged)) {
+    if (MaybeRefusal refusal = CheckTests(qualification->statement, required)) return *std::move(refusal);
+  }
+  return judged;
 }
 
 std::vector<Covered> CoverageOf(const TestStatement& statement, std::span<const std::string> tests) {

@@ -7,6 +7,20 @@
 #include "absl/strings/str_cat.h"
 
 namespace ringfence::trust {
+namespace {
+
+constexpr RefusalType kTypes[] = {RefusalType::kMalformed,        RefusalType::kLimitExceeded,
+                                  RefusalType::kBadSignature,     RefusalType::kUnqualifiedArtifact,
+                                  RefusalType::kEvidenceMismatch, RefusalType::kIncompleteSet,
+                                  RefusalType::kSchemaMismatch,   RefusalType::kStaleVersion,
+                                  RefusalType::kKnownBad,         RefusalType::kDigestTaken};
+
+constexpr char kPartUrl[] = "ringfence/refusal-part";
+constexpr char kFieldUrl[] = "ringfence/refusal-field";
+constexpr char kFoundUrl[] = "ringfence/refusal-found";
+constexpr char kWantedUrl[] = "ringfence/refusal-wanted";
+
+}  // namespace
 
 absl::string_view Name(RefusalType type) {
   switch (type) {
@@ -20,12 +34,16 @@ absl::string_view Name(RefusalType type) {
       return "unqualified_artifact";
     case RefusalType::kEvidenceMismatch:
       return "evidence_mismatch";
+    case RefusalType::kIncompleteSet:
+      return "incomplete_set";
     case RefusalType::kSchemaMismatch:
       return "schema_mismatch";
     case RefusalType::kStaleVersion:
       return "stale_version";
     case RefusalType::kKnownBad:
       return "known_bad";
+    case RefusalType::kDigestTaken:
+      return "digest_taken";
   }
   return "malformed";
 }
@@ -58,7 +76,26 @@ absl::Status ToStatus(const Refusal& refusal) {
   const auto code = unreadable ? absl::StatusCode::kInvalidArgument : absl::StatusCode::kFailedPrecondition;
   absl::Status status(code, ToString(refusal));
   status.SetPayload(kRefusalUrl, absl::Cord(Name(refusal.type)));
+  status.SetPayload(kPartUrl, absl::Cord(refusal.part));
+  status.SetPayload(kFieldUrl, absl::Cord(refusal.field));
+  status.SetPayload(kFoundUrl, absl::Cord(refusal.found));
+  status.SetPayload(kWantedUrl, absl::Cord(refusal.wanted));
   return status;
+}
+
+std::optional<Refusal> RefusalFrom(const absl::Status& status) {
+  const absl::optional<absl::Cord> word = status.GetPayload(kRefusalUrl);
+  const absl::optional<absl::Cord> part = status.GetPayload(kPartUrl);
+  if (!word.has_value() || !part.has_value()) return std::nullopt;
+  const auto text = [&](const char* url) {
+    const absl::optional<absl::Cord> payload = status.GetPayload(url);
+    return payload.has_value() ? std::string(*payload) : std::string();
+  };
+  for (const RefusalType type : kTypes) {
+    if (*word != Name(type)) continue;
+    return Refusal{type, std::string(*part), text(kFieldUrl), text(kFoundUrl), text(kWantedUrl)};
+  }
+  return std::nullopt;
 }
 
 }  // namespace ringfence::trust

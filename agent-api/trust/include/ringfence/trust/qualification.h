@@ -36,6 +36,12 @@ struct Qualification {
   TestStatement statement;
 };
 
+// The first half of the question: is this sound evidence about these bytes, by whoever may give it?
+// Everything below but the required tests, in the same order. For callers that add several envelopes up.
+std::variant<Qualification, Refusal> VerifyEvidence(absl::string_view envelope, const Digest& artifact,
+                                                    const Laboratory& laboratory,
+                                                    const std::optional<Digest>& matrix);
+
 // Judges one envelope, in this order, and gives the first refusal: size and form of the envelope, signatures,
 // type of the payload, form of the payload, its two types, subject digest, result and failed tests, matrix,
 // required tests. Nothing of the payload is read before the signatures hold. A statement can only let an

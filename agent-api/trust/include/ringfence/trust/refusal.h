@@ -1,7 +1,9 @@
-// Why evidence does not count: a type that programs act upon, the part and field it is about, and for people
-// what was found and what was wanted.
+// Why a release, or evidence for it, is refused: a type that programs act upon, the part and field it is
+// about, and for people what was found and what was wanted. One type for the publish gate, commands and
+// agents.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -15,9 +17,11 @@ enum class RefusalType {
   kBadSignature,         // too few of the trusted keys signed
   kUnqualifiedArtifact,  // is no evidence that these bytes passed what they have to
   kEvidenceMismatch,     // is evidence, of other bytes or of another matrix
-  kSchemaMismatch,       // wants other inputs than the sensor supplies
-  kStaleVersion,         // goes back behind what was there before
-  kKnownBad,             // recalled, halted, or harmful here before
+  kIncompleteSet,        // evidence covers some of the platforms that the release is for, not all
+  kSchemaMismatch,       // a sensor it is for does not supply the inputs that the content declares
+  kStaleVersion,         // its serial is not above the channel's newest
+  kKnownBad,             // these bytes were stopped or recalled before
+  kDigestTaken,          // these bytes are a release of another channel
 };
 
 struct Refusal {
@@ -40,5 +44,8 @@ std::string ToString(const Refusal& refusal);
 // with Name as payload of kRefusalUrl, where the publish gate's clients look for it.
 inline constexpr char kRefusalUrl[] = "ringfence/refusal";
 absl::Status ToStatus(const Refusal& refusal);
+
+// The refusal that ToStatus turned into this status; absent for any other status.
+std::optional<Refusal> RefusalFrom(const absl::Status& status);
 
 }  // namespace ringfence::trust

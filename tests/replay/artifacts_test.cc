@@ -1,0 +1,88 @@
+// Every form that a scenario may give an artifact is really built, and the gate has the class for it that the
+// format promises.
+#include "artifacts.h"
+
+#include "gtest/gtest.h"
+#include "plan_builder.h"
+
+namespace ringfence::replay {
+namespace {
+
+struct Case {
+  ArtifactForm form;
+  Evidence evidence;
+  const char* word;
+};
+
+class ArtifactsTest : public testing::Test {
+ protected:
+  ArtifactsTest() {
+    scenario.fleet.cohorts = {{"new", 0.5, {{"os", "win10"}, {"sensor", "7.11+"}}},
+                              {"old", 0.5, {{"os", "win7"}, {"sensor", "vse8.5"}}}};
+    ReleaseSpec release;
+    release.channel = kContentChannel;
+    release.version = "ch-291";
+    release.size_bytes = 10'000;
+    release.matrix = {{{{"os", {"win10", "win11"}}}}, {{{"os", {"win7"}}, {"sensor", {"vse8.5"}}}}};
+    scenario.releases = {release};
+  }
+  std::string WordFor(const Case& one) const {
+    const Artifacts artifacts(scenario);
+    const app::PublishRequest made =
+        artifacts.Make(scenario.releases[0], one.form, one.evidence, "ch-291", 100);
+    const auto judged = gate::Judge({&made.release, made.bytes, made.qualifications, made.signature},
+                                    artifacts.trust().get());
+    const auto* refusal = std::get_if<trust::Refusal>(&judged);
+    return refusal == nullptr ? "accepted" : std::string(trust::Name(refusal->type));
+  }
+  Scenario scenario;
+};
+
+TEST_F(ArtifactsTest, EachFormGetsItsClass) {
+  constexpr Evidence kThis = Evidence::kThisArtifact;
+  for (const Case& one : {Case{ArtifactForm::kWellFormed, kThis, "accepted"},
+                          {ArtifactForm::kEmpty, kThis, "malformed"},
+                          {ArtifactForm::kZeroFilled, kThis, "malformed"},
+                          {ArtifactForm::kZeroRun, kThis, "malformed"},
+                          {ArtifactForm::kTruncated, kThis, "malformed"},
+                          {ArtifactForm::kBitFlipped, kThis, "malformed"},
+                          {ArtifactForm::kSchemaMismatch, kThis, "schema_mismatch"},
+                          {ArtifactForm::kOversized, kThis, "limit_exceeded"},
+                          {ArtifactForm::kIncompleteSet, kThis, "incomplete_set"},
+                          {ArtifactForm::kUnsigned, kThis, "bad_signature"},
+                          {ArtifactForm::kBadSignature, kThis, "bad_signature"},
+                          {ArtifactForm::kWrongKey, kThis, "bad_signature"},
+                          // What it is older than, the gate does not know: that is the engine's.
+                          {ArtifactForm::kStaleVersion, kThis, "accepted"},
+                          {ArtifactForm::kWellFormed, Evidence::kOtherArtifact, "evidence_mismatch"},
+                          {ArtifactForm::kWellFormed, Evidence::kNone, "unqualified_artifact"}}) {
+    EXPECT_EQ(WordFor(one), one.word) << Name(one.form);
+  }
+}
+
+TEST_F(ArtifactsTest, ASensorsPackageIsHeldToEverythingButAFormat) {
+  scenario.releases[0].channel = kSensorChannel;
+  constexpr Evidence kThis = Evidence::kThisArtifact;
+  for (const Case& one : {Case{ArtifactForm::kWellFormed, kThis, "accepted"},
+                          {ArtifactForm::kEmpty, kThis, "malformed"},
+                          {ArtifactForm::kZeroFilled, kThis, "malformed"},
+                          {ArtifactForm::kIncompleteSet, kThis, "incomplete_set"},
+                          {ArtifactForm::kWrongKey, kThis, "bad_signature"},
+                          {ArtifactForm::kWellFormed, Evidence::kOtherArtifact, "evidence_mismatch"},
+                          {ArtifactForm::kWellFormed, Evidence::kNone, "unqualified_artifact"}}) {
+    EXPECT_EQ(WordFor(one), one.word) << Name(one.form);
+  }
+}
+
+TEST_F(ArtifactsTest, ABaselineIsSoundAndForNoHost) {
+  const Artifacts artifacts(scenario);
+  const app::PublishRequest made = artifacts.MakeBaseline(scenario.releases[0], 99);
+  const auto judged =
+      gate::Judge({&made.release, made.bytes, made.qualifications, made.signature}, artifacts.trust().get());
+  EXPECT_TRUE(std::holds_alternative<gate::Passed>(judged));
+  EXPECT_FALSE(
+      policy::IsTargeted(made.release, *policy::Labels::Make({{"os", "win10"}, {"sensor", "7.11+"}})));
+}
+
+}  // namespace
+}  // namespace ringfence::replay
