@@ -186,6 +186,24 @@ TEST(TufParserTest, RefusesWhatTwoReadersMayReadInTwoWays) {
             Fault::kLimitExceeded);
 }
 
+// Whatever strangers wrote: a message is short, printable, and still says what was wanted.
+TEST(TufParserTest, ItsMessagesStayReadable) {
+  TestRepository repository;
+  const std::string noise = std::string(100'000, 'x') + "\n\x1b[31m\xc3\xa9";
+  for (const char* pointer : {"/signed/_type", "/signed/expires", "/signed/spec_version"}) {
+    json document = json::parse(repository.metadata.at("1.targets.json"));
+    document[json::json_pointer(pointer)] = noise;
+    const std::string message(ParseTargets(noise, document.dump()).status().message());
+    EXPECT_LT(message.size(), 1500u);
+    EXPECT_THAT(message, HasSubstr("wanted"));
+    EXPECT_EQ(message.find('\n'), std::string::npos);
+  }
+  const absl::Status cut = Failure(Fault::kMissing, "\x1b", std::string(999, 'x') + "\xc3\xa9\xc3\xa9");
+  EXPECT_THAT(std::string(cut.message()), ::testing::EndsWith("x..."));
+  EXPECT_THAT(std::string(cut.message()), ::testing::StartsWith("missing: \\033: x"));
+  EXPECT_EQ(RoleOf(cut), "\x1b");
+}
+
 TEST(TufParserTest, KeepsMembersItDoesNotKnow) {
   TestRepository repository;
   repository.signed_part(kRoot)["x-ringfence-throwaway"] = true;

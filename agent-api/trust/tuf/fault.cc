@@ -15,6 +15,16 @@ constexpr Fault kAll[] = {Fault::kMalformed,      Fault::kLimitExceeded, Fault::
                           Fault::kDigestMismatch, Fault::kMissing,       Fault::kUnavailable,
                           Fault::kStorage};
 
+// A name can be as long as a document: a message stays one that people read and logs hold.
+constexpr size_t kMaxNameShown = 200, kMaxTextShown = 1000;
+
+absl::string_view Shortened(absl::string_view text, size_t most) {
+  if (text.size() <= most) return text;
+  // Not within a character of several bytes.
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80) --most;
+  return text.substr(0, most);
+}
+
 absl::StatusCode CodeOf(Fault fault) {
   switch (fault) {
     case Fault::kMalformed:
@@ -68,8 +78,10 @@ absl::string_view Name(Fault fault) {
 }
 
 absl::Status Failure(Fault fault, absl::string_view role, absl::string_view text) {
-  absl::Status status(CodeOf(fault),
-                      absl::StrCat(Name(fault), ": ", absl::Utf8SafeCEscape(role), ": ", text));
+  const absl::string_view name = Shortened(role, kMaxNameShown), shown = Shortened(text, kMaxTextShown);
+  absl::Status status(CodeOf(fault), absl::StrCat(Name(fault), ": ", absl::Utf8SafeCEscape(name),
+                                                  name.size() < role.size() ? "..." : "", ": ", shown,
+                                                  shown.size() < text.size() ? "..." : ""));
   status.SetPayload(kFaultUrl, absl::Cord(Name(fault)));
   status.SetPayload(kRoleUrl, absl::Cord(role));
   return status;

@@ -15,9 +15,13 @@ namespace ringfence::tuf {
 using nlohmann::json;
 
 absl::Status Place::Wrong(absl::string_view found, absl::string_view wanted) const {
+  // Either can be megabytes long; what was wanted has to be readable behind them.
+  constexpr size_t kShown = 200;
+  const auto shown = [](absl::string_view text) {
+    return absl::StrCat(absl::Utf8SafeCEscape(text.substr(0, kShown)), text.size() > kShown ? "..." : "");
+  };
   return Failure(Fault::kMalformed, role,
-                 absl::StrCat(absl::Utf8SafeCEscape(path), ": found ", absl::Utf8SafeCEscape(found),
-                              ", wanted ", wanted));
+                 absl::StrCat(shown(path), ": found ", shown(found), ", wanted ", wanted));
 }
 
 Place Place::At(const std::string& name, const json& member) const {

@@ -27,7 +27,8 @@ enum class Fault {
 absl::string_view Name(Fault fault);
 
 // "bad_signature: snapshot: found 1 of the role's keys, wanted 2". `text` is the part behind the role; what
-// strangers wrote in it has to be escaped already. Fault and role are payloads as well.
+// strangers wrote in it has to be escaped already; what is longer than a message should be is cut. Fault and
+// role are payloads as well, the role whole.
 absl::Status Failure(Fault fault, absl::string_view role, absl::string_view text);
 
 // Absent if the status did not come from Failure.
