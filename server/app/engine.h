@@ -314,6 +314,9 @@ class Engine final : public App {
   // Stops here at once and queues the durable write.
   void Brake(BrakeChange change, storage::DecisionRow decision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Brake(PendingBrake brake) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A new order back has an order of hosts of its own.
+  void RevertsMayBegin(const storage::BrakeRow& before, const storage::BrakeRow& now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What an act that is being written now keeps from leases in these scopes; kNone: nothing.
   policy::Reason StoppedBy(const std::string& tenant, const std::string& channel, uint64_t serial,
                            const std::string& ring) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

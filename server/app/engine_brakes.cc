@@ -100,10 +100,19 @@ void Engine::Brake(BrakeChange change, storage::DecisionRow decision) {
 }
 
 void Engine::Brake(PendingBrake brake) {
-  brake.change.ApplyTo(brakes_[brake.change.scope]);
+  storage::BrakeRow& row = brakes_[brake.change.scope];
+  const storage::BrakeRow before = row;
+  brake.change.ApplyTo(row);
+  RevertsMayBegin(before, row);
   if (metrics_ != nullptr) metrics_->Decision(brake.decision.action, brake.decision.rule);
   brake_queue_.push_back(std::move(brake));
   Changed();
+}
+
+void Engine::RevertsMayBegin(const storage::BrakeRow& before, const storage::BrakeRow& now) {
+  const auto reverts = [](const storage::BrakeRow& row) { return row.reverting || row.recalled; };
+  if (reverts(before) || !reverts(now)) return;
+  if (ReleaseState* release = FindRelease(now.scope.channel, now.scope.serial)) release->reverts_since = 0;
 }
 
 policy::Reason Engine::StoppedBy(const std::string& tenant, const std::string& channel, uint64_t serial,
@@ -188,11 +197,13 @@ absl::Status Engine::FlushBrakes() {
 
 void Engine::Installed(const storage::BrakeRow& row) {
   storage::BrakeRow& here = brakes_[row.scope];
+  const storage::BrakeRow before = here;
   here = row;
   // What is decided and not written yet is not in the row, and stays on.
   for (const PendingBrake& pending : brake_queue_) {
     if (pending.change.scope == row.scope) pending.change.ApplyTo(here);
   }
+  RevertsMayBegin(before, here);
   if (row.recalled) {
     if (ReleaseState* release = FindRelease(row.scope.channel, row.scope.serial)) {
       release->row.state = storage::ReleaseState::kRecalled;

@@ -361,8 +361,13 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     if (!brakes.reverting && !brakes.recalled) continue;
     ordered.insert(one.channel);
     if (exposure != nullptr ? !exposure->revert_ordered : !release.reverting_unloaded.contains(host)) {
-      if (release.reverts_ordered.Within(now) >=
-          policy::RollbackPerMinute(release.unproven + release.healthy)) {
+      if (release.reverts_since == 0) {
+        release.reverts_since = now;
+        release.revert_set = release.unproven + release.healthy;
+      }
+      if (!policy::IsItsTurnBack(policy::PlaceOf(release.release().digest, row.agent), release.revert_set,
+                                 absl::Nanoseconds(now - release.reverts_since)) ||
+          release.reverts_ordered.Within(now) >= policy::RollbackPerMinute(release.revert_set)) {
         recheck(0);  // its turn comes
         continue;
       }

@@ -221,6 +221,8 @@ struct ReleaseState {
 
   // ---- ordered rollback: its own pace
   LastMinute reverts_ordered;
+  FleetNanos reverts_since = 0;  // when the first host of the newest order asked; 0: none did yet
+  int64_t revert_set = 0;        // hosts that were exposed then
   absl::flat_hash_set<HostRef> reverting_unloaded;  // ordered back, of hosts whose exposure is not loaded
 };
 

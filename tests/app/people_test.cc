@@ -294,6 +294,32 @@ TEST_F(PeopleTest, ARollbackOrdersBackTenAMinuteAtMost) {
   EXPECT_EQ(fleet.Violations(), "");
 }
 
+TEST_F(PeopleTest, ARollbackGoesInTheOrderOfTheHostsPlaces) {
+  Begin(120);
+  ASSERT_TRUE(UntilRunning(100));
+  const auto reply = fleet.app().RollBack(fleet.Sre(), kRelease);
+  ASSERT_TRUE(reply.ok());
+  const absl::Time begun = fleet.now();
+  std::map<AgentId, int64_t> minute;  // in which a host went back
+  ASSERT_TRUE(fleet.RunUntil(
+      [&] {
+        for (const SimHost& host : fleet.hosts()) {
+          if (host.reverts > 0) minute.try_emplace(host.id, absl::ToInt64Minutes(fleet.now() - begun));
+        }
+        return fleet.Running(release.digest) == 0;
+      },
+      absl::Hours(1)));
+  ASSERT_GE(minute.size(), 100u);
+  int early = 0;
+  for (const auto& [agent, at] : minute) {
+    const double place = static_cast<double>(policy::PlaceOf(release.digest, agent)) * 0x1p-64;
+    EXPECT_LE(place * static_cast<double>(reply->hosts), 12 * static_cast<double>(at + 1))
+        << "it went in minute " << at << ", before its turn";
+    early += at < 3 ? 1 : 0;
+  }
+  EXPECT_GE(early, 15) << "nobody waits for nothing";
+}
+
 TEST_F(PeopleTest, ARollbackIsToldAlsoWhileALeaseIsInTheHand) {
   Begin();
   ASSERT_TRUE(UntilRunning(4));

@@ -78,6 +78,20 @@ TEST(RollbackTest, ReachesTenOrATenthOfTheSetInAMinute) {
   EXPECT_EQ(RollbackPerMinute(1'000'000), 100'000);
 }
 
+TEST(RollbackTest, HostsTakeTheirTurnsByPlaceTenOrATenthAMinute) {
+  constexpr uint64_t kLast = ~uint64_t{0};
+  EXPECT_TRUE(IsItsTurnBack(kLast, 10, absl::ZeroDuration())) << "all at once";
+  EXPECT_TRUE(IsItsTurnBack(0, 1'000'000, absl::ZeroDuration()));
+  EXPECT_TRUE(IsItsTurnBack(kLast / 10 - 1, 1'000, absl::Seconds(59)));
+  EXPECT_FALSE(IsItsTurnBack(kLast / 10 + 2, 1'000, absl::Seconds(59)));
+  EXPECT_TRUE(IsItsTurnBack(kLast / 10 + 2, 1'000, absl::Seconds(60)));
+  EXPECT_FALSE(IsItsTurnBack(kLast, 1'000, absl::Minutes(9) - absl::Nanoseconds(1)));
+  EXPECT_TRUE(IsItsTurnBack(kLast, 1'000, absl::Minutes(9)));
+  EXPECT_FALSE(IsItsTurnBack(kLast / 2, 40, absl::Minutes(1) - absl::Nanoseconds(1)));
+  EXPECT_TRUE(IsItsTurnBack(kLast / 2, 40, absl::Minutes(1)));
+  EXPECT_TRUE(IsItsTurnBack(kLast, 0, absl::ZeroDuration()));
+}
+
 // A release in two stages with three cells, and whatever order of polls, proofs, relapses and reverts chance
 // brings.
 class Fleet {

@@ -37,4 +37,14 @@ int64_t RollbackPerMinute(int64_t set_size) {
   return set_size / 10 + (set_size % 10 != 0 ? 1 : 0);
 }
 
+bool IsItsTurnBack(uint64_t place, int64_t set_size, absl::Duration since) {
+  using Wide = unsigned __int128;
+  const int64_t per_minute = RollbackPerMinute(set_size);
+  const int64_t minutes = std::max<int64_t>(0, absl::ToInt64Minutes(since));
+  if (minutes >= set_size / per_minute) return true;
+  // place / 2^64 < turns / set_size, in integers.
+  const int64_t turns = per_minute * (minutes + 1);
+  return Wide{place} * static_cast<uint64_t>(set_size) < Wide{static_cast<uint64_t>(turns)} << 64;
+}
+
 }  // namespace ringfence::policy

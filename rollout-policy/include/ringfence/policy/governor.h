@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/time/time.h"
+
 namespace ringfence::policy {
 
 inline constexpr double kGamma = 1.0;
@@ -32,5 +34,10 @@ bool CellIsOpen(int64_t unproven, int64_t b0, int64_t healthy);
 
 // Hosts that an ordered rollback may reach in a minute: max(10, 10 % of the set), rounded up.
 int64_t RollbackPerMinute(int64_t set_size);
+
+// In an ordered rollback hosts go back in the order of their places (PlaceOf): RollbackPerMinute(set_size) in
+// its first minute, as many more in each later one. Is it the turn of the host at `place`, `since` the order?
+// Places are uniform, so the set need not be sorted, and a host that sleeps holds up nobody.
+bool IsItsTurnBack(uint64_t place, int64_t set_size, absl::Duration since);
 
 }  // namespace ringfence::policy
