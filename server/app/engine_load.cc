@@ -284,7 +284,7 @@ void Engine::RestoreExposure(ReleaseState& release, const storage::ExposureRow& 
   exposure.bucket = row.bucket;
   exposure.exposed_at = row.exposed_at;
   exposure.t0 = now - absl::ToInt64Nanoseconds(clock_->Now() - row.exposed_at);
-  exposure.deadline = exposure.t0 + release.d;
+  exposure.deadline = exposure.t0 + absl::ToInt64Nanoseconds(row.deadline - row.exposed_at);
   exposure.previous = row.previous;
   exposure.rho = row.rho;
   exposure.pi = row.pi;

@@ -154,6 +154,30 @@ TEST_F(AfterRestartTest, AHostThatIsFoundOnAnOldRecalledReleaseIsOrderedBack) {
   EXPECT_TRUE(ordered);
 }
 
+TEST_F(AfterRestartTest, TheDeadlineOfAProbationThatBeganAnewStays) {
+  Begin();
+  const int host = Proven();
+  const auto row = [&] {
+    for (const auto& [key, one] : fleet.watch().exposures()) {
+      if (one.agent == fleet.host(host).id) return one;
+    }
+    return storage::ExposureRow();
+  };
+  const absl::Time first = row().deadline;
+  fleet.RunFor(absl::Minutes(30));
+  ASSERT_TRUE(fleet.Say(host, Report(app::EventKind::kCrash, 1000)).ok());
+  fleet.RunFor(absl::Minutes(10));
+  ASSERT_EQ(row().outcome, Outcome::kConfirmed);
+  const absl::Time second = row().deadline;
+  ASSERT_GT(second, first + absl::Minutes(29));
+  fleet.Restart();
+  fleet.host(host).running["content"] = FleetHarness::Factory("content");
+  ASSERT_TRUE(fleet.Say(host, {}).ok());
+  fleet.RunFor(absl::Minutes(1));
+  ASSERT_EQ(row().outcome, Outcome::kReverted);
+  EXPECT_EQ(row().deadline, second) << "written over with what was never asked of it";
+}
+
 TEST(ResumeTest, OneTenantsResumeLeavesTheEvidenceOfTheOthers) {
   FleetHarness::Options options;
   options.internal_tenant = "";
