@@ -248,26 +248,40 @@ std::vector<AgentInfo> Engine::ListAgents(const ListAgentsRequest& request) {
 }
 
 absl::StatusOr<AgentInfo> Engine::GetAgent(const AgentId& agent) {
-  MutexLock lock(&mu_);
-  const HostRef host = fleet_.Find(agent);
-  if (host == kNoHost) return absl::NotFoundError("id: no such agent");
-  AgentInfo info = InfoOf(host);
-  for (const auto& release : releases_) {
-    for (const Exposure& exposure : release->exposures) {
-      if (exposure.host != host || !exposure.committed) continue;
-      storage::ExposureRow& row = info.exposures.emplace_back();
-      row.tenant = info.row.tenant;
-      row.channel = release->release().channel;
-      row.serial = release->release().serial;
-      row.agent = agent;
-      row.ring = exposure.stage->row.ring;
-      row.wave = exposure.wave;
-      row.exposed_at = exposure.exposed_at;
-      row.activated = exposure.activated;
-      row.outcome = exposure.outcome;
-      row.outcome_at = exposure.outcome_at;
-      row.previous = exposure.previous;
+  AgentInfo info;
+  std::vector<std::pair<std::string, uint64_t>> unloaded;  // of those the store alone knows who was exposed
+  {
+    MutexLock lock(&mu_);
+    const HostRef host = fleet_.Find(agent);
+    if (host == kNoHost) return absl::NotFoundError("id: no such agent");
+    info = InfoOf(host);
+    for (const auto& release : releases_) {
+      const policy::Release& of = release->release();
+      if (!release->live) unloaded.emplace_back(of.channel, of.serial);
+      for (const Exposure& exposure : release->exposures) {
+        if (exposure.host != host || !exposure.committed) continue;
+        storage::ExposureRow& row = info.exposures.emplace_back();
+        row.tenant = info.row.tenant;
+        row.channel = of.channel;
+        row.serial = of.serial;
+        row.agent = agent;
+        row.ring = exposure.stage->row.ring;
+        row.wave = exposure.wave;
+        row.exposed_at = exposure.exposed_at;
+        row.activated = exposure.activated;
+        row.outcome = exposure.outcome;
+        row.outcome_at = exposure.outcome_at;
+        row.previous = exposure.previous;
+      }
     }
+  }
+  if (!unloaded.empty()) {
+    std::vector<storage::ExposureRow> rows;
+    RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+      ASSIGN_OR_RETURN(rows, tx.ExposuresOf(info.row.tenant, agent, unloaded));
+      return absl::OkStatus();
+    }));
+    info.exposures.insert(info.exposures.end(), rows.begin(), rows.end());
   }
   std::stable_sort(info.exposures.begin(), info.exposures.end(),
                    [](const storage::ExposureRow& a, const storage::ExposureRow& b) {

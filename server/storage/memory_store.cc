@@ -434,6 +434,20 @@ class MemoryTransaction final : public Transaction {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<std::vector<ExposureRow>> ExposuresOf(
+      const std::string& tenant, const AgentId& agent,
+      absl::Span<const std::pair<std::string, uint64_t>> releases) override {
+    std::vector<ExposureRow> rows;
+    for (const auto& [channel, serial] : releases) {
+      const auto table = tables_.exposures.find({channel, serial});
+      if (table == tables_.exposures.end()) continue;
+      for (const ExposureRow& row : table->second.rows) {
+        if (row.tenant == tenant && row.agent == agent) rows.push_back(row);
+      }
+    }
+    return rows;
+  }
+
   absl::Status CountExposures(const std::string& channel, uint64_t serial,
                               absl::FunctionRef<void(const ExposureCount&)> visit) override {
     std::map<std::tuple<std::string, StageId, Outcome, bool>, ExposureCount> counts;

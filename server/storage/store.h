@@ -97,7 +97,12 @@ class RolloutTable {
   virtual absl::Status ForEachExposure(const std::string& channel, uint64_t serial,
                                        absl::FunctionRef<void(const ExposureRow&)> visit) = 0;
 
-  // The same, counted; in any order, and of each tenant apart.
+  // The exposures of one host to these releases (channel, serial), in any order.
+  virtual absl::StatusOr<std::vector<ExposureRow>> ExposuresOf(
+      const std::string& tenant, const AgentId& agent,
+      absl::Span<const std::pair<std::string, uint64_t>> releases) = 0;
+
+  // The same of all hosts, counted; in any order, and of each tenant apart.
   virtual absl::Status CountExposures(const std::string& channel, uint64_t serial,
                                       absl::FunctionRef<void(const ExposureCount&)> visit) = 0;
 

@@ -269,6 +269,28 @@ TEST_F(EntryTest, TheExposuresOfAnAgentAreShownNewestFirst) {
   EXPECT_THAT(serials, testing::ElementsAre(3, 2, 1));
 }
 
+TEST_F(EntryTest, TheExposuresOfAnAgentToReleasesOfLongAgoAreShownAfterARestartToo) {
+  Begin();
+  for (int i = 1; i <= 11; ++i) {
+    const policy::Release release = fleet.Publish();
+    ASSERT_TRUE(fleet.RunUntil([&] { return fleet.Running(release.digest) == 8; }, absl::Hours(24)));
+  }
+  const auto shown = [&] {
+    std::vector<std::string> lines;
+    const app::AgentInfo agent = fleet.app().GetAgent(fleet.host(0).id).value();
+    for (const storage::ExposureRow& row : agent.exposures) {
+      lines.push_back(absl::StrCat(row.serial, " in ", row.ring, " at ", absl::FormatTime(row.exposed_at),
+                                   ": ", storage::Name(row.outcome)));
+    }
+    return lines;
+  };
+  fleet.RunFor(absl::Hours(1));
+  const std::vector<std::string> before = shown();
+  ASSERT_EQ(before.size(), 11u);
+  fleet.Restart();
+  EXPECT_EQ(shown(), before);
+}
+
 // ---- agents
 
 TEST_F(EntryTest, AnEnrolmentTokenWorksOnceAndForItsTenant) {

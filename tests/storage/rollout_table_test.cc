@@ -158,6 +158,31 @@ TEST_P(RolloutTableTest, ExposuresAreCountedByWhatBecameOfThem) {
                   ExposureCount{13, Outcome::kPending, false, 1, absl::InfinitePast(), kNow}));
 }
 
+TEST_P(RolloutTableTest, ExposuresOfOneHostAreFoundByRelease) {
+  std::vector<ExposureRow> rows;
+  for (const uint64_t serial : {7, 8, 9}) {
+    for (uint64_t agent = 1; agent <= 3; ++agent) {
+      rows.push_back(MakeExposure(agent));
+      rows.back().serial = serial;
+    }
+  }
+  Commit([&](Transaction& tx) { return tx.InsertExposures(rows); });
+  const auto of = [&](const std::string& tenant,
+                      const std::vector<std::pair<std::string, uint64_t>>& releases) {
+    std::vector<ExposureRow> found;
+    Commit([&](Transaction& tx) -> absl::Status {
+      auto answer = tx.ExposuresOf(tenant, MakeAgentId(2), releases);
+      if (answer.ok()) found = *std::move(answer);
+      return answer.status();
+    });
+    return found;
+  };
+  EXPECT_THAT(of(rows[0].tenant, {{"content", 7}, {"content", 9}, {"content", 10}, {"sensor", 8}}),
+              ::testing::UnorderedElementsAre(rows[1], rows[7]));
+  EXPECT_THAT(of(rows[0].tenant, {}), ::testing::IsEmpty());
+  EXPECT_THAT(of("another", {{"content", 7}}), ::testing::IsEmpty());
+}
+
 TEST_P(RolloutTableTest, RepeatedExposureChangesNothing) {
   ExposureRow row = MakeExposure(1);
   Commit([&](Transaction& tx) { return tx.InsertExposures({row}); });

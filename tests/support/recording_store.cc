@@ -119,6 +119,11 @@ class RecordingTransaction final : public Transaction {
                                absl::FunctionRef<void(const ExposureRow&)> visit) override {
     return tx_.ForEachExposure(channel, serial, visit);
   }
+  absl::StatusOr<std::vector<ExposureRow>> ExposuresOf(
+      const std::string& tenant, const AgentId& agent,
+      absl::Span<const std::pair<std::string, uint64_t>> releases) override {
+    return tx_.ExposuresOf(tenant, agent, releases);
+  }
   absl::Status CountExposures(const std::string& channel, uint64_t serial,
                               absl::FunctionRef<void(const storage::ExposureCount&)> visit) override {
     return tx_.CountExposures(channel, serial, visit);

@@ -57,6 +57,9 @@ class PostgresTransaction final : public Transaction {
   absl::StatusOr<std::vector<BrakeRow>> Brakes() override;
   absl::Status InsertExposures(absl::Span<const ExposureRow> rows) override;
   absl::Status UpdateOutcomes(absl::Span<const OutcomeUpdate> rows) override;
+  absl::StatusOr<std::vector<ExposureRow>> ExposuresOf(
+      const std::string& tenant, const AgentId& agent,
+      absl::Span<const std::pair<std::string, uint64_t>> releases) override;
   absl::Status CountExposures(const std::string& channel, uint64_t serial,
                               absl::FunctionRef<void(const ExposureCount&)> visit) override;
   absl::Status ForEachExposure(const std::string& channel, uint64_t serial,

@@ -411,6 +411,18 @@ absl::Status PostgresTransaction::ForEachExposure(const std::string& channel, ui
   }
 }
 
+absl::StatusOr<std::vector<ExposureRow>> PostgresTransaction::ExposuresOf(
+    const std::string& tenant, const AgentId& agent,
+    absl::Span<const std::pair<std::string, uint64_t>> releases) {
+  PgArray channels, serials;
+  for (const auto& [channel, serial] : releases) {
+    channels.AddText(channel);
+    serials.AddUnsigned(serial);
+  }
+  return ReadAll(ReadExposure, statements::kExposuresOf,
+                 {tenant, agent.ToString(), channels.Take(), serials.Take()});
+}
+
 absl::Status PostgresTransaction::CountExposures(const std::string& channel, uint64_t serial,
                                                  absl::FunctionRef<void(const ExposureCount&)> visit) {
   // Tenant by tenant, so that each statement reads one range of the key.

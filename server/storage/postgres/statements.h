@@ -257,6 +257,12 @@ inline constexpr Statement kUpdateOutcomes{"update_outcomes", R"sql(
 inline constexpr Statement kNextExposedTenant{"next_exposed_tenant", R"sql(
   SELECT tenant FROM exposures WHERE tenant > $1 ORDER BY tenant LIMIT 1)sql"};
 
+inline constexpr Statement kExposuresOf{"exposures_of", R"sql(
+  SELECT tenant, channel, serial, agent, bucket, stage, ring, wave, exposed_at, deadline, previous, rho, pi, phi, cells,
+         activated, outcome, outcome_at, crashed_at, degraded_at, explained
+  FROM exposures JOIN unnest($3::text[], $4::bigint[]) AS wanted (channel, serial) USING (channel, serial)
+  WHERE tenant = $1 AND agent = $2::uuid)sql"};
+
 inline constexpr Statement kExposuresFrom{"exposures_from", R"sql(
   SELECT tenant, channel, serial, agent, bucket, stage, ring, wave, exposed_at, deadline, previous, rho, pi, phi, cells,
          activated, outcome, outcome_at, crashed_at, degraded_at, explained
