@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "server/app/acts.h"
 #include "server/app/engine.h"
 
 namespace ringfence::app {
@@ -128,9 +129,7 @@ Stage* Engine::OfferingStageTo(const std::vector<storage::Running>& running, uin
 }
 
 absl::StatusOr<storage::ConsentRow> Engine::Consent(const Act& act, storage::ConsentRow wanted) {
-  if (act.request_id.empty() || act.request_id.size() > 64) {
-    return absl::InvalidArgumentError("request_id: wanted 1 to 64 bytes");
-  }
+  RETURN_IF_ERROR(CheckAct(act));
   const bool own = act.actor.role == Role::kTenantAdmin && act.actor.tenant == wanted.tenant;
   const bool internal = act.actor.IsVendor() && wanted.tenant == options_.internal_tenant;
   if (!own && !internal) {
@@ -160,18 +159,18 @@ absl::StatusOr<storage::ConsentRow> Engine::Consent(const Act& act, storage::Con
     if (!known) return absl::NotFoundError(absl::StrCat("ring: the plan has no ring \"", wanted.ring, "\""));
     if (!asks) return absl::FailedPreconditionError("the plan asks nobody about this release there");
   }
-  const char* what = wanted.approved ? "release.approve" : "release.deny";
   const std::string target = absl::StrCat(wanted.channel, "/", wanted.serial,
                                           wanted.ring.empty() ? "" : absl::StrCat(" in ring ", wanted.ring));
-  const Digest fingerprint = Sha256(
-      absl::StrCat(what, "\n", wanted.tenant, "\n", wanted.channel, "\n", wanted.serial, "\n", wanted.ring));
+  const Request request = RequestFor(
+      wanted.approved ? "release.approve" : "release.deny",
+      HashInput().String(wanted.tenant).String(wanted.channel).U64(wanted.serial).String(wanted.ring));
   RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
-    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, tx.FindRequest(act.request_id));
+    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, Answered(tx, act, request));
     ASSIGN_OR_RETURN(const std::vector<storage::ConsentRow> rows, tx.Consents());
     for (const storage::ConsentRow& row : rows) {
       if (row.tenant != wanted.tenant || row.channel != wanted.channel || row.serial != wanted.serial)
         continue;
-      if (known.has_value() && known->fingerprint == fingerprint && row.ring == wanted.ring) {
+      if (known.has_value() && row.ring == wanted.ring) {
         wanted = row;  // the same again: answered like the first time
         return absl::OkStatus();
       }
@@ -182,7 +181,6 @@ absl::StatusOr<storage::ConsentRow> Engine::Consent(const Act& act, storage::Con
                          row.approved ? "; to stop it, halt or pause it" : "; a later release is needed"));
       }
     }
-    if (known.has_value()) return absl::InvalidArgumentError("request_id: was used for another request");
     RETURN_IF_ERROR(tx.InsertConsent(wanted));
     storage::DecisionRow decision;
     decision.at = wanted.at;
@@ -196,18 +194,11 @@ absl::StatusOr<storage::ConsentRow> Engine::Consent(const Act& act, storage::Con
     decision.why = wanted.reason.empty() ? "no reason given" : wanted.reason;
     decision.evidence = absl::StrCat("{\"serial\":", wanted.serial, "}");
     RETURN_IF_ERROR(tx.AppendDecision(decision).status());
-    storage::AuditRow audit;
-    audit.at = wanted.at;
-    audit.person = act.actor.person;
-    audit.role = Name(act.actor.role);
+    storage::AuditRow audit = AuditOf(act, wanted.at, request.what, target);
     audit.tenant = wanted.tenant;
-    audit.act = what;
-    audit.target = target;
-    audit.reason = act.reason;
     audit.after = absl::StrCat("version ", version);
-    audit.request_id = act.request_id;
     RETURN_IF_ERROR(tx.AppendAudit(audit));
-    return tx.PutRequest({act.request_id, act.actor.person, what, fingerprint, "", wanted.at});
+    return KeepAnswer(tx, act, request, wanted.at);
   }));
   {
     MutexLock lock(&mu_);
