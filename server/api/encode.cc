@@ -346,6 +346,7 @@ void Encode(const app::RolloutInfo& in, v1::Rollout* out) {
   out->set_version(in.version);
   out->set_why(in.why);
   out->set_revert_outstanding(in.revert_outstanding);
+  out->mutable_rings_to_come()->insert(in.rings_to_come.begin(), in.rings_to_come.end());
 }
 
 void Encode(const storage::DecisionRow& in, v1::Decision* out) {

@@ -419,6 +419,10 @@ class Engine final : public App {
   // What the SLO gates knew of the restored exposures, but for silence.
   void RestoreWindows(ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   RolloutInfo InfoOf(ReleaseState& release, const std::string& tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // By tenant (empty: of all), how many rings do not work on the release yet, and will when its proof or time
+  // lets them.
+  std::map<std::string, int64_t> RingsToCome(const ReleaseState& release, const std::string& tenant)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Why the vendor's own fleet, where every release starts, can take none (of this channel; empty: of any).
   // Empty: it can.
   std::string InternalCannotStart(const std::string& channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -1,5 +1,6 @@
 // What people see: rollouts, hosts, explanations, status.
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
@@ -81,6 +82,7 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
     }
     if (info.why.empty()) info.why = "no ring has taken it";
   }
+  info.rings_to_come = RingsToCome(release, tenant);
   const std::string& internal = options_.internal_tenant;
   const auto order = [&](const StageInfo& s) {
     mu_.AssertHeld();
@@ -201,6 +203,49 @@ absl::StatusOr<std::vector<storage::AuditRow>> Engine::Audit(const storage::Audi
     return absl::OkStatus();
   }));
   return rows;
+}
+
+std::map<std::string, int64_t> Engine::RingsToCome(const ReleaseState& release, const std::string& tenant) {
+  using policy::Reason;
+  const policy::Release& of = release.release();
+  const absl::Time now = clock_->Now();
+  const bool internal_passed = InternalPassed(release);
+  absl::flat_hash_set<std::pair<uint32_t, std::string>> passed;
+  for (const auto& stage : stages_) {
+    if (stage->release == &release && policy::CountsAsPassed(stage->row.state))
+      passed.insert({stage->tenant, stage->row.ring});
+  }
+  std::map<std::string, int64_t> rings;
+  for (uint32_t t = 0; t < tenants_.size(); ++t) {
+    const Tenant& one = tenants_[t];
+    if (!one.plan.has_value() || (!tenant.empty() && one.name != tenant)) continue;
+    const policy::Plan& plan = one.plan->plan;
+    if (policy::FindRule(plan, of.channel) == nullptr) continue;
+    const BrakeView brakes = BrakesOn(one.name, of.channel, of.serial, "");
+    policy::ReleaseProgress progress;
+    progress.serial = of.serial;
+    progress.version = of.version;
+    progress.digest = of.digest;
+    progress.urgent = of.urgent;
+    progress.stopped = brakes.halted || brakes.recalled;
+    progress.internal_passed = internal_passed || one.name == options_.internal_tenant;
+    progress.healthy_age = release.row.healthy_age;
+    progress.age = now - of.published_at;
+    for (const policy::Ring& ring : plan.rings)
+      progress.ring_passed.push_back(passed.contains({t, ring.name}));
+    for (size_t i = 0; i < plan.rings.size(); ++i) {
+      // What works on it is listed as a stage, and what works on a newer one has skipped it.
+      const Stage* current = CurrentStage(t, of.channel, plan.rings[i].name);
+      if (current != nullptr && current->row.serial >= of.serial) continue;
+      const Reason why =
+          policy::ChooseRelease(plan, static_cast<int>(i), of.channel, {&progress, 1}, IsFirstToTake(t), now)
+              .reason;
+      if (why == Reason::kNone || why == Reason::kInternalNotPassed || why == Reason::kEarlierRingNotPassed ||
+          why == Reason::kMinAge)
+        ++rings[one.name];
+    }
+  }
+  return rings;
 }
 
 AgentInfo Engine::InfoOf(HostRef host) {

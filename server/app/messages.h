@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -212,6 +213,8 @@ struct RolloutInfo {
   HealthInfo health;
   LedgerInfo ledger;
   int64_t revert_outstanding = 0;
+  // By tenant, how many rings do not work on it yet, and will when its proof or time lets them.
+  std::map<std::string, int64_t> rings_to_come;
   std::string why;  // no stage works on it; empty: one does
   uint64_t version = 0;
 };

@@ -150,12 +150,16 @@ std::string Summary(const v1::Rollout& rollout, const std::string& tenant, const
   if (halted) return "halted";
   if (held) return "held";
   if (paused) return "paused";
-  if (stages > 0 && done == stages) return "passed";
+  if (stages > 0 && done == stages) {
+    const auto& to_come = rollout.rings_to_come();
+    const bool more = tenant.empty() ? !to_come.empty() : to_come.contains(tenant);
+    return ring.empty() && more ? "passed so far" : "passed";  // of one ring nothing else is to come
+  }
   return open > 0 ? "open" : "waiting";
 }
 
 const char* ColourOf(const std::string& state) {
-  if (state == "passed" || state == "vacant") return kGreen;
+  if (state == "passed" || state == "passed so far" || state == "vacant") return kGreen;
   if (state == "halted" || state == "recalled") return kRed;
   if (state == "held" || state == "paused") return kYellow;
   if (state == "open") return kBlue;

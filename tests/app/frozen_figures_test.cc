@@ -1,6 +1,6 @@
 // Denominators are frozen (invariant 8): whatever is done to a host that took the release, neither the harm
-// nor the gates' figures change by it. Other servers forgot their bricked hosts when these were deleted, moved
-// or grouped anew.
+// nor the gates' figures change by it. Other servers forgot their bricked hosts when these were deleted,
+// moved or grouped anew.
 #include <functional>
 #include <map>
 #include <string>

@@ -24,12 +24,37 @@ TEST(JourneyTest, AGoodReleaseReachesEveryHostOfTheVendorAndThenOfTheCustomer) {
   EXPECT_TRUE(fleet.RunUntil([&] { return fleet.RunningIn("vendor", "dogfood", release.digest) > 0; },
                              absl::Minutes(30)));
   EXPECT_EQ(fleet.RunningIn("acme", "canary", release.digest), 0);
+  EXPECT_THAT(fleet.Rollout(1).rings_to_come, testing::ElementsAre(testing::Pair("acme", 2)));
   EXPECT_TRUE(fleet.RunUntil([&] { return fleet.Running(release.digest) == 30; }, absl::Hours(12)))
       << fleet.Running(release.digest);
   EXPECT_TRUE(
       fleet.RunUntil([&] { return fleet.StateOf("acme", "all", 1) == StageState::kPassed; }, absl::Hours(1)));
+  EXPECT_THAT(fleet.Rollout(1).rings_to_come, testing::IsEmpty());
   EXPECT_EQ(fleet.Violations(), "");
   EXPECT_FALSE(fleet.Stopped(1));
+}
+
+TEST(JourneyTest, ARingIsToComeUntilItsTurnUnlessItLagsIsPausedOrHasANewerOne) {
+  FleetHarness::Options options;
+  options.internal_tenant = "";
+  FleetHarness fleet(options);
+  for (const char* ring : {"lead", "next", "late"}) fleet.AddRing("acme", ring, 4);
+  fleet.AddRing("bolt", "all", 4);
+  fleet.Start();
+  fleet.Apply(PlanOf("acme", {RingNamed("lead"), RingNamed("next"), RingNamed("late", {1}, 1)}));
+  policy::Plan paused = PlanOf("bolt", {RingNamed("all")});
+  paused.channels[0].mode = policy::ChannelMode::kPaused;
+  fleet.Apply(paused);
+  const policy::Release first = fleet.Publish();
+  fleet.RunFor(absl::Minutes(1));
+  EXPECT_THAT(fleet.Rollout(1).rings_to_come, testing::ElementsAre(testing::Pair("acme", 2)));
+  ASSERT_TRUE(fleet.RunUntil([&] { return fleet.StateOf("acme", "next", 1) == StageState::kPassed; },
+                             absl::Hours(24)));
+  EXPECT_THAT(fleet.Rollout(1).rings_to_come, testing::IsEmpty()) << "the last ring lags";
+  fleet.Publish();
+  ASSERT_TRUE(
+      fleet.RunUntil([&] { return fleet.RunningIn("acme", "late", first.digest) == 4; }, absl::Hours(24)));
+  EXPECT_THAT(fleet.Rollout(1).rings_to_come, testing::IsEmpty());
 }
 
 TEST(JourneyTest, SensorAndContentTravelTogetherWithOneProbationPerHost) {

@@ -616,6 +616,25 @@ TEST_F(CommandTest, WatchPrintsALineForEachTurnAndEndsWhenToldTo) {
             "23:13:20 content/1 is passed\n");
 }
 
+TEST_F(CommandTest, AReleaseWithRingsToComeHasPassedSoFarOnly) {
+  v1::WatchRolloutResponse so_far = At(v1::STAGE_STATE_PASSED, 4, 4);
+  (*so_far.mutable_rollout()->mutable_rings_to_come())["bolt"] = 2;
+  v1::ListRolloutsResponse list;
+  *list.add_rollouts() = so_far.rollout();
+  server_.On("RolloutService/ListRollouts", list);
+  EXPECT_EQ(Run({"rollout", "list"}), 0);
+  EXPECT_THAT(out(), HasSubstr(" passed so far "));
+
+  server_.On("RolloutService/WatchRollout", so_far);
+  server_.Then("RolloutService/WatchRollout", At(v1::STAGE_STATE_PASSED, 4, 4));
+  EXPECT_EQ(Run({"rollout", "watch", "content/1", "--until", "passed"}), 0);
+  EXPECT_THAT(out(), AllOf(HasSubstr("content/1 is passed so far\n"), EndsWith("content/1 is passed\n")));
+
+  server_.On("RolloutService/WatchRollout", so_far);
+  EXPECT_EQ(Run({"rollout", "watch", "content/1", "--tenant", "acme", "--until", "passed"}), 0);
+  EXPECT_THAT(out(), EndsWith("content/1 is passed\n"));
+}
+
 TEST_F(CommandTest, WatchSaysWhenItEndedOtherwise) {
   server_.On("RolloutService/WatchRollout", At(v1::STAGE_STATE_HALTED, 2, 0));
   EXPECT_EQ(Run({"rollout", "watch", "content/1", "--until", "passed"}), 8);
