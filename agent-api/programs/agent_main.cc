@@ -16,7 +16,10 @@
 #include "absl/time/clock.h"
 #include "ringfence/agent/agent.h"
 #include "ringfence/agent/boot_clock.h"
+#include "ringfence/agent/content_loader.h"
+#include "ringfence/base/status_macros.h"
 #include "ringfence/base/version.h"
+#include "ringfence/content/source.h"
 
 namespace {
 
@@ -45,12 +48,35 @@ int Fail(absl::string_view text, int code) {
   return code;
 }
 
+absl::StatusOr<ringfence::agent::ContentRules> Rules(ringfence::agent::FileSystem& files,
+                                                     const std::vector<std::string>& channels,
+                                                     const std::vector<std::string>& schemas,
+                                                     const std::vector<std::string>& build_keys) {
+  ringfence::agent::ContentRules rules;
+  rules.channels = {channels.begin(), channels.end()};
+  for (const std::string& path : schemas) {
+    ASSIGN_OR_RETURN(const std::string yaml, files.Read(path));
+    const auto parsed = ringfence::content::ParseSchema(yaml);
+    if (!parsed.faults.empty())
+      return absl::InvalidArgumentError(ringfence::content::Render(path, parsed.faults));
+    if (!rules.sensors.has_value()) rules.sensors.emplace();
+    rules.sensors->insert(rules.sensors->end(), parsed.value.begin(), parsed.value.end());
+  }
+  for (const std::string& path : build_keys) {
+    ASSIGN_OR_RETURN(const std::string pem, files.Read(path));
+    ASSIGN_OR_RETURN(const ringfence::trust::PublicKey key, ringfence::trust::PublicKey::FromPem(pem));
+    if (!rules.build_keys.has_value()) rules.build_keys.emplace();
+    rules.build_keys->push_back(key);
+  }
+  return rules;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   ringfence::agent::AgentOptions options;
   std::string state_dir = "/var/lib/ringfence-agent", token_file;
-  std::vector<std::string> labels, channels;
+  std::vector<std::string> labels, channels, content_channels, schemas, build_keys;
   bool once = false;
   CLI::App app{
       "The reference agent: takes what its server's plan allows, proves it, goes back when told. Without a "
@@ -64,6 +90,13 @@ int main(int argc, char** argv) {
   app.add_option("--enrol-token-file", token_file, "File with the token");
   app.add_option("--label", labels, "KEY=VALUE; again for each")->allow_extra_args(false);
   app.add_option("--channel", channels, "CHANNEL=FILE: what runs before the first release; again for each")
+      ->allow_extra_args(false);
+  app.add_option("--content-channel", content_channels,
+                 "CHANNEL that carries FCT1 content only; again for each")
+      ->allow_extra_args(false);
+  app.add_option("--schema", schemas, "Inputs that the sensor on this host supplies (YAML); again for each")
+      ->allow_extra_args(false);
+  app.add_option("--build-key", build_keys, "Public key (PEM) that content must be signed by; again for each")
       ->allow_extra_args(false);
   app.add_flag("--once", once,
                "One check-in and what follows from it, then end; exit 3 if the server does not answer");
@@ -90,7 +123,12 @@ int main(int argc, char** argv) {
   ::chmod(state_dir.c_str(), 0700);  // it holds the agent's secret
 
   ringfence::agent::ArtifactStore artifacts(state_dir + "/artifacts");
-  ringfence::agent::LinkLoader loader(state_dir + "/current");
+  const auto files = ringfence::agent::MakePosixFileSystem();
+  ringfence::agent::LinkLoader links(state_dir + "/current");
+  auto rules = Rules(*files, content_channels, schemas, build_keys);
+  if (!rules.ok()) return Fail(rules.status().message(), 2);
+  rules->serials_file = state_dir + "/serials";
+  ringfence::agent::ContentLoader loader(&links, files.get(), *std::move(rules));
   for (const std::string& channel : channels) {
     const std::pair<std::string, std::string> named = absl::StrSplit(channel, absl::MaxSplits('=', 1));
     if (!ringfence::IsSlug(named.first) || named.second.empty()) {
@@ -104,7 +142,6 @@ int main(int argc, char** argv) {
     if (!flipped.ok()) return Fail(flipped.message(), 1);
   }
 
-  const auto files = ringfence::agent::MakePosixFileSystem();
   ringfence::agent::StateStore store(files.get(), state_dir);
   ringfence::agent::BootClock clock;
   absl::StatusOr<std::unique_ptr<Agent>> agent =
