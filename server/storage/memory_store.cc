@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/mutex.h"
+#include "ringfence/base/status_macros.h"
 #include "server/storage/store.h"
 
 namespace ringfence::storage {
@@ -32,12 +33,6 @@ struct ExposureTable {
   };
   std::vector<ExposureRow> rows;
   absl::flat_hash_map<Key, size_t> index;
-};
-
-struct Leader {
-  int64_t epoch = 0;
-  std::string replica;
-  absl::Time since;
 };
 
 struct Tables {
@@ -64,7 +59,7 @@ struct Tables {
   std::vector<AuditRow> audit;
   std::map<std::string, RequestRow> requests;
   std::map<std::string, std::string> settings;
-  Leader leader;
+  LeaderRow leader;
 
   // Like a sequence of the database: a number given to a transaction that fails is lost.
   RolloutId last_rollout = 0;
@@ -542,10 +537,24 @@ class MemoryTransaction final : public Transaction {
     return ++tables_.last_replica_epoch;
   }
 
-  absl::StatusOr<int64_t> TakeLeaderEpoch(const std::string& replica, absl::Time now) override {
+  absl::StatusOr<int64_t> TakeLeaderEpoch(const std::string& replica, absl::Time) override {
     undo_.Add([this, before = tables_.leader] { tables_.leader = before; });
-    tables_.leader = {tables_.leader.epoch + 1, replica, now};
+    tables_.leader = {tables_.leader.epoch + 1, replica, "", ""};
     return tables_.leader.epoch;
+  }
+
+  absl::Status PutLeaderContact(int64_t epoch, const std::string& address,
+                                const std::string& secret) override {
+    RETURN_IF_ERROR(CheckLeaderEpoch(epoch));
+    undo_.Add([this, before = tables_.leader] { tables_.leader = before; });
+    tables_.leader.address = address;
+    tables_.leader.secret = secret;
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<LeaderRow> Leader() override {
+    if (tables_.leader.epoch == 0) return absl::NotFoundError("nobody ever led");
+    return tables_.leader;
   }
 
   absl::Status CheckLeaderEpoch(int64_t epoch) override {

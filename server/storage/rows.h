@@ -302,6 +302,16 @@ struct RequestRow {
   friend bool operator==(const RequestRow&, const RequestRow&) = default;
 };
 
+// Who leads, and how other replicas reach it.
+struct LeaderRow {
+  int64_t epoch = 0;
+  std::string replica;
+  std::string address;  // "host:port" of its gRPC; empty: it takes no forwards
+  std::string secret;   // 32 raw bytes, made for this epoch; whoever may read the database may forward
+
+  friend bool operator==(const LeaderRow&, const LeaderRow&) = default;
+};
+
 // An agent's event, unique by (agent, boot_id, seq).
 struct EventKey {
   AgentId agent;

@@ -144,6 +144,11 @@ class JournalTable {
   // The fence of leadership: a number that rises with every take-over. Makes `replica` the leader and returns
   // the new epoch, from 1.
   virtual absl::StatusOr<int64_t> TakeLeaderEpoch(const std::string& replica, absl::Time now) = 0;
+  // Where the leader of this epoch takes the forwards of others, and the secret that they show. Right after
+  // TakeLeaderEpoch, in its transaction: an epoch begins without. Aborted when the epoch is over.
+  virtual absl::Status PutLeaderContact(int64_t epoch, const std::string& address,
+                                        const std::string& secret) = 0;
+  virtual absl::StatusOr<LeaderRow> Leader() = 0;  // NotFound: nobody ever led
   // Aborted when another replica has taken over since; otherwise nobody can until this transaction ends. An
   // advisory lock alone does not stop a leader that was paused while it lost the lock; this does.
   virtual absl::Status CheckLeaderEpoch(int64_t epoch) = 0;

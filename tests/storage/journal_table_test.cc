@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "gmock/gmock.h"
+#include "ringfence/base/status_macros.h"
 #include "tests/storage/store_fixture.h"
 
 namespace ringfence::storage {
@@ -176,6 +177,22 @@ TEST_P(JournalTableTest, OldLeaderIsRefusedAfterATakeOver) {
   EXPECT_GT(second, first);
   EXPECT_EQ(Refusal([&](Transaction& tx) { return tx.CheckLeaderEpoch(first); }), absl::StatusCode::kAborted);
   Commit([&](Transaction& tx) { return tx.CheckLeaderEpoch(second); });
+}
+
+TEST_P(JournalTableTest, ALeadersContactIsReadByOthersAndEndsWithItsEpoch) {
+  EXPECT_EQ(Refusal([](Transaction& tx) { return tx.Leader().status(); }), absl::StatusCode::kNotFound);
+  const std::string secret("\0it's raw\xff", 11);
+  const int64_t first = Commit([&](Transaction& tx) -> absl::StatusOr<int64_t> {
+    ASSIGN_OR_RETURN(const int64_t epoch, tx.TakeLeaderEpoch("one", kNow));
+    RETURN_IF_ERROR(tx.PutLeaderContact(epoch, "10.0.0.1:7443", secret));
+    return epoch;
+  });
+  EXPECT_EQ(Commit([](Transaction& tx) { return tx.Leader(); }),
+            (LeaderRow{first, "one", "10.0.0.1:7443", secret}));
+  const int64_t second = Commit([](Transaction& tx) { return tx.TakeLeaderEpoch("two", kNow); });
+  EXPECT_EQ(Commit([](Transaction& tx) { return tx.Leader(); }), (LeaderRow{second, "two", "", ""}));
+  EXPECT_EQ(Refusal([&](Transaction& tx) { return tx.PutLeaderContact(first, "10.0.0.1:7443", secret); }),
+            absl::StatusCode::kAborted);
 }
 
 TEST_P(JournalTableTest, TakeOverOfAFailedTransactionDidNotHappen) {

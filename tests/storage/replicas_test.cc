@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <vector>
 
+#include "ringfence/base/status_macros.h"
 #include "server/storage/postgres/brake_listener.h"
 #include "server/storage/postgres/leadership.h"
 #include "server/storage/postgres/postgres_store.h"
@@ -51,6 +52,31 @@ TEST_F(LeadershipTest, OneOfTwoReplicasLeads) {
   EXPECT_EQ(two.TryLead().value(), std::nullopt);
   EXPECT_EQ(one.TryLead().value(), epoch) << "the same while it leads";
   EXPECT_TRUE(WriteAs(*epoch).ok());
+}
+
+TEST_F(LeadershipTest, TheLeaderIsFoundWithASecretOfItsEpoch) {
+  Leadership one(At(url_), "one", clock_, "10.0.0.1:7443"), two(At(url_), "two", clock_, "10.0.0.2:7443");
+  const auto leader = [&] {
+    LeaderRow row;
+    EXPECT_TRUE(store_
+                    ->ReadWrite([&](Transaction& tx) -> absl::Status {
+                      ASSIGN_OR_RETURN(row, tx.Leader());
+                      return absl::OkStatus();
+                    })
+                    .ok());
+    return row;
+  };
+  const int64_t first = one.TryLead().value().value();
+  EXPECT_EQ(leader(), (LeaderRow{first, "one", "10.0.0.1:7443", one.secret()}));
+  EXPECT_EQ(one.secret().size(), 32u);
+  ASSERT_EQ(two.TryLead().value(), std::nullopt);
+  EXPECT_EQ(two.secret(), "");
+  const std::string old = one.secret();
+  one.Resign();
+  std::optional<int64_t> second;
+  while (!second.has_value()) second = two.TryLead().value();
+  EXPECT_EQ(leader(), (LeaderRow{*second, "two", "10.0.0.2:7443", two.secret()}));
+  EXPECT_NE(two.secret(), old);
 }
 
 TEST_F(LeadershipTest, ReplicaTakesOverFromOneThatEnded) {

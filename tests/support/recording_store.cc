@@ -160,6 +160,11 @@ class RecordingTransaction final : public Transaction {
   absl::StatusOr<int64_t> TakeLeaderEpoch(const std::string& replica, absl::Time now) override {
     return tx_.TakeLeaderEpoch(replica, now);
   }
+  absl::Status PutLeaderContact(int64_t epoch, const std::string& address,
+                                const std::string& secret) override {
+    return tx_.PutLeaderContact(epoch, address, secret);
+  }
+  absl::StatusOr<storage::LeaderRow> Leader() override { return tx_.Leader(); }
   absl::Status CheckLeaderEpoch(int64_t epoch) override { return tx_.CheckLeaderEpoch(epoch); }
 
  private:

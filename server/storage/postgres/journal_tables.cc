@@ -70,16 +70,16 @@ absl::StatusOr<int64_t> ReadNumber(const pqxx::row& row) {
   return number;
 }
 
-struct LeaderRow {
-  int64_t epoch = 0;
-  std::string replica;
-};
-
+// With or without its address and secret.
 absl::StatusOr<LeaderRow> ReadLeader(const pqxx::row& row) {
   RowReader reader(row);
   LeaderRow leader;
   leader.epoch = reader.Int();
   leader.replica = reader.Text();
+  if (row.size() > 2) {
+    leader.address = reader.Text();
+    leader.secret = reader.Bytes();
+  }
   RETURN_IF_ERROR(reader.status());
   return leader;
 }
@@ -174,6 +174,20 @@ absl::StatusOr<int64_t> PostgresTransaction::TakeLeaderEpoch(const std::string& 
   ASSIGN_OR_RETURN(const std::vector<int64_t> epochs,
                    ReadAll(ReadNumber, statements::kTakeLeaderEpoch, {replica, PgTime(now)}));
   return epochs.at(0);
+}
+
+absl::Status PostgresTransaction::PutLeaderContact(int64_t epoch, const std::string& address,
+                                                   const std::string& secret) {
+  ASSIGN_OR_RETURN(const int64_t changed,
+                   Change(statements::kPutLeaderContact, {absl::StrCat(epoch), address, PgBytes(secret)}));
+  if (changed == 1) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat("leader epoch ", epoch, " is over"));
+}
+
+absl::StatusOr<LeaderRow> PostgresTransaction::Leader() {
+  ASSIGN_OR_RETURN(const std::vector<LeaderRow> rows, ReadAll(ReadLeader, statements::kLeader));
+  if (rows.empty()) return absl::NotFoundError("nobody ever led");
+  return rows.front();
 }
 
 absl::Status PostgresTransaction::CheckLeaderEpoch(int64_t epoch) {

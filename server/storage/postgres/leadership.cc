@@ -1,6 +1,7 @@
 #include "server/storage/postgres/leadership.h"
 
 #include <algorithm>
+#include <random>
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
@@ -9,10 +10,24 @@
 #include "server/storage/postgres/session.h"
 
 namespace ringfence::storage {
+namespace {
 
-Leadership::Leadership(const PostgresOptions& options, std::string replica, Clock& clock)
+constexpr size_t kSecretBytes = 32;
+
+// From the operating system.
+std::string NewSecret() {
+  std::random_device device;
+  std::string secret;
+  while (secret.size() < kSecretBytes) secret.push_back(static_cast<char>(device() & 0xff));
+  return secret;
+}
+
+}  // namespace
+
+Leadership::Leadership(const PostgresOptions& options, std::string replica, Clock& clock, std::string address)
     : options_(options),
       replica_(std::move(replica)),
+      address_(std::move(address)),
       clock_(clock),
       watchdog_(std::make_unique<Watchdog>()) {}
 
@@ -47,6 +62,8 @@ absl::StatusOr<std::optional<int64_t>> Leadership::TryLeadInTransaction() {
                      session_->Run(statements::kTryLeaderLock, {absl::StrCat(kLeaderLockKey)}));
     if (locked[0][0].c_str() == absl::string_view("t")) {
       ASSIGN_OR_RETURN(epoch, transaction.TakeLeaderEpoch(replica_, clock_.Now()));
+      secret_ = NewSecret();
+      RETURN_IF_ERROR(transaction.PutLeaderContact(*epoch, address_, secret_));
     }
   }
   RETURN_IF_ERROR(session_->Commit());
@@ -56,6 +73,7 @@ absl::StatusOr<std::optional<int64_t>> Leadership::TryLeadInTransaction() {
 
 void Leadership::Resign() {
   epoch_.reset();
+  secret_.clear();
   session_.reset();
   limited_ = false;
 }

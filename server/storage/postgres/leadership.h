@@ -21,8 +21,9 @@ class Watchdog;
 // through a pooler that shares sessions between transactions.
 class Leadership {
  public:
-  // `replica` names this process to people.
-  Leadership(const PostgresOptions& options, std::string replica, Clock& clock);
+  // `replica` names this process to people; `address` is where it takes the calls that other replicas hand on
+  // (empty: nowhere).
+  Leadership(const PostgresOptions& options, std::string replica, Clock& clock, std::string address = "");
   ~Leadership();  // resigns
   Leadership(const Leadership&) = delete;
   Leadership& operator=(const Leadership&) = delete;
@@ -33,6 +34,10 @@ class Leadership {
   // database cannot be asked, so we do not lead.
   absl::StatusOr<std::optional<int64_t>> TryLead();
 
+  // What other replicas show when they hand on calls: 32 random bytes, new with each epoch, and in the
+  // database since the epoch began. Empty while it does not lead.
+  const std::string& secret() const { return secret_; }
+
   // Lets another replica take over at once.
   void Resign();
 
@@ -40,12 +45,13 @@ class Leadership {
   absl::StatusOr<std::optional<int64_t>> TryLeadInTransaction();
 
   const PostgresOptions options_;
-  const std::string replica_;
+  const std::string replica_, address_;
   Clock& clock_;
   const std::unique_ptr<Watchdog> watchdog_;
   std::unique_ptr<Session> session_;
   bool limited_ = false;  // the session ends when it is silent for idle_timeout
   std::optional<int64_t> epoch_;
+  std::string secret_;
 };
 
 }  // namespace ringfence::storage

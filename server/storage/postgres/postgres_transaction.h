@@ -77,6 +77,9 @@ class PostgresTransaction final : public Transaction {
   absl::Status PutSetting(const std::string& name, const std::string& value) override;
   absl::StatusOr<uint32_t> NextReplicaEpoch(const std::string& replica_name, absl::Time now) override;
   absl::StatusOr<int64_t> TakeLeaderEpoch(const std::string& replica, absl::Time now) override;
+  absl::Status PutLeaderContact(int64_t epoch, const std::string& address,
+                                const std::string& secret) override;
+  absl::StatusOr<LeaderRow> Leader() override;
   absl::Status CheckLeaderEpoch(int64_t epoch) override;
 
  private:

@@ -284,7 +284,10 @@ CREATE TABLE leaders (
   only_row boolean PRIMARY KEY CHECK (only_row),
   epoch    bigint NOT NULL CHECK (epoch > 0),
   replica  text NOT NULL,
-  since    timestamptz NOT NULL
+  since    timestamptz NOT NULL,
+  -- Where it takes the calls that others hand on, and what they show: 32 bytes, new with each epoch. Empty: nowhere.
+  address  text NOT NULL DEFAULT '',
+  secret   bytea NOT NULL DEFAULT ''
 );
 
 -- What a person of a tenant said about a release that the tenant's plan asks about. Final: said once for each ring.

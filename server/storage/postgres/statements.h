@@ -341,8 +341,14 @@ inline constexpr Statement kNextReplicaEpoch{"next_replica_epoch", R"sql(
 
 inline constexpr Statement kTakeLeaderEpoch{"take_leader_epoch", R"sql(
   INSERT INTO leaders AS stored (only_row, epoch, replica, since) VALUES (true, 1, $1, $2::timestamptz)
-  ON CONFLICT (only_row) DO UPDATE SET epoch = stored.epoch + 1, replica = excluded.replica, since = excluded.since
+  ON CONFLICT (only_row) DO UPDATE SET epoch = stored.epoch + 1, replica = excluded.replica, since = excluded.since,
+    address = '', secret = ''
   RETURNING epoch)sql"};
+
+inline constexpr Statement kPutLeaderContact{"put_leader_contact", R"sql(
+  UPDATE leaders SET address = $2, secret = $3::bytea WHERE epoch = $1::bigint)sql"};
+
+inline constexpr Statement kLeader{"leader", "SELECT epoch, replica, address, secret FROM leaders"};
 
 inline constexpr Statement kLockLeader{"lock_leader", "SELECT epoch, replica FROM leaders FOR SHARE"};
 
