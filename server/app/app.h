@@ -99,6 +99,9 @@ class App {
   virtual absl::StatusOr<ResumeReply> Resume(const Act& act, const storage::Scope& scope,
                                              BrakeKind brake) = 0;
   virtual absl::StatusOr<storage::BrakeRow> Halt(const Act& act, const storage::Scope& scope) = 0;
+  // Another replica may have stopped something in this scope (nullopt: anywhere): reads what the store says
+  // and acts on what is new. No exposure waits for it: those are committed under the row itself.
+  virtual absl::Status TakeInBrakes(const std::optional<storage::Scope>& scope) = 0;
   virtual absl::StatusOr<RollBackReply> RollBack(const Act& act, const storage::Scope& scope) = 0;
   // `tenant` empty: every stage; otherwise that tenant's stages and the pooled figures only. serial 0: the
   // newest.

@@ -25,6 +25,7 @@
 #include "ringfence/policy/decide.h"
 #include "server/app/app.h"
 #include "server/app/append_table.h"
+#include "server/app/brake_act.h"
 #include "server/app/bulk_silence.h"
 #include "server/app/cells.h"
 #include "server/app/courier.h"
@@ -69,21 +70,6 @@ struct GateConfig {
   std::vector<uint32_t> tenants;
 };
 
-// A change to a brake row, applied to memory at once and to the store as soon as it can be.
-struct BrakeChange {
-  storage::Scope scope;
-  std::optional<bool> tenant_paused, vendor_paused, held, halted, reverting, recalled;
-  std::optional<std::string> first_approver;
-  std::optional<absl::Time> hold_revert_at;
-  bool mark_resume = false;
-  double m_r_mark = 0, m_a_mark = 0;
-  std::string rule, reason, actor;
-  absl::Time at;
-
-  // Sets what the change names; the epoch rises by one.
-  void ApplyTo(storage::BrakeRow& row) const;
-};
-
 // Everything that is on one exposure's five scopes.
 struct BrakeView {
   bool tenant_paused = false, vendor_paused = false, held = false, halted = false, reverting = false,
@@ -122,6 +108,7 @@ class Engine final : public App {
   absl::StatusOr<storage::BrakeRow> Pause(const Act& act, const storage::Scope& scope) override;
   absl::StatusOr<ResumeReply> Resume(const Act& act, const storage::Scope& scope, BrakeKind brake) override;
   absl::StatusOr<storage::BrakeRow> Halt(const Act& act, const storage::Scope& scope) override;
+  absl::Status TakeInBrakes(const std::optional<storage::Scope>& scope) override;
   absl::StatusOr<RollBackReply> RollBack(const Act& act, const storage::Scope& scope) override;
   absl::StatusOr<RolloutInfo> GetRollout(const std::string& channel, uint64_t serial,
                                          const std::string& tenant) override;
@@ -150,14 +137,6 @@ class Engine final : public App {
     Exposure* exposure = nullptr;
     ReleaseState* release = nullptr;
     LeaseDone done;
-  };
-  // A brake that waits for its commit, with the decision that explains it; an operator's also with its record
-  // and the request that a repeat is known by.
-  struct PendingBrake {
-    BrakeChange change;
-    storage::DecisionRow decision;
-    std::optional<storage::AuditRow> audit;
-    std::optional<storage::RequestRow> request;
   };
   // What RunOnce wants to write.
   struct Batch;
@@ -313,30 +292,29 @@ class Engine final : public App {
   BrakeView BrakesOn(const Stage& stage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Stops here at once and queues the durable write.
   void Brake(BrakeChange change, storage::DecisionRow decision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Brake(PendingBrake brake) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Brake(BrakeAct brake) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A new order back has an order of hosts of its own.
   void RevertsMayBegin(const storage::BrakeRow& before, const storage::BrakeRow& now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What an act that is being written now keeps from leases in these scopes; kNone: nothing.
   policy::Reason StoppedBy(const std::string& tenant, const std::string& channel, uint64_t serial,
                            const std::string& ring) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Writes one brake and all that belongs to it, and returns its row. `decide` may complete or refuse the
-  // change once the row is known. An act that was written before is not written again: `repeated`.
-  static absl::StatusOr<storage::BrakeRow> WriteBrake(
-      storage::Transaction& tx, PendingBrake brake, bool& repeated,
-      absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> decide);
   // Waits for the write at most stop_patience; no lease in its scope from its beginning on.
-  absl::StatusOr<storage::BrakeRow> WriteStop(const PendingBrake& brake, bool& repeated);
+  absl::StatusOr<storage::BrakeRow> WriteStop(const BrakeAct& brake, bool& repeated);
   // Writes the queued brakes; those that could not be written stay queued. One at a time.
   absl::Status FlushBrakes();
-  // One operator's act on a brake, durable before it returns; `stops` ones act in memory first, and while the
-  // database does not answer they stop this server and are Unavailable. What such a one fills in does not
-  // depend on the row.
-  absl::StatusOr<storage::BrakeRow> Operate(
-      const Act& act, const char* what, const storage::Scope& scope, bool stops,
+  // One operator's act that stops: durable before it returns, and in memory first. While the database does
+  // not answer it stops this server and is Unavailable.
+  absl::StatusOr<storage::BrakeRow> StopNow(const Act& act, Stop stop, const storage::Scope& scope);
+  // One operator's act that releases, durable before it returns.
+  absl::StatusOr<storage::BrakeRow> ReleaseBrake(
+      const Act& act, const storage::Scope& scope,
       absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> fill,
       absl::FunctionRef<absl::Status(storage::Transaction&)> also);
+  // Installs what is newer than what is known; whether anything was.
+  bool TakeIn(absl::Span<const storage::BrakeRow> rows) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status MayBrake(const Act& act, const storage::Scope& scope, bool needs_release);
+  // The store has this row, or has had it: of two the later counts, whoever wrote it.
   void Installed(const storage::BrakeRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static std::vector<storage::Scope> ScopesOf(const std::string& tenant, const std::string& channel,
                                               uint64_t serial, const std::string& ring);
@@ -478,6 +456,8 @@ class Engine final : public App {
   absl::flat_hash_map<std::string, Stage*> current_stage_
       ABSL_GUARDED_BY(mu_);  // tenant/channel/ring -> newest
   std::map<storage::Scope, storage::BrakeRow> brakes_ ABSL_GUARDED_BY(mu_);
+  std::map<storage::Scope, storage::BrakeRow> stored_brakes_
+      ABSL_GUARDED_BY(mu_);  // that changed since the start
   absl::flat_hash_set<std::pair<HostRef, Digest>> quarantined_ ABSL_GUARDED_BY(mu_);
   // What people said of releases that a plan asks them about: tenant, channel, serial, ring (empty: every).
   std::map<std::tuple<std::string, std::string, uint64_t, std::string>, storage::ConsentRow> consents_
@@ -506,7 +486,7 @@ class Engine final : public App {
   std::array<policy::ControlCounts, kWiredChannels> background_ ABSL_GUARDED_BY(mu_);
 
   std::deque<PendingLease> lease_queue_ ABSL_GUARDED_BY(mu_);
-  std::vector<PendingBrake> brake_queue_ ABSL_GUARDED_BY(mu_);
+  std::vector<BrakeAct> brake_queue_ ABSL_GUARDED_BY(mu_);
   std::multimap<storage::Scope, policy::Reason> stopping_ ABSL_GUARDED_BY(mu_);  // being written now
   std::set<HostRef> dirty_hosts_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<Exposure*, ReleaseState*> dirty_exposures_ ABSL_GUARDED_BY(mu_);

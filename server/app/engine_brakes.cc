@@ -8,47 +8,11 @@
 namespace ringfence::app {
 namespace {
 
-constexpr char kResume[] = "resume";
-
-absl::Status NothingElse(storage::Transaction&) {
-  return absl::OkStatus();
-}
-
 absl::Status AsItIs(const storage::BrakeRow&, BrakeChange&) {
   return absl::OkStatus();
 }
 
-std::string Describe(const storage::BrakeRow& row) {
-  return absl::StrCat(row.tenant_paused ? "tenant_paused " : "", row.vendor_paused ? "vendor_paused " : "",
-                      row.held ? "held " : "", row.halted ? "halted " : "", row.reverting ? "reverting " : "",
-                      row.recalled ? "recalled " : "",
-                      row.first_approver.empty() ? "" : absl::StrCat("approved by ", row.first_approver));
-}
-
 }  // namespace
-
-void BrakeChange::ApplyTo(storage::BrakeRow& row) const {
-  ++row.epoch;
-  row.scope = scope;
-  if (tenant_paused.has_value()) row.tenant_paused = *tenant_paused;
-  if (vendor_paused.has_value()) row.vendor_paused = *vendor_paused;
-  if (held.has_value()) row.held = *held;
-  if (halted.has_value()) row.halted = *halted;
-  if (reverting.has_value()) row.reverting = *reverting;
-  if (recalled.has_value()) row.recalled = *recalled;
-  if (first_approver.has_value()) row.first_approver = *first_approver;
-  if (hold_revert_at.has_value()) row.hold_revert_at = *hold_revert_at;
-  if (mark_resume) {
-    row.m_r_mark = m_r_mark;
-    row.m_a_mark = m_a_mark;
-    row.resumed_at = at;
-    row.hold_revert_at = absl::InfiniteFuture();
-  }
-  row.rule = rule;
-  row.reason = reason;
-  row.actor = actor;
-  row.at = at;
-}
 
 void BrakeView::Add(const storage::BrakeRow& row) {
   tenant_paused |= row.tenant_paused;
@@ -96,12 +60,13 @@ BrakeView Engine::BrakesOn(const Stage& stage) const {
 }
 
 void Engine::Brake(BrakeChange change, storage::DecisionRow decision) {
-  Brake(PendingBrake{std::move(change), std::move(decision), std::nullopt, std::nullopt});
+  Brake(BrakeAct{std::move(change), std::move(decision), std::nullopt, std::nullopt});
 }
 
-void Engine::Brake(PendingBrake brake) {
+void Engine::Brake(BrakeAct brake) {
   storage::BrakeRow& row = brakes_[brake.change.scope];
   const storage::BrakeRow before = row;
+  stored_brakes_.try_emplace(brake.change.scope, row);
   brake.change.ApplyTo(row);
   RevertsMayBegin(before, row);
   if (metrics_ != nullptr) metrics_->Decision(brake.decision.action, brake.decision.rule);
@@ -125,49 +90,9 @@ policy::Reason Engine::StoppedBy(const std::string& tenant, const std::string& c
   return policy::Reason::kNone;
 }
 
-absl::StatusOr<storage::BrakeRow> Engine::WriteBrake(
-    storage::Transaction& tx, PendingBrake brake, bool& repeated,
-    absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> decide) {
-  repeated = false;
-  std::optional<storage::RequestRow> known;
-  if (brake.request.has_value()) {
-    ASSIGN_OR_RETURN(known, tx.FindRequest(brake.request->request_id));
-  }
-  ASSIGN_OR_RETURN(storage::BrakeRow row, tx.LockBrake(brake.change.scope));
-  if (known.has_value()) {
-    if (known->fingerprint != brake.request->fingerprint || known->person != brake.request->person) {
-      return absl::InvalidArgumentError("request_id: was used for another request");
-    }
-    repeated = true;
-    return row;
-  }
-  RETURN_IF_ERROR(decide(row, brake.change));
-  const std::string before = Describe(row);
-  brake.change.ApplyTo(row);
-  RETURN_IF_ERROR(tx.PutBrake(row));
-  if (brake.change.recalled.value_or(false)) {
-    RETURN_IF_ERROR(
-        tx.SetReleaseState(row.scope.channel, row.scope.serial, storage::ReleaseState::kRecalled));
-  }
-  if (brake.audit.has_value()) {
-    brake.decision.evidence = absl::StrCat("{\"epoch\":", row.epoch, "}");
-    // The first of two persons: nothing goes on yet.
-    if (brake.decision.action == kResume && !row.first_approver.empty()) {
-      brake.decision.action = "approve_resume";
-      brake.audit->act = "rollout.approve_resume";
-    }
-    brake.audit->before = before;
-    brake.audit->after = Describe(row);
-    RETURN_IF_ERROR(tx.AppendAudit(*brake.audit));
-  }
-  RETURN_IF_ERROR(tx.AppendDecision(brake.decision).status());
-  if (brake.request.has_value()) RETURN_IF_ERROR(tx.PutRequest(*brake.request));
-  return row;
-}
-
 absl::Status Engine::FlushBrakes() {
   MutexLock flushing(&flush_mu_);
-  std::vector<PendingBrake> queue;
+  std::vector<BrakeAct> queue;
   {
     MutexLock lock(&mu_);
     if (brake_queue_.empty()) return absl::OkStatus();
@@ -196,15 +121,17 @@ absl::Status Engine::FlushBrakes() {
 }
 
 void Engine::Installed(const storage::BrakeRow& row) {
+  storage::BrakeRow& stored = stored_brakes_[row.scope];
+  if (row.epoch >= stored.epoch) stored = row;
   storage::BrakeRow& here = brakes_[row.scope];
   const storage::BrakeRow before = here;
-  here = row;
+  here = stored;
   // What is decided and not written yet is not in the row, and stays on.
-  for (const PendingBrake& pending : brake_queue_) {
+  for (const BrakeAct& pending : brake_queue_) {
     if (pending.change.scope == row.scope) pending.change.ApplyTo(here);
   }
   RevertsMayBegin(before, here);
-  if (row.recalled) {
+  if (stored.recalled) {
     if (ReleaseState* release = FindRelease(row.scope.channel, row.scope.serial)) {
       release->row.state = storage::ReleaseState::kRecalled;
     }
@@ -213,28 +140,7 @@ void Engine::Installed(const storage::BrakeRow& row) {
 }
 
 absl::Status Engine::MayBrake(const Act& act, const storage::Scope& scope, bool needs_release) {
-  if (act.request_id.empty() || act.request_id.size() > 64) {
-    return absl::InvalidArgumentError("request_id: wanted 1 to 64 bytes");
-  }
-  if (act.reason.empty() || act.reason.size() > 512) {
-    return absl::InvalidArgumentError("reason: wanted 1 to 512 bytes");
-  }
-  if (act.actor.role == Role::kTenantViewer)
-    return absl::PermissionDeniedError("a tenant-viewer may not do this");
-  if (!act.actor.IsVendor() && (scope.tenant.empty() || scope.tenant != act.actor.tenant)) {
-    return absl::PermissionDeniedError("scope.tenant: a tenant's people act on their own tenant only");
-  }
-  if (scope.serial != 0 && scope.channel.empty())
-    return absl::InvalidArgumentError("scope.channel: needed with serial");
-  if (needs_release && (scope.channel.empty() || scope.serial == 0)) {
-    return absl::InvalidArgumentError("scope: channel and serial are needed");
-  }
-  if (scope.tenant.empty() && scope.serial == 0) {
-    return absl::InvalidArgumentError("scope: name a tenant, or a channel and serial");
-  }
-  if (!scope.ring.empty() && (scope.tenant.empty() || scope.serial == 0)) {
-    return absl::InvalidArgumentError("scope.ring: needs tenant, channel and serial");
-  }
+  RETURN_IF_ERROR(CheckBrakeAct(act, scope, needs_release));
   MutexLock lock(&mu_);
   if (!scope.tenant.empty() && !tenant_index_.contains(scope.tenant)) {
     return absl::NotFoundError(absl::StrCat("scope.tenant: \"", scope.tenant, "\" is not known"));
@@ -249,7 +155,7 @@ absl::Status Engine::MayBrake(const Act& act, const storage::Scope& scope, bool 
   return absl::OkStatus();
 }
 
-absl::StatusOr<storage::BrakeRow> Engine::WriteStop(const PendingBrake& brake, bool& repeated) {
+absl::StatusOr<storage::BrakeRow> Engine::WriteStop(const BrakeAct& brake, bool& repeated) {
   const storage::Scope& scope = brake.change.scope;
   storage::BrakeRow stopped;
   brake.change.ApplyTo(stopped);
@@ -291,96 +197,87 @@ absl::StatusOr<storage::BrakeRow> Engine::WriteStop(const PendingBrake& brake, b
   return brakes_[scope];
 }
 
-absl::StatusOr<storage::BrakeRow> Engine::Operate(
-    const Act& act, const char* what, const storage::Scope& scope, bool stops,
+absl::StatusOr<storage::BrakeRow> Engine::StopNow(const Act& act, Stop stop, const storage::Scope& scope) {
+  bool repeated = false;
+  absl::StatusOr<storage::BrakeRow> row = WriteStop(StopAct(stop, act, scope, clock_->Now()), repeated);
+  if (absl::IsUnavailable(row.status())) {
+    if (wake_) wake_();
+    TellWatchers();
+  }
+  RETURN_IF_ERROR(row.status());
+  if (!repeated && metrics_ != nullptr) metrics_->Decision(Name(stop), "operator");
+  TellWatchers();
+  return row;
+}
+
+absl::StatusOr<storage::BrakeRow> Engine::ReleaseBrake(
+    const Act& act, const storage::Scope& scope,
     absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> fill,
     absl::FunctionRef<absl::Status(storage::Transaction&)> also) {
-  PendingBrake brake;
-  brake.change.scope = scope;
-  brake.change.rule = "operator";
-  brake.change.reason = act.reason;
-  brake.change.actor = act.actor.person;
-  brake.change.at = clock_->Now();
-  brake.decision.at = brake.change.at;
-  brake.decision.tenant = scope.tenant;
-  brake.decision.channel = scope.channel;
-  brake.decision.serial = scope.serial;
-  brake.decision.ring = scope.ring;
-  brake.decision.action = what;
-  brake.decision.rule = "operator";
-  brake.decision.actor = act.actor.person;
-  brake.decision.why = act.reason;
-  storage::AuditRow& audit = brake.audit.emplace();
-  audit.at = brake.change.at;
-  audit.person = act.actor.person;
-  audit.role = Name(act.actor.role);
-  audit.tenant = scope.tenant;
-  audit.act = absl::StrCat("rollout.", what);
-  audit.target = scope.channel.empty() ? "every release"
-                                       : absl::StrCat(scope.channel, scope.serial == 0 ? "" : "/",
-                                                      scope.serial == 0 ? "" : absl::StrCat(scope.serial),
-                                                      scope.ring.empty() ? "" : "/", scope.ring);
-  audit.reason = act.reason;
-  audit.request_id = act.request_id;
-  const Digest fingerprint = Sha256(
-      absl::StrCat(what, "\n", scope.tenant, "\n", scope.channel, "\n", scope.serial, "\n", scope.ring));
-  brake.request = {act.request_id, act.actor.person, what, fingerprint, "", brake.change.at};
-
+  const BrakeAct brake = OperatorAct(act, kResumeAct, scope, clock_->Now());
   bool repeated = false;
   storage::BrakeRow row;
-  if (stops) {
-    RETURN_IF_ERROR(fill(row, brake.change));
-    const absl::StatusOr<storage::BrakeRow> stopped = WriteStop(brake, repeated);
-    if (absl::IsUnavailable(stopped.status())) {
-      if (wake_) wake_();
-      TellWatchers();
-    }
-    RETURN_IF_ERROR(stopped.status());
-    row = *stopped;
-  } else {
-    RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
-      ASSIGN_OR_RETURN(row, WriteBrake(tx, brake, repeated, fill));
-      return repeated ? absl::OkStatus() : also(tx);
-    }));
+  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(row, WriteBrake(tx, brake, repeated, fill));
+    return repeated ? absl::OkStatus() : also(tx);
+  }));
+  {
     // Also when it is a repeat: the first answer may have been lost in doubt, and with it what it changed.
     MutexLock lock(&mu_);
     Installed(row);
     row = brakes_[scope];
   }
-  if (!repeated && metrics_ != nullptr) metrics_->Decision(what, "operator");
+  if (!repeated && metrics_ != nullptr) metrics_->Decision(kResumeAct, "operator");
   TellWatchers();
   return row;
 }
 
+absl::Status Engine::TakeInBrakes(const std::optional<storage::Scope>& scope) {
+  std::vector<storage::BrakeRow> rows;
+  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    if (scope.has_value()) {
+      ASSIGN_OR_RETURN(rows, tx.LockBrakesShared({&*scope, 1}));
+    } else {
+      ASSIGN_OR_RETURN(rows, tx.Brakes());
+    }
+    return absl::OkStatus();
+  }));
+  bool any = false;
+  {
+    MutexLock lock(&mu_);
+    any = TakeIn(rows);
+  }
+  if (any) TellWatchers();
+  return absl::OkStatus();
+}
+
+bool Engine::TakeIn(absl::Span<const storage::BrakeRow> rows) {
+  bool any = false;
+  for (const storage::BrakeRow& row : rows) {
+    const auto stored = stored_brakes_.find(row.scope);
+    const auto& known = stored == stored_brakes_.end() ? brakes_ : stored_brakes_;
+    const auto it = known.find(row.scope);
+    if (row.epoch <= (it == known.end() ? 0 : it->second.epoch)) continue;
+    Installed(row);
+    any = true;
+  }
+  return any;
+}
+
 absl::StatusOr<storage::BrakeRow> Engine::Pause(const Act& act, const storage::Scope& scope) {
   RETURN_IF_ERROR(MayBrake(act, scope, false));
-  const auto fill = [&](const storage::BrakeRow&, BrakeChange& change) {
-    (act.actor.IsVendor() ? change.vendor_paused : change.tenant_paused) = true;
-    return absl::OkStatus();
-  };
-  return Operate(act, "pause", scope, true, fill, NothingElse);
+  return StopNow(act, Stop::kPause, scope);
 }
 
 absl::StatusOr<storage::BrakeRow> Engine::Halt(const Act& act, const storage::Scope& scope) {
   RETURN_IF_ERROR(MayBrake(act, scope, true));
-  const auto fill = [&](const storage::BrakeRow&, BrakeChange& change) {
-    change.halted = true;
-    change.first_approver = "";
-    return absl::OkStatus();
-  };
-  return Operate(act, "halt", scope, true, fill, NothingElse);
+  return StopNow(act, Stop::kHalt, scope);
 }
 
 absl::StatusOr<RollBackReply> Engine::RollBack(const Act& act, const storage::Scope& scope) {
   RETURN_IF_ERROR(MayBrake(act, scope, true));
   RollBackReply reply;
-  const auto fill = [&](const storage::BrakeRow&, BrakeChange& change) {
-    change.halted = true;
-    change.reverting = true;
-    change.first_approver = "";
-    return absl::OkStatus();
-  };
-  ASSIGN_OR_RETURN(reply.brake, Operate(act, "rollback", scope, true, fill, NothingElse));
+  ASSIGN_OR_RETURN(reply.brake, StopNow(act, Stop::kRollBack, scope));
   MutexLock lock(&mu_);
   if (ReleaseState* release = FindRelease(scope.channel, scope.serial)) {
     for (const Exposure& exposure : release->exposures) {
@@ -462,7 +359,7 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
     }
     return tx.PutEvidence(rows);
   };
-  ASSIGN_OR_RETURN(reply.brake, Operate(act, kResume, scope, false, fill, also));
+  ASSIGN_OR_RETURN(reply.brake, ReleaseBrake(act, scope, fill, also));
   reply.needs_second_person = brake == BrakeKind::kHalt && reply.brake.halted;
   const bool released = (brake == BrakeKind::kHalt && before.halted && !reply.brake.halted) ||
                         (brake == BrakeKind::kHold && before.held && !reply.brake.held);

@@ -104,8 +104,9 @@ absl::StatusOr<int> Engine::CommitBatch(std::vector<PendingLease> batch) {
   std::sort(scopes.begin(), scopes.end());
   scopes.erase(std::unique(scopes.begin(), scopes.end()), scopes.end());
 
+  absl::StatusOr<std::vector<storage::BrakeRow>> brakes;
   const auto write = [&](storage::Transaction& tx) -> absl::Status {
-    absl::StatusOr<std::vector<storage::BrakeRow>> brakes = tx.LockBrakesShared(scopes);
+    brakes = tx.LockBrakesShared(scopes);
     if (!brakes.ok()) return brakes.status();
     std::map<storage::Scope, bool> stops;
     for (const storage::BrakeRow& brake : *brakes) stops[brake.scope] = brake.Stops();
@@ -151,6 +152,7 @@ absl::StatusOr<int> Engine::CommitBatch(std::vector<PendingLease> batch) {
   std::vector<std::pair<LeaseDone, absl::StatusOr<LeaseReply>>> answers;
   {
     MutexLock lock(&mu_);
+    if (status.ok() && brakes.ok()) TakeIn(*brakes);  // another replica may have stopped something
     if (!status.ok()) {
       for (const auto& [exposure, release] : settled) dirty_exposures_[exposure] = release;
     }
@@ -171,7 +173,7 @@ absl::StatusOr<int> Engine::CommitBatch(std::vector<PendingLease> batch) {
           reason = BrakesOn(pending.row.tenant, pending.row.channel, pending.row.serial, pending.row.ring)
                        .reason();
         }
-        // Refused by the store alone: another replica stopped it, and its word comes later.
+        // Refused by the store alone: its brake is missing.
         if (reason == policy::Reason::kNone) reason = policy::Reason::kHalted;
         Forget(release, exposure);
         if (pending.done) answers.emplace_back(std::move(pending.done), NotNow(reason));

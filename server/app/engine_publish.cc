@@ -280,15 +280,7 @@ absl::StatusOr<storage::ReleaseRow> Engine::Recall(const Act& act, const std::st
   if (serial == 0) return absl::InvalidArgumentError("serial: wanted a release");
   const storage::Scope scope{"", channel, serial, ""};
   RETURN_IF_ERROR(MayBrake(act, scope, true));
-  const auto fill = [](const storage::BrakeRow&, BrakeChange& change) {
-    change.recalled = true;
-    change.halted = true;
-    change.reverting = true;
-    return absl::OkStatus();
-  };
-  RETURN_IF_ERROR(Operate(act, "recall", scope, true, fill, [](storage::Transaction&) {
-                    return absl::OkStatus();
-                  }).status());
+  RETURN_IF_ERROR(StopNow(act, Stop::kRecall, scope).status());
   MutexLock lock(&mu_);
   ReleaseState* release = FindRelease(channel, serial);
   release->row.state = storage::ReleaseState::kRecalled;

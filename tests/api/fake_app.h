@@ -155,6 +155,7 @@ class FakeApp final : public app::App {
     MutexLock lock(&mutex_);
     rollout_ = std::move(info);
   }
+  absl::Status TakeInBrakes(const std::optional<storage::Scope>&) override { return absl::OkStatus(); }
   int AddWatcher(std::function<void()> changed) override {
     MutexLock lock(&mutex_);
     watchers_[next_watcher_] = std::move(changed);

@@ -190,6 +190,42 @@ TEST_F(SiteOutageTest, HidesNoBricksElsewhere) {
   EXPECT_TRUE(fleet.Stopped(1));
 }
 
+// A third of the fleet, of every place and with and without the release alike, comes through a replica that
+// is cut off from the one that leads: hosts are not heard, though they are well.
+class ReplicaOutageTest : public OutageTest {
+ protected:
+  void SetUp() override {
+    Begin(120);
+    ASSERT_TRUE(fleet.RunUntil([&] { return ThroughIt() >= 3; }, absl::Hours(4)));
+  }
+  int64_t ThroughIt() {
+    int64_t count = 0;
+    for (int i = 0; i < 120; i += 3) count += fleet.host(i).activated_at.contains(release.digest) ? 1 : 0;
+    return count;
+  }
+  void CutOffFor(absl::Duration time) {
+    for (int i = 0; i < 120; i += 3) fleet.host(i).away = true;
+    fleet.RunFor(time);
+    for (int i = 0; i < 120; i += 3) fleet.WakeUp(i);
+  }
+};
+
+TEST_F(ReplicaOutageTest, AMinuteOfItIsNoSilence) {
+  CutOffFor(absl::Minutes(1));
+  fleet.RunFor(absl::Minutes(10));
+  ExpectNothingHeldAgainstIt();
+  EXPECT_TRUE(GoesOn());
+  ExpectNothingHeldAgainstIt();
+}
+
+TEST_F(ReplicaOutageTest, AQuarterOfAnHourOfItIsNotTheReleasesDoing) {
+  CutOffFor(absl::Minutes(15));
+  EXPECT_FALSE(fleet.Stopped(1));
+  EXPECT_TRUE(GoesOn());
+  EXPECT_FALSE(fleet.Stopped(1));
+  EXPECT_EQ(fleet.Violations(), "");
+}
+
 TEST_F(OutageTest, AStageWhoseCommitWasInDoubtDoesNotStopTheServer) {
   fleet.AddRing("vendor", "dogfood", 10);
   fleet.Start();
