@@ -21,7 +21,8 @@ class AgentService final : public RpcService {
     AddUnary("Enroll", Enroll);
     AddUnary("CheckIn", CheckIn);
     AddUnary("Lease", Lease);
-    AddDownload("GetArtifact", StartArtifactDownload);
+    AddDownload("GetArtifact", StartArtifactDownload, /*relays=*/true);
+    AddForwarded(kGetArtifact, AnswerMayFetch);
   }
 
  private:
@@ -36,9 +37,8 @@ class AgentService final : public RpcService {
     return SerializeMessage(response, out);
   }
 
-  static grpc::ServerUnaryReactor* Enroll(const Call& call, const grpc::ByteBuffer* in,
-                                          grpc::ByteBuffer* out) {
-    return FinishOn(call.env->agents, /*urgent=*/false, call, [call, in, out] {
+  static void Enroll(const Call& call, const grpc::ByteBuffer* in, grpc::ByteBuffer* out) {
+    FinishOn(call.env->agents, /*urgent=*/false, call, [call, in, out] {
       absl::Status status = call.AdmitAnyone();
       if (status.ok()) status = DoEnroll(call, *in, out);
       call.env->metrics->Enrolled(status.ok());
@@ -62,26 +62,22 @@ class AgentService final : public RpcService {
     return SerializeMessage(response, out);
   }
 
-  static grpc::ServerUnaryReactor* CheckIn(const Call& call, const grpc::ByteBuffer* in,
-                                           grpc::ByteBuffer* out) {
+  static void CheckIn(const Call& call, const grpc::ByteBuffer* in, grpc::ByteBuffer* out) {
     const absl::Time start = call.env->real_clock->Now();
     const absl::Status status = DoCheckIn(call, *in, out);
     if (!status.ok()) call.env->metrics->CheckInResult("refused");
     call.env->metrics->CheckInTook(call.env->real_clock->Now() - start);
-    grpc::ServerUnaryReactor* reactor = call.context->DefaultReactor();
-    reactor->Finish(call.End(status));
-    return reactor;
+    call.Finish(status);
   }
 
   // [hot] `done` runs once, now or after the group commit; the call lives until Finish, cancelled or not.
-  static absl::Status StartLease(const Call& call, const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
-                                 grpc::ServerUnaryReactor* reactor) {
+  static absl::Status StartLease(const Call& call, const grpc::ByteBuffer& in, grpc::ByteBuffer* out) {
     ASSIGN_OR_RETURN(Call::Agent agent, call.AdmitAgent());
     v1::LeaseRequest message;
     RETURN_IF_ERROR(ParseMessage(in, &message));
     app::LeaseRequest request;
     RETURN_IF_ERROR(Decode(message, agent.id, &request));
-    auto done = [call, out, reactor, tenant = std::move(agent.tenant),
+    auto done = [call, out, tenant = std::move(agent.tenant),
                  channel = message.channel()](absl::StatusOr<app::LeaseReply> reply) {
       absl::Status status = reply.status();
       const char* answer = "error";
@@ -92,25 +88,22 @@ class AgentService final : public RpcService {
         status = SerializeMessage(response, out);
       }
       call.env->metrics->LeaseAnswered(tenant, channel, answer);
-      reactor->Finish(call.End(status));
+      call.Finish(status);
     };
     call.env->metrics->LeaseAsked();
     call.env->app->Lease(request, std::move(done));
     return absl::OkStatus();
   }
 
-  static grpc::ServerUnaryReactor* Lease(const Call& call, const grpc::ByteBuffer* in,
-                                         grpc::ByteBuffer* out) {
-    grpc::ServerUnaryReactor* reactor = call.context->DefaultReactor();
-    const absl::Status status = StartLease(call, *in, out, reactor);
-    if (!status.ok()) reactor->Finish(call.End(status));
-    return reactor;
+  static void Lease(const Call& call, const grpc::ByteBuffer* in, grpc::ByteBuffer* out) {
+    const absl::Status status = StartLease(call, *in, out);
+    if (!status.ok()) call.Finish(status);
   }
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeAgentService(Environment* env) {
+std::unique_ptr<RpcService> MakeAgentService(Environment* env) {
   return std::make_unique<AgentService>(env);
 }
 

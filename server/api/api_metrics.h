@@ -22,6 +22,8 @@ class ApiMetrics {
   virtual void LeaseAnswered(const std::string& /*tenant*/, absl::string_view /*channel*/,
                              absl::string_view /*answer*/) {}
   virtual void Enrolled(bool /*ok*/) {}
+  virtual void Forwarding(int /*items*/) {}  // a batch to the replica that leads
+  virtual void ForwardFailed() {}            // a call that did not get the leader's answer
 };
 
 }  // namespace ringfence::api

@@ -6,6 +6,7 @@
 #include "ringfence/base/status_macros.h"
 #include "ringfence/v1/agent.pb.h"
 #include "server/api/decode.h"
+#include "server/api/relay.h"
 
 namespace ringfence::api {
 namespace {
@@ -18,8 +19,14 @@ class Download final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   explicit Download(const Call& call) : call_(call) {}
 
-  void Start(const grpc::ByteBuffer& in) {
-    const absl::Status status = Admit(in);
+  void Start(const grpc::ByteBuffer* in) {
+    if (Relay* relay = call_.env->relay.load(std::memory_order_acquire)) {
+      relay->Ask(call_, in, [this, in](const grpc::Status& answer, const std::string& response) {
+        Allowed(*in, answer, response);
+      });
+      return;
+    }
+    const absl::Status status = Admit(*in);
     if (!status.ok()) {
       Finish(call_.End(status));
     } else {
@@ -43,9 +50,25 @@ class Download final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   absl::Status Admit(const grpc::ByteBuffer& in) {
     ASSIGN_OR_RETURN(const Call::Agent agent, call_.AdmitAgent());
     agent_ = agent.id;
+    return Read(in);
+  }
+
+  absl::Status Read(const grpc::ByteBuffer& in) {
     v1::GetArtifactRequest request;
     RETURN_IF_ERROR(ParseMessage(in, &request));
     return Decode(request, &range_);
+  }
+
+  // As the leader says.
+  void Allowed(const grpc::ByteBuffer& in, const grpc::Status& answer, const std::string& response) {
+    if (!answer.ok()) return Finish(call_.EndAs(answer));
+    v1::GetArtifactResponse size;
+    if (!size.ParseFromString(response)) {
+      return Finish(call_.End(absl::UnavailableError("the leader's answer cannot be read; resume later")));
+    }
+    const absl::Status status = Read(in);
+    if (!status.ok()) return Finish(call_.End(status));
+    InPool([this, bytes = size.size_bytes()] { SendFrom(bytes); });
   }
 
   void InPool(std::function<void()> task) {
@@ -56,7 +79,11 @@ class Download final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   void Open() {
     const absl::StatusOr<int64_t> size = call_.env->app->MayFetch(agent_, range_.digest);
     if (!size.ok()) return Finish(call_.End(size.status()));
-    size_ = *size;
+    SendFrom(*size);
+  }
+
+  void SendFrom(int64_t size) {
+    size_ = size;
     if (range_.offset > size_) {
       return Finish(call_.End(absl::OutOfRangeError(
           absl::StrCat("offset: found ", range_.offset, ", wanted at most the size, ", size_))));
@@ -101,8 +128,23 @@ class Download final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
 grpc::ServerWriteReactor<grpc::ByteBuffer>* StartArtifactDownload(const Call& call,
                                                                   const grpc::ByteBuffer* in) {
   auto* download = new Download(call);
-  download->Start(*in);
+  download->Start(in);
   return download;
+}
+
+void AnswerMayFetch(const Call& call, const grpc::ByteBuffer* in, grpc::ByteBuffer* out) {
+  FinishOn(call.env->agents, /*urgent=*/false, call, [call, in, out]() -> absl::Status {
+    ASSIGN_OR_RETURN(const Call::Agent agent, call.AdmitAgent());
+    v1::GetArtifactRequest request;
+    RETURN_IF_ERROR(ParseMessage(*in, &request));
+    ArtifactRange range;
+    RETURN_IF_ERROR(Decode(request, &range));
+    v1::GetArtifactResponse response;
+    ASSIGN_OR_RETURN(const int64_t size, call.env->app->MayFetch(agent.id, range.digest));
+    response.set_offset(range.offset);
+    response.set_size_bytes(size);
+    return SerializeMessage(response, out);
+  });
 }
 
 }  // namespace ringfence::api

@@ -38,6 +38,7 @@ absl::Status CheckFlags(const Flags& flags) {
   Faults faults;
   CheckAddress(flags.listen, "--listen", flags.demo, faults);
   CheckAddress(flags.http_listen, "--http-listen", flags.demo, faults);
+  if (!flags.advertise.empty()) CheckAddress(flags.advertise, "--advertise", flags.demo, faults);
   if (!flags.data_dir.empty() && !flags.database_url.empty()) {
     faults.Add("--data-dir", flags.data_dir, "either --data-dir or --database-url");
   }
@@ -62,6 +63,15 @@ absl::Status CheckFlags(const Flags& flags) {
   return faults.ToStatus();
 }
 
+std::string AdvertisedAddress(const Flags& flags, int port) {
+  if (!flags.advertise.empty()) return flags.advertise;
+  const absl::StatusOr<HostPort> listen = ParseHostPort(flags.listen);
+  std::string host = listen.ok() ? listen->host : "";
+  if (host.empty() || host == "0.0.0.0" || host == "::") host = HostName();
+  const bool bare_ipv6 = host.find(':') != std::string::npos;
+  return absl::StrCat(bare_ipv6 ? "[" : "", host, bare_ipv6 ? "]" : "", ":", port);
+}
+
 FlagsOrExit ParseFlags(int argc, char** argv, const std::string& version) {
   Flags flags;
   flags.replica_name = HostName();
@@ -74,6 +84,8 @@ FlagsOrExit ParseFlags(int argc, char** argv, const std::string& version) {
   cli.add_option("--database-url", flags.database_url, "use this PostgreSQL instead (postgresql://...)")
       ->envname("RINGFENCE_DATABASE_URL");
   cli.add_option("--listen", flags.listen, "address of gRPC; port 0 takes a free one")->capture_default_str();
+  cli.add_option("--advertise", flags.advertise,
+                 "where other replicas reach --listen; that address, or this host's name, when not given");
   cli.add_option("--http-listen", flags.http_listen, "address of /metrics and /healthz")
       ->capture_default_str();
   cli.add_option("--operators", flags.operators, "file of the people who may call; docs/identity.md");

@@ -15,6 +15,7 @@ struct Flags {
   std::string database_url;  // empty: the private PostgreSQL
   std::string listen = "127.0.0.1:7443";
   std::string http_listen = "127.0.0.1:7480";
+  std::string advertise;                       // where other replicas reach --listen; empty: there
   std::string operators;                       // file; empty: no operator may call
   std::string trust;                           // file; empty: releases are unsigned and unproven
   std::optional<std::string> internal_tenant;  // empty: none; absent: as at the first start
@@ -37,5 +38,9 @@ FlagsOrExit ParseFlags(int argc, char** argv, const std::string& version);
 // Everything that contradicts itself: a scale without --demo, a demonstration that listens beyond this
 // machine, ... InvalidArgument with every fault.
 absl::Status CheckFlags(const Flags& flags);
+
+// Where other replicas reach this one, which listens on `port`: --advertise, or the host of --listen, or,
+// when it listens on every address, this machine's name.
+std::string AdvertisedAddress(const Flags& flags, int port);
 
 }  // namespace ringfence::api

@@ -188,7 +188,6 @@ std::vector<prometheus::MetricFamily> CollectFleetGauges(app::App& app) {
   Sheet sheet;
   const app::ServerStatus status = app.Status();
   sheet.Gauge("ringfence_database_up", "1 if the last write was answered", {}, status.database_up ? 1 : 0);
-  sheet.Gauge("ringfence_leader", "1 on the replica that promotes", {}, status.leader ? 1 : 0);
   sheet.Gauge("ringfence_blind", "1 while silence and deafness cannot be told apart", {},
               status.blind ? 1 : 0);
   sheet.Gauge("ringfence_hosts", "Hosts of all tenants", {{"presence", "online"}},

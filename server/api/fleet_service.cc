@@ -159,6 +159,8 @@ class FleetService final : public RpcService {
     out->set_blind(status.blind);
     out->set_replica_epoch(status.replica_epoch);
     out->set_leader(status.leader);
+    out->set_leader_name(env()->replica_name);
+    out->set_answered_by(env()->replica_name);
     out->set_time_scale(env()->time_scale);
     Encode(status.checkin_interval, out->mutable_checkin_interval());
     if (actor.IsVendor()) {
@@ -194,7 +196,7 @@ class FleetService final : public RpcService {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeFleetService(Environment* env) {
+std::unique_ptr<RpcService> MakeFleetService(Environment* env) {
   return std::make_unique<FleetService>(env);
 }
 

@@ -28,14 +28,18 @@ absl::StatusOr<absl::Time> ParseDemo(const std::string& stored, double time_scal
   return absl::FromUnixNanos(nanos);
 }
 
-}  // namespace
-
-absl::StatusOr<Installation> OpenInstallation(storage::Store& store, const InstallationWish& wish,
-                                              absl::Time real_now) {
+absl::StatusOr<Installation> Open(storage::Store& store, const InstallationWish& wish, absl::Time real_now,
+                                  bool may_make) {
   Installation installation;
   RETURN_IF_ERROR(store.ReadWrite([&](storage::Transaction& tx) -> absl::Status {
     ASSIGN_OR_RETURN(const std::optional<std::string> tenant, tx.Setting(kInternalTenant));
     ASSIGN_OR_RETURN(const std::optional<std::string> demo, tx.Setting(kDemo));
+    if (!may_make && !tenant) return absl::UnavailableError("nobody has finished the first start yet");
+    // The application says it too, but only once this replica leads.
+    if (!may_make && wish.internal_tenant && *wish.internal_tenant != *tenant) {
+      return absl::FailedPreconditionError(absl::StrCat("--internal-tenant: this installation has \"",
+                                                        tenant->empty() ? "none" : *tenant, "\""));
+    }
     if (!tenant && !wish.internal_tenant) {
       return absl::InvalidArgumentError(
           "first start: name the vendor's own fleet with --internal-tenant NAME, or say --internal-tenant "
@@ -59,6 +63,18 @@ absl::StatusOr<Installation> OpenInstallation(storage::Store& store, const Insta
     return absl::OkStatus();
   }));
   return installation;
+}
+
+}  // namespace
+
+absl::StatusOr<Installation> OpenInstallation(storage::Store& store, const InstallationWish& wish,
+                                              absl::Time real_now) {
+  return Open(store, wish, real_now, /*may_make=*/true);
+}
+
+absl::StatusOr<Installation> ReadInstallation(storage::Store& store, const InstallationWish& wish,
+                                              absl::Time real_now) {
+  return Open(store, wish, real_now, /*may_make=*/false);
 }
 
 }  // namespace ringfence::api

@@ -29,4 +29,8 @@ struct Installation {
 absl::StatusOr<Installation> OpenInstallation(storage::Store& store, const InstallationWish& wish,
                                               absl::Time real_now);
 
+// The same for a replica that does not lead: it makes nothing. Unavailable: the leader has not made it yet.
+absl::StatusOr<Installation> ReadInstallation(storage::Store& store, const InstallationWish& wish,
+                                              absl::Time real_now);
+
 }  // namespace ringfence::api

@@ -187,7 +187,7 @@ class PlanService final : public RpcService {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakePlanService(Environment* env) {
+std::unique_ptr<RpcService> MakePlanService(Environment* env) {
   return std::make_unique<PlanService>(env);
 }
 

@@ -29,6 +29,8 @@ const Histogram::BucketBoundaries kCommitRowBuckets = {1, 2, 5, 10, 25, 50, 100,
 const Histogram::BucketBoundaries kCommitBuckets = {0.5e-3, 1e-3,   2.5e-3, 5e-3, 10e-3, 25e-3,
                                                     50e-3,  100e-3, 250e-3, 1,    5};
 
+const Histogram::BucketBoundaries kForwardBuckets = {1, 2, 5, 10, 25, 50, 100, 250, 500};
+
 // An agent may name any channel; only so many become a label.
 constexpr size_t kMostChannels = 64;
 
@@ -83,6 +85,15 @@ struct PrometheusMetrics::Families {
       Gauges("ringfence_engine_lag_seconds", "How far the engine is behind its schedule").Add({});
   Counter& clock_jumps =
       Counters("ringfence_clock_jumps_total", "Jumps of the wall clock by more than 30 s").Add({});
+  Counter& forwarded =
+      Counters("ringfence_forwarded_calls_total", "Calls of agents handed on to the replica that leads")
+          .Add({});
+  Histogram& forward_batch =
+      Histograms("ringfence_forward_batch_calls", "Calls in one batch to the replica that leads")
+          .Add({}, kForwardBuckets);
+  Counter& forward_failures =
+      Counters("ringfence_forward_failures_total", "Calls that did not get the leader's answer").Add({});
+  Gauge& leader = Gauges("ringfence_leader", "1 on the replica that leads").Add({});
   Family<Counter>& rpc_errors =
       Counters("ringfence_rpc_errors_total", "Calls that ended with a status other than OK");
 
@@ -157,6 +168,19 @@ void PrometheusMetrics::LeaseAnswered(const std::string& tenant, absl::string_vi
 
 void PrometheusMetrics::Enrolled(bool ok) {
   (ok ? families_->enrolled : families_->not_enrolled).Increment();
+}
+
+void PrometheusMetrics::Forwarding(int items) {
+  families_->forwarded.Increment(items);
+  families_->forward_batch.Observe(items);
+}
+
+void PrometheusMetrics::ForwardFailed() {
+  families_->forward_failures.Increment();
+}
+
+void PrometheusMetrics::Leads(bool leads) {
+  families_->leader.Set(leads ? 1 : 0);
 }
 
 void PrometheusMetrics::EngineLag(absl::Duration lag) {

@@ -33,6 +33,11 @@ class PrometheusMetrics final : public app::Metrics, public ApiMetrics {
   void LeaseAsked() override;
   void LeaseAnswered(const std::string& tenant, absl::string_view channel, absl::string_view answer) override;
   void Enrolled(bool ok) override;
+  void Forwarding(int items) override;
+  void ForwardFailed() override;
+
+  // Whether this replica leads.
+  void Leads(bool leads);
 
   // The engine's loop: how far behind its schedule it is, in product time; a jump of the wall clock.
   void EngineLag(absl::Duration lag);

@@ -16,9 +16,14 @@ void Readiness::EngineStepped(absl::Status status) {
   last_status_ = std::move(status);
 }
 
-void Readiness::StandsBy(bool stands_by) {
+void Readiness::Follows(absl::Status leader_answers) {
   MutexLock lock(&mutex_);
-  stands_by_ = stands_by;
+  follows_ = std::move(leader_answers);
+}
+
+void Readiness::Leads() {
+  MutexLock lock(&mutex_);
+  follows_.reset();
 }
 
 void Readiness::Stopping() {
@@ -42,8 +47,8 @@ std::vector<std::string> Readiness::Faults() {
   std::vector<std::string> faults;
   MutexLock lock(&mutex_);
   if (stopping_) return {"the server stops"};
-  if (stands_by_) {
-    faults.push_back("stands by: another replica leads");
+  if (follows_.has_value()) {
+    if (!follows_->ok()) faults.push_back(absl::StrCat("follows: ", follows_->message()));
   } else if (last_step_ == absl::InfinitePast()) {
     faults.push_back("the engine has not made its first step");
   } else if (now - last_step_ > patience_) {

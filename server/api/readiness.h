@@ -20,7 +20,9 @@ class Readiness {
       : store_(store), clock_(real_clock), patience_(patience) {}
 
   void EngineStepped(absl::Status status);
-  void StandsBy(bool stands_by);  // another replica leads
+  // Another replica leads, and does or does not answer our calls; until this one leads.
+  void Follows(absl::Status leader_answers);
+  void Leads();
   void Stopping();
 
   // Asks the database and remembers what it said; may take as long as its time-outs. A thread calls it in a
@@ -40,7 +42,7 @@ class Readiness {
   absl::Status last_status_ ABSL_GUARDED_BY(mutex_);
   absl::Status database_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Time> asked_at_ ABSL_GUARDED_BY(mutex_);  // while the answer is awaited
-  bool stands_by_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<absl::Status> follows_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

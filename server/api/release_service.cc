@@ -68,7 +68,7 @@ class ReleaseService final : public RpcService {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeReleaseService(Environment* env) {
+std::unique_ptr<RpcService> MakeReleaseService(Environment* env) {
   return std::make_unique<ReleaseService>(env);
 }
 

@@ -2,20 +2,18 @@
 #include <google/protobuf/stubs/logging.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include <atomic>
-#include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -23,14 +21,19 @@
 #include "ringfence/base/version.h"
 #include "server/api/environment.h"
 #include "server/api/flags.h"
+#include "server/api/following.h"
 #include "server/api/http_server.h"
 #include "server/api/installation.h"
 #include "server/api/loops.h"
+#include "server/api/machine.h"
 #include "server/api/prometheus_metrics.h"
 #include "server/api/readiness.h"
+#include "server/api/relay.h"
 #include "server/api/server.h"
+#include "server/app/stand_in.h"
 #include "server/gate/trust_file.h"
 #include "server/storage/fenced_store.h"
+#include "server/storage/postgres/brake_listener.h"
 #include "server/storage/postgres/leadership.h"
 #include "server/storage/postgres/postgres_store.h"
 #include "server/storage/postgres/private_cluster.h"
@@ -42,13 +45,15 @@ constexpr int kPeopleThreads = 8;
 constexpr int kStopThreads = 4;  // more, that only stop: when the database hangs, all others hang with it
 constexpr int kAgentThreads = 4;
 constexpr size_t kQueue = 4096;
-constexpr absl::Duration kGrace = absl::Seconds(5);  // for calls under way at a stop
+constexpr absl::Duration kGrace = absl::Seconds(5);       // for calls under way at a stop
+constexpr absl::Duration kRelayGrace = absl::Seconds(2);  // for those that another replica answers
+// Who has to be sent away because no leader is known comes again after a quarter of the check-in interval.
+constexpr absl::Duration kLeastRetry = absl::Milliseconds(100), kMostRetry = absl::Seconds(10);
 constexpr absl::Duration kCommitPatience =
     absl::Milliseconds(200);                                     // a failed batch is tried again after this
 constexpr absl::Duration kLeadPeriod = absl::Milliseconds(500);  // of health and of the question who leads
 constexpr absl::Duration kEnginePatience = absl::Seconds(15);
 constexpr absl::Duration kClockJump = absl::Seconds(30);
-constexpr rlim_t kEnoughFiles = 16'384;
 constexpr int kExitStart = 1;      // could not start, the reason is the last log line
 constexpr int kExitImpatient = 3;  // a second signal during the stop
 constexpr int kExitOvertaken = 4;  // another replica took the lead
@@ -62,69 +67,23 @@ sigset_t StopSignals() {
   return signals;
 }
 
-// An agent is a connection, a connection is a file.
-void RaiseFileLimit(Log& log) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < kEnoughFiles) {
-    log.Warning("few_files", {{"limit", static_cast<int64_t>(limit.rlim_cur)},
-                              {"advice", "each connected agent is an open file: raise the hard limit"}});
-  }
-}
-
-// Written whole or not at all: whoever waits for the file never reads half of it.
-absl::Status WriteFile(const std::string& path, const std::string& text) {
-  const std::string draft = path + ".tmp";
-  std::ofstream file(draft, std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file || std::rename(draft.c_str(), path.c_str()) != 0) {
-    return absl::InternalError(absl::StrCat("cannot write ", path));
-  }
-  return absl::OkStatus();
-}
-
-// The wall clock against a clock that cannot be set.
-class JumpWatch {
- public:
-  explicit JumpWatch(Clock* clock) : clock_(clock), offset_(Offset()) {}
-
-  // How far the wall clock moved since the last call beyond the time that passed.
-  absl::Duration Jump() {
-    const absl::Duration offset = Offset();
-    const absl::Duration jump = offset - offset_;
-    offset_ = offset;
-    return jump;
-  }
-
- private:
-  absl::Duration Offset() {
-    const auto steady = std::chrono::steady_clock::now().time_since_epoch();
-    return clock_->Now() - absl::UnixEpoch() - absl::FromChrono(steady);
-  }
-
-  Clock* const clock_;
-  absl::Duration offset_;
-};
-
 // Members are destroyed last to first: what uses goes before what is used.
 class Process {
  public:
   Process(Flags flags, Log* log, Clock* real_clock)
       : flags_(std::move(flags)), log_(log), real_clock_(real_clock) {}
 
-  // Cancelled when a stop signal came while another replica led.
+  // Returns once this replica leads. Cancelled when a stop signal came before, while it handed calls on to
+  // another one.
   absl::Status Start(const sigset_t& stop_signals) {
     RETURN_IF_ERROR(LoadOperators());  // before anything is made: a slip in a file is told at once
     RETURN_IF_ERROR(LoadTrust());
     RETURN_IF_ERROR(OpenStore());
     RETURN_IF_ERROR(StartHttp());
-    RETURN_IF_ERROR(WaitToLead(stop_signals));
-    RETURN_IF_ERROR(StartApp());
     RETURN_IF_ERROR(StartGrpc());
+    RETURN_IF_ERROR(FollowUntilLeading(stop_signals));
+    RETURN_IF_ERROR(StartApp());
+    Lead();
     RETURN_IF_ERROR(WriteFiles());
     log_->Info("started", {{"version", Version()},
                            {"grpc_port", server_->port()},
@@ -150,19 +109,15 @@ class Process {
     readiness_->Stopping();
     health_loop_->Stop();
     database_loop_->Stop();
+    relay_->Close(kRelayGrace);
     server_->Stop(kGrace);  // leases are still committed meanwhile
-    engine_loop_->Stop();
-    commit_loop_->Stop();
-    const absl::Status last = app_->RunOnce();
-    if (!last.ok()) log_->Error("last_step_failed", {{"status", last}});
-    const absl::StatusOr<int> commit = app_->CommitOnce();
-    if (!commit.ok()) log_->Error("last_commit_failed", {{"status", commit.status()}});
+    if (app_ != nullptr) StopApp();
     http_->Stop();
     people_.Stop();
     agents_.Stop();
     app_.reset();
-    lead_loop_->Stop();
-    leadership_.reset();  // a replica that stands by goes on at once
+    if (lead_loop_.has_value()) lead_loop_->Stop();
+    leadership_.reset();  // another replica goes on at once
     fenced_.reset();
     store_.reset();
     cluster_.reset();
@@ -175,8 +130,18 @@ class Process {
   bool overtaken() const { return overtaken_; }
 
  private:
+  void StopApp() {
+    brakes_heard_.reset();
+    engine_loop_->Stop();
+    commit_loop_->Stop();
+    const absl::Status last = app_->RunOnce();
+    if (!last.ok()) log_->Error("last_step_failed", {{"status", last}});
+    const absl::StatusOr<int> commit = app_->CommitOnce();
+    if (!commit.ok()) log_->Error("last_commit_failed", {{"status", commit.status()}});
+  }
+
   absl::Status OpenStore() {
-    storage::PostgresOptions options;
+    storage::PostgresOptions& options = database_;
     options.connection_string = flags_.database_url;
     if (flags_.database_url.empty()) {
       storage::PrivateClusterOptions cluster;
@@ -187,31 +152,67 @@ class Process {
       options.connection_string = cluster_->ConnectionString();
     }
     ASSIGN_OR_RETURN(store_, storage::OpenPostgresStore(options));
-    leadership_.emplace(options, flags_.replica_name, *real_clock_);
     return absl::OkStatus();
   }
 
-  // One server of a database works, the others stand by: they take over when it ends. Each write of the one
-  // that works is fenced by its epoch.
-  absl::Status WaitToLead(const sigset_t& stop_signals) {
-    for (bool told = false;; told = true) {
+  // One server of a database decides, the others hand calls on to it: one of them takes over when it ends.
+  // Each write of the one that leads is fenced by its epoch.
+  absl::Status FollowUntilLeading(const sigset_t& stop_signals) {
+    leadership_.emplace(database_, flags_.replica_name, *real_clock_,
+                        AdvertisedAddress(flags_, server_->port()));
+    Following following(store_.get(), &*relay_, log_);
+    for (;;) {
       const absl::StatusOr<std::optional<int64_t>> epoch = leadership_->TryLead();
       if (epoch.ok() && epoch->has_value()) {
-        readiness_->StandsBy(false);
+        relay_->Follow(std::nullopt);
+        readiness_->Follows(absl::UnavailableError("this replica takes over"));
         fenced_.emplace(store_.get(), **epoch);
+        {
+          MutexLock lock(&lead_mutex_);
+          lead_secret_ = leadership_->secret();
+        }
         log_->Info("leads", {{"epoch", **epoch}});
         // From here to the end, on a loop of its own: a leader that is silent for seconds loses the lead, and
         // reading a large fleet takes longer.
         lead_loop_.emplace(kLeadPeriod, [this] { KeepLeading(); });
         return absl::OkStatus();
       }
-      readiness_->StandsBy(true);
-      if (!told) log_->Info("stands_by", {{"status", epoch.status()}});
+      RETURN_IF_ERROR(Follow(following));
       timespec pause{};
       pause.tv_nsec = absl::ToInt64Nanoseconds(kLeadPeriod);
       if (sigtimedwait(&stop_signals, nullptr, &pause) > 0)
-        return absl::CancelledError("stopped while standing by");
+        return absl::CancelledError("stopped while following");
     }
+  }
+
+  // Fails when this server's flags and the installation contradict each other.
+  absl::Status Follow(Following& following) {
+    if (stand_in_ == nullptr) {
+      const absl::StatusOr<Installation> installation = ReadInstallation(*store_, Wish(), real_clock_->Now());
+      if (installation.ok()) {
+        clock_.emplace(flags_.time_scale, installation->clock_anchor);
+        stand_in_ = app::MakeStandIn(installation->internal_tenant, store_.get(), &*clock_);
+        env_.app = stand_in_.get();
+      } else {
+        readiness_->Follows(installation.status());
+        const bool passes =
+            absl::IsUnavailable(installation.status()) || absl::IsDeadlineExceeded(installation.status());
+        return passes ? absl::OkStatus() : installation.status();
+      }
+    }
+    const absl::Status status = following.Look();
+    readiness_->Follows(status);
+    if (!status.ok() || files_written_) return absl::OkStatus();
+    server_->SetServing(readiness_->Faults().empty());
+    return WriteFiles();
+  }
+
+  InstallationWish Wish() const {
+    InstallationWish wish;
+    wish.internal_tenant = flags_.internal_tenant;
+    wish.demo = flags_.demo;
+    wish.time_scale = flags_.time_scale;
+    return wish;
   }
 
   // A broken session may be followed by a new epoch; an epoch in between was another replica's, and what we
@@ -222,9 +223,13 @@ class Process {
     const int64_t before = fenced_->epoch();
     if (epoch->has_value() && (**epoch == before || **epoch == before + 1)) {
       fenced_->SetEpoch(**epoch);
+      MutexLock lock(&lead_mutex_);
+      lead_secret_ = leadership_->secret();
+      if (serves_) env_.key.Lead(**epoch, lead_secret_);
       return;
     }
     overtaken_ = true;
+    metrics_->Leads(false);
     log_->Error("overtaken", {{"epoch", before}});
     if (!stopping_) ::kill(::getpid(), SIGTERM);
   }
@@ -254,12 +259,8 @@ class Process {
 
   absl::Status StartApp() {
     app::AppOptions options;
-    InstallationWish wish;
-    wish.internal_tenant = flags_.internal_tenant;
-    wish.demo = flags_.demo;
-    wish.time_scale = flags_.time_scale;
-    ASSIGN_OR_RETURN(const Installation installation, OpenInstallation(*fenced_, wish, real_clock_->Now()));
-    clock_.emplace(flags_.time_scale, installation.clock_anchor);
+    ASSIGN_OR_RETURN(const Installation installation, OpenInstallation(*fenced_, Wish(), real_clock_->Now()));
+    if (!clock_.has_value()) clock_.emplace(flags_.time_scale, installation.clock_anchor);
     options.internal_tenant = installation.internal_tenant;
     options.checkin_interval = flags_.checkin_interval;
     options.replica_name = flags_.replica_name;
@@ -270,7 +271,7 @@ class Process {
     });
     RETURN_IF_ERROR(app_->Start());
     shown_app_ = app_.get();
-    FillEnvironment(options.internal_tenant);
+    env_.internal_tenant = options.internal_tenant;
     const absl::Duration period = EnginePeriod(flags_.checkin_interval, flags_.time_scale);
     commit_loop_.emplace(kCommitPatience, [this] { Commit(); });
     commit_wake_ = &*commit_loop_;
@@ -279,19 +280,39 @@ class Process {
     return absl::OkStatus();
   }
 
-  void FillEnvironment(const std::string& internal_tenant) {
+  // From here on this replica answers by itself, and takes what others hand on.
+  void Lead() {
+    env_.clock = &*clock_;
     env_.app = app_.get();
+    server_->Lead();
+    readiness_->Leads();
+    metrics_->Leads(true);
+    env_.relay = nullptr;
+    // Replicas that cannot reach this one stop by themselves. Their exposures cannot go on; this one is to
+    // know.
+    brakes_heard_.emplace(database_, [this](const std::optional<storage::BrakeNotice>& notice) {
+      const absl::Status status =
+          app_->TakeInBrakes(notice.has_value() ? std::make_optional(notice->scope) : std::nullopt);
+      if (!status.ok()) log_->Warning("brakes_not_read", {{"status", status}});
+    });
+    MutexLock lock(&lead_mutex_);
+    serves_ = true;
+    env_.key.Lead(fenced_->epoch(), lead_secret_);
+  }
+
+  void FillEnvironment() {
+    env_.relay = &*relay_;
     env_.operators = &operators_;
     env_.people = &people_;
     env_.agents = &agents_;
     env_.metrics = &*metrics_;
     env_.log = log_;
-    env_.clock = &*clock_;
+    env_.clock = real_clock_;
     env_.real_clock = real_clock_;
     env_.time_scale = flags_.time_scale;
     env_.demo = flags_.demo;
     env_.version = Version();
-    env_.internal_tenant = internal_tenant;
+    env_.replica_name = flags_.replica_name;
   }
 
   absl::Status StartHttp() {
@@ -311,6 +332,11 @@ class Process {
   }
 
   absl::Status StartGrpc() {
+    Relay::Options relay;
+    relay.retry_after = std::clamp(flags_.checkin_interval / 4 / flags_.time_scale, kLeastRetry, kMostRetry);
+    relay_.emplace(&env_, relay);
+    FillEnvironment();
+    readiness_->Follows(absl::UnavailableError("it is not known yet who leads"));
     ASSIGN_OR_RETURN(server_, Server::Start({.listen = flags_.listen}, &env_));
     health_loop_.emplace(kLeadPeriod, [this] { server_->SetServing(readiness_->Faults().empty()); });
     server_->SetServing(readiness_->Faults().empty());
@@ -319,6 +345,7 @@ class Process {
   }
 
   absl::Status WriteFiles() {
+    if (std::exchange(files_written_, true)) return absl::OkStatus();
     if (!flags_.pid_file.empty()) RETURN_IF_ERROR(WriteFile(flags_.pid_file, absl::StrCat(::getpid(), "\n")));
     if (flags_.port_file.empty()) return absl::OkStatus();
     return WriteFile(flags_.port_file,
@@ -369,16 +396,23 @@ class Process {
   std::shared_ptr<const gate::Trust> trust_;  // null: no --trust
   std::unique_ptr<storage::PrivateCluster> cluster_;
   std::unique_ptr<storage::Store> store_;
+  storage::PostgresOptions database_;
   std::optional<storage::Leadership> leadership_;  // of the main thread until it leads, then of the lead loop
+  Mutex lead_mutex_;
+  std::string lead_secret_ ABSL_GUARDED_BY(lead_mutex_);
+  bool serves_ ABSL_GUARDED_BY(lead_mutex_) = false;
   std::optional<storage::FencedStore> fenced_;
   std::atomic<bool> overtaken_{false}, stopping_{false};
   std::optional<PrometheusMetrics> metrics_;
   std::optional<Readiness> readiness_;
+  std::unique_ptr<app::App> stand_in_;  // until this one leads
   std::unique_ptr<app::App> app_;
   std::atomic<app::App*> shown_app_{nullptr};  // to scrapers, once it has started
   WorkerPool people_{kPeopleThreads, kQueue, kStopThreads};
   WorkerPool agents_{kAgentThreads, kQueue};
   Environment env_;
+  std::optional<Relay> relay_;
+  bool files_written_ = false;
   // Of the engine's loop alone.
   JumpWatch jumps_{real_clock_};
   absl::Time last_step_ = absl::InfinitePast();
@@ -387,6 +421,7 @@ class Process {
   bool commit_ok_ = true;
   std::atomic<Loop*> commit_wake_{nullptr};  // leases may be queued before the loop exists
   std::optional<Loop> commit_loop_, engine_loop_;
+  std::optional<storage::BrakeListener> brakes_heard_;
   std::unique_ptr<Server> server_;  // its end waits for leases, so the loops outlive it
   std::unique_ptr<HttpServer> http_;
   std::optional<Loop> health_loop_, lead_loop_, database_loop_;
@@ -414,7 +449,11 @@ int Run(Flags flags) {
   RaiseFileLimit(log);
   auto process = std::make_unique<Process>(std::move(flags), &log, &real_clock);
   const absl::Status started = process->Start(signals);
-  if (absl::IsCancelled(started)) return 0;
+  if (absl::IsCancelled(started)) {
+    EndOnSecondSignal(signals);
+    process->Stop();
+    return 0;
+  }
   if (!started.ok()) {
     log.Error("cannot_start", {{"status", started}});
     return kExitStart;

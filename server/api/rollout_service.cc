@@ -154,7 +154,7 @@ class RolloutService final : public RpcService {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeRolloutService(Environment* env, WatchHub* hub) {
+std::unique_ptr<RpcService> MakeRolloutService(Environment* env, WatchHub* hub) {
   return std::make_unique<RolloutService>(env, hub);
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/api/rpc.h"
 #include "server/api/services.h"
 #include "server/api/watch_hub.h"
 
@@ -49,7 +50,8 @@ void SetConnectionManners(grpc::ServerBuilder& builder) {
 
 struct Server::State {
   std::unique_ptr<WatchHub> hub;
-  std::vector<std::unique_ptr<grpc::Service>> services;
+  Environment* env = nullptr;
+  std::vector<std::unique_ptr<RpcService>> services;
   std::unique_ptr<grpc::Server> server;
   int port = 0;
   bool stopped = false;
@@ -59,12 +61,17 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options, En
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto state = std::make_unique<State>();
-  state->hub = std::make_unique<WatchHub>(env->app, options.watch_gap);
+  state->hub = std::make_unique<WatchHub>(options.watch_gap);
+  state->env = env;
   state->services.push_back(MakeAgentService(env));
   state->services.push_back(MakeReleaseService(env));
   state->services.push_back(MakePlanService(env));
   state->services.push_back(MakeRolloutService(env, state->hub.get()));
   state->services.push_back(MakeFleetService(env));
+  std::vector<const RpcService*> forwarded;
+  for (const auto& service : state->services) forwarded.push_back(service.get());
+  state->services.push_back(MakeReplicaService(env, std::move(forwarded)));
+  if (env->relay.load() == nullptr) state->hub->Watch(env->app.get());
 
   grpc::ServerBuilder builder;
   SetConnectionManners(builder);
@@ -89,6 +96,10 @@ Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Server::~Server() {
   Stop(absl::ZeroDuration());
+}
+
+void Server::Lead() {
+  state_->hub->Watch(state_->env->app.get());
 }
 
 int Server::port() const {

@@ -1,4 +1,4 @@
-// The gRPC server: five services, health, reflection.
+// The gRPC server: five services and the one between replicas, health, reflection.
 #pragma once
 
 #include <memory>
@@ -26,6 +26,9 @@ class Server {
   // when the address cannot be bound.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options, Environment* env);
   ~Server();  // Stop(zero)
+
+  // Once env->app is the application of a leader, when it was none at the start.
+  void Lead();
 
   int port() const;  // 0 without a port
   void SetServing(bool serving);

@@ -2,15 +2,19 @@
 
 namespace ringfence::api {
 
-WatchHub::WatchHub(app::App* app, absl::Duration least_gap)
-    : app_(app), least_gap_(least_gap), token_(app->AddWatcher([this] {
-        {
-          MutexLock lock(&mutex_);
-          changed_ = true;
-        }
-        wake_.notify_one();
-      })) {
+WatchHub::WatchHub(absl::Duration least_gap) : least_gap_(least_gap) {
   thread_ = std::thread([this] { Run(); });
+}
+
+void WatchHub::Watch(app::App* app) {
+  app_ = app;
+  token_ = app->AddWatcher([this] {
+    {
+      MutexLock lock(&mutex_);
+      changed_ = true;
+    }
+    wake_.notify_one();
+  });
 }
 
 WatchHub::~WatchHub() {
@@ -37,7 +41,7 @@ void WatchHub::Stop() {
   }
   wake_.notify_one();
   thread_.join();
-  app_->RemoveWatcher(token_);
+  if (app_ != nullptr) app_->RemoveWatcher(token_);
   MutexLock lock(&watchers_mutex_);
   closed_ = true;
   for (Watcher* watcher : watchers_) watcher->Stopping();

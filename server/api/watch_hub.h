@@ -23,9 +23,12 @@ class Watcher {
 // Thread-safe.
 class WatchHub {
  public:
-  // Watches `app` from now on; `app` outlives the hub. Two rounds are at least `least_gap` (real time) apart.
-  WatchHub(app::App* app, absl::Duration least_gap);
+  // Two rounds are at least `least_gap` (real time) apart.
+  explicit WatchHub(absl::Duration least_gap);
   ~WatchHub();  // Stop()
+
+  // Watches `app` from now on; it outlives the hub. Once.
+  void Watch(app::App* app);
 
   // False when the hub stops: nothing was added. Add and Remove must not be called from inside a Watcher's
   // calls.
@@ -38,9 +41,9 @@ class WatchHub {
  private:
   void Run();
 
-  app::App* const app_;
   const absl::Duration least_gap_;
-  const int token_;
+  app::App* app_ = nullptr;  // of the thread that starts and stops the server
+  int token_ = 0;
   Mutex mutex_;  // of the flags; taken by the application's threads, so never held for long
   std::condition_variable wake_;
   bool changed_ ABSL_GUARDED_BY(mutex_) = false;

@@ -29,6 +29,8 @@ int ServerStatus(Context& context) {
        {"internal tenant", response.internal_tenant().empty() ? "none" : response.internal_tenant()},
        {"replica",
         absl::StrCat("epoch ", response.replica_epoch(), response.leader() ? ", leader" : ", follower")},
+       {"leader", response.leader_name().empty() ? "unknown" : Printable(response.leader_name())},
+       {"answered by", response.answered_by().empty() ? "unknown" : Printable(response.answered_by())},
        {"check-in", Human(ToDuration(response.checkin_interval()))},
        {"hosts", absl::StrCat(response.agents(), ", ", response.agents_silent(), " silent")},
        {"time", response.time_scale() > 1 ? absl::StrCat(context.Time(response.now()), ", ",

@@ -43,6 +43,20 @@ TEST_F(InstallationTest, LaterStartsNeedNotNameIt) {
   EXPECT_EQ(Open(Wish(std::nullopt))->internal_tenant, "vendor");
 }
 
+TEST_F(InstallationTest, AReplicaThatFollowsWaitsForTheFirstStartAndMakesNothing) {
+  const auto read = [&](const InstallationWish& wish) {
+    return ReadInstallation(*store_, wish, kStart + absl::Hours(1));
+  };
+  EXPECT_TRUE(absl::IsUnavailable(read(Wish("vendor", true, 60)).status()));
+  ASSERT_TRUE(Open(Wish("vendor", true, 60)).ok());
+  EXPECT_TRUE(absl::IsUnavailable(read(Wish("vendor", true, 60)).status()))
+      << "the application has not started";
+  AppStarts("vendor");
+  EXPECT_EQ(read(Wish(std::nullopt, true, 60))->clock_anchor, kStart);
+  EXPECT_TRUE(absl::IsFailedPrecondition(read(Wish("other", true, 60)).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(read(Wish("vendor", true, 30)).status()));
+}
+
 TEST_F(InstallationTest, ADemonstrationsClockGoesOnFromItsAnchor) {
   ASSERT_TRUE(Open(Wish("vendor", true, 60)).ok());
   AppStarts("vendor");

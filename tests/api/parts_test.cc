@@ -24,6 +24,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 Flags Legal() {
   Flags flags;
@@ -189,6 +190,22 @@ TEST(EnginePeriodTest, FollowsTheCheckInsAndIsNeverLong) {
   EXPECT_EQ(EnginePeriod(absl::Seconds(60), 10'000), absl::Milliseconds(20));
 }
 
+TEST(AdvertisedAddressTest, IsWhereOthersCanReachIt) {
+  Flags flags;
+  flags.listen = "127.0.0.1:0";
+  EXPECT_EQ(AdvertisedAddress(flags, 4000), "127.0.0.1:4000");
+  flags.listen = "[::1]:7443";
+  EXPECT_EQ(AdvertisedAddress(flags, 7443), "[::1]:7443");
+  for (const char* everywhere : {"0.0.0.0:7443", "[::]:7443"}) {
+    flags.listen = everywhere;
+    EXPECT_THAT(AdvertisedAddress(flags, 7443), Not(HasSubstr("0.0.0.0")));
+    EXPECT_THAT(AdvertisedAddress(flags, 7443), Not(HasSubstr("::")));
+    EXPECT_THAT(AdvertisedAddress(flags, 7443), HasSubstr(":7443"));
+  }
+  flags.advertise = "one.internal:443";
+  EXPECT_EQ(AdvertisedAddress(flags, 7443), "one.internal:443");
+}
+
 class ReadinessTest : public testing::Test {
  protected:
   std::unique_ptr<storage::Store> memory_ = storage::MakeMemoryStore();
@@ -223,10 +240,13 @@ TEST_F(ReadinessTest, AnswersAtOnceAndSaysSoWhileTheDatabaseHangs) {
   EXPECT_THAT(readiness_.Faults(), IsEmpty());
 }
 
-TEST_F(ReadinessTest, AReplicaThatStandsByIsNotReadyAndSaysSo) {
-  readiness_.StandsBy(true);
-  EXPECT_THAT(readiness_.Faults(), ElementsAre(HasSubstr("another replica leads")));
-  readiness_.StandsBy(false);
+TEST_F(ReadinessTest, AReplicaThatFollowsIsReadyWhileTheLeaderAnswersIt) {
+  readiness_.Follows(absl::UnavailableError("nobody leads"));
+  EXPECT_THAT(readiness_.Faults(), ElementsAre("follows: nobody leads"));
+  readiness_.Follows(absl::OkStatus());
+  EXPECT_THAT(readiness_.Faults(), IsEmpty()) << "it has no engine that could step";
+  readiness_.Leads();
+  EXPECT_THAT(readiness_.Faults(), ElementsAre(HasSubstr("first step")));
   readiness_.EngineStepped(absl::OkStatus());
   EXPECT_THAT(readiness_.Faults(), IsEmpty());
   readiness_.Stopping();

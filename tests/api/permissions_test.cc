@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -84,16 +85,42 @@ struct Caller {
   std::string token;
 };
 
-class PermissionsTest : public testing::Test {
+// At the replica that leads, and through one that hands calls on: the same.
+class ThroughTest : public testing::TestWithParam<bool> {
+ protected:
+  ThroughTest() {
+    if (GetParam()) follower_.emplace(leader_);
+  }
+  // That is called.
+  TestServer& server() { return follower_.has_value() ? *follower_ : leader_; }
+  // What reached an application.
+  std::vector<std::string> Calls() {
+    std::vector<std::string> calls = leader_.app().calls();
+    if (!follower_.has_value()) return calls;
+    const std::vector<std::string> alone = follower_->app().calls();
+    calls.insert(calls.end(), alone.begin(), alone.end());
+    return calls;
+  }
+
+ private:
+  TestServer leader_;
+  std::optional<TestServer> follower_;
+};
+
+std::string Where(const testing::TestParamInfo<bool>& info) {
+  return info.param ? "ThroughAFollower" : "AtTheLeader";
+}
+
+class PermissionsTest : public ThroughTest {
  protected:
   // Bytes that parse as no message: an admitted call fails in a way that a denied one does not.
   StatusCode CodeOf(const std::string& method, const std::string& token) {
-    return server_.CallBytes(method, token, "\xff\xff\xff").error_code();
+    return server().CallBytes(method, token, "\xff\xff\xff").error_code();
   }
-  TestServer server_;
 };
+INSTANTIATE_TEST_SUITE_P(Both, PermissionsTest, testing::Bool(), Where);
 
-TEST_F(PermissionsTest, EveryRpcAnswersOnlyThoseWhoMayCallIt) {
+TEST_P(PermissionsTest, EveryRpcAnswersOnlyThoseWhoMayCallIt) {
   const std::vector<Caller> callers = {{"nobody", ""},
                                        {"stranger", "no-such-token"},
                                        {"agent", AgentToken()},
@@ -119,16 +146,16 @@ TEST_F(PermissionsTest, EveryRpcAnswersOnlyThoseWhoMayCallIt) {
     }
   }
   EXPECT_GT(denied, 90);
-  EXPECT_THAT(server_.app().calls(), testing::IsEmpty());
+  EXPECT_THAT(Calls(), testing::IsEmpty());
 }
 
-TEST_F(PermissionsTest, EveryRpcOfTheContractIsInTheTableAndNothingElseIs) {
+TEST(PermissionTableTest, EveryRpcOfTheContractIsInTheTableAndNothingElseIs) {
   std::set<std::string> in_table;
   for (const Permission& permission : Permissions()) in_table.insert(permission.method);
   EXPECT_THAT(EveryMethod(), testing::UnorderedElementsAreArray(in_table));
 }
 
-TEST_F(PermissionsTest, AnRpcThatTheTableDoesNotNameIsDeniedToEverybody) {
+TEST(PermissionTableTest, AnRpcThatTheTableDoesNotNameIsDeniedToEverybody) {
   for (const app::Role role :
        {app::Role::kTenantViewer, app::Role::kTenantAdmin, app::Role::kSre, app::Role::kReleaseManager}) {
     EXPECT_TRUE(
@@ -136,8 +163,8 @@ TEST_F(PermissionsTest, AnRpcThatTheTableDoesNotNameIsDeniedToEverybody) {
   }
 }
 
-TEST_F(PermissionsTest, TwoCredentialsAreNone) {
-  auto stub = v1::FleetService::NewStub(server_.channel());
+TEST_P(PermissionsTest, TwoCredentialsAreNone) {
+  auto stub = v1::FleetService::NewStub(server().channel());
   grpc::ClientContext context;
   Authorize(context, kSreToken);
   Authorize(context, kManagerToken);
@@ -146,11 +173,11 @@ TEST_F(PermissionsTest, TwoCredentialsAreNone) {
 }
 
 // What tenant acme's people try on another tenant, request by request.
-class ForeignTenantTest : public testing::Test {
+class ForeignTenantTest : public ThroughTest {
  protected:
   StatusCode CodeOf(const char* method, const google::protobuf::Message& request) {
     std::string dropped;
-    return server_
+    return server()
         .CallBytes(absl::StrCat("ringfence.v1.", method), kAdminToken, request.SerializeAsString(), &dropped)
         .error_code();
   }
@@ -164,10 +191,10 @@ class ForeignTenantTest : public testing::Test {
     request.mutable_scope()->set_serial(3);
     return request;
   }
-  TestServer server_;
 };
+INSTANTIATE_TEST_SUITE_P(Both, ForeignTenantTest, testing::Bool(), Where);
 
-TEST_F(ForeignTenantTest, BrakesAreDeniedOnAnotherTenantAndOnAll) {
+TEST_P(ForeignTenantTest, BrakesAreDeniedOnAnotherTenantAndOnAll) {
   for (const char* tenant : {"globex", ""}) {
     EXPECT_EQ(CodeOf("RolloutService/PauseRollout", Brake<v1::PauseRolloutRequest>(tenant)),
               StatusCode::PERMISSION_DENIED);
@@ -179,11 +206,11 @@ TEST_F(ForeignTenantTest, BrakesAreDeniedOnAnotherTenantAndOnAll) {
     EXPECT_EQ(CodeOf("RolloutService/RollBackRollout", Brake<v1::RollBackRolloutRequest>(tenant)),
               StatusCode::PERMISSION_DENIED);
   }
-  EXPECT_THAT(server_.app().calls(), testing::IsEmpty());
+  EXPECT_THAT(Calls(), testing::IsEmpty());
   EXPECT_EQ(CodeOf("RolloutService/PauseRollout", Brake<v1::PauseRolloutRequest>("acme")), StatusCode::OK);
 }
 
-TEST_F(ForeignTenantTest, PlansAndTokensAndAuditsAreDenied) {
+TEST_P(ForeignTenantTest, PlansAndTokensAndAuditsAreDenied) {
   v1::ApplyPlanRequest apply;
   apply.mutable_plan()->set_tenant("globex");
   EXPECT_EQ(CodeOf("PlanService/ApplyPlan", apply), StatusCode::PERMISSION_DENIED);
@@ -222,15 +249,15 @@ TEST_F(ForeignTenantTest, PlansAndTokensAndAuditsAreDenied) {
   v1::ListDecisionsRequest decisions;
   decisions.set_tenant("globex");
   EXPECT_EQ(CodeOf("RolloutService/ListDecisions", decisions), StatusCode::PERMISSION_DENIED);
-  EXPECT_THAT(server_.app().calls(), testing::IsEmpty());
+  EXPECT_THAT(Calls(), testing::IsEmpty());
 }
 
-TEST_F(ForeignTenantTest, AnEmptyTenantMeansTheirOwn) {
+TEST_P(ForeignTenantTest, AnEmptyTenantMeansTheirOwn) {
   EXPECT_EQ(CodeOf("FleetService/ListAgents", v1::ListAgentsRequest()), StatusCode::OK);
   EXPECT_EQ(CodeOf("FleetService/ListAuditEvents", v1::ListAuditEventsRequest()), StatusCode::OK);
   EXPECT_EQ(CodeOf("RolloutService/ListDecisions", v1::ListDecisionsRequest()), StatusCode::OK);
   EXPECT_EQ(CodeOf("RolloutService/ListRollouts", v1::ListRolloutsRequest()), StatusCode::OK);
-  EXPECT_THAT(server_.app().calls(),
+  EXPECT_THAT(Calls(),
               testing::ElementsAre("ListAgents:acme", "Audit:acme", "Decisions:acme", "ListRollouts:acme"));
 }
 

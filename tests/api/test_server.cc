@@ -36,6 +36,20 @@ std::string AgentToken() {
 }
 
 TestServer::TestServer(double time_scale, bool demo) : log_(stderr, LogLevel::kError, &clock_) {
+  Start(time_scale, demo);
+}
+
+TestServer::TestServer(TestServer& leader, Relay::Options options) : log_(stderr, LogLevel::kError, &clock_) {
+  leader_row_ = {7, "leader", absl::StrCat("127.0.0.1:", leader.server().port()), std::string(32, 'k')};
+  leader.env_.key.Lead(leader_row_.epoch, leader_row_.secret);
+  relay_.emplace(&env_, options);
+  env_.relay = &*relay_;
+  Start(1, false);
+  env_.replica_name = "follower";
+  relay_->Follow(leader_row_);
+}
+
+void TestServer::Start(double time_scale, bool demo) {
   absl::StatusOr<Operators> operators = Operators::ParseText(OperatorsText());
   RF_CHECK(operators.ok());
   operators_ = *std::move(operators);
@@ -51,16 +65,22 @@ TestServer::TestServer(double time_scale, bool demo) : log_(stderr, LogLevel::kE
   env_.time_scale = time_scale;
   env_.demo = demo;
   env_.version = "test";
+  env_.replica_name = "leader";
   env_.internal_tenant = "vendor";
   absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start({.listen = "", .watch_gap = absl::ZeroDuration()}, &env_);
+      Server::Start({.listen = "127.0.0.1:0", .watch_gap = absl::ZeroDuration()}, &env_);
   RF_CHECK(server.ok());
   server_ = *std::move(server);
   channel_ = server_->InProcessChannel();
 }
 
 TestServer::~TestServer() {
+  Stop();
+}
+
+void TestServer::Stop() {
   channel_.reset();
+  if (relay_.has_value()) relay_->Close(absl::ZeroDuration());
   server_->Stop(absl::ZeroDuration());
 }
 

@@ -9,6 +9,7 @@
 
 #include "ringfence/base/clock.h"
 #include "server/api/environment.h"
+#include "server/api/relay.h"
 #include "server/api/server.h"
 #include "tests/api/fake_app.h"
 
@@ -28,7 +29,10 @@ class TestServer {
  public:
   // `time_scale` and the demo mark as in ringfenced; the internal tenant is "vendor".
   explicit TestServer(double time_scale = 1, bool demo = false);
+  // Hands its calls on to `leader`; its own application is what it can do alone. Both have the same people.
+  explicit TestServer(TestServer& leader, Relay::Options options = {});
   ~TestServer();
+  void Stop();  // for good; no call on its channel any more
 
   FakeApp& app() { return app_; }
   Server& server() { return *server_; }
@@ -41,7 +45,14 @@ class TestServer {
   grpc::Status CallBytes(const std::string& method, const std::string& token, const std::string& request,
                          std::string* response = nullptr);
 
+  // Of one that follows.
+  Relay& relay() { return *relay_; }
+  storage::LeaderRow leader_row() const { return leader_row_; }
+  Environment& env() { return env_; }
+
  private:
+  void Start(double time_scale, bool demo);
+
   FakeApp app_;
   Operators operators_;
   WorkerPool people_{2, 100};
@@ -50,6 +61,8 @@ class TestServer {
   SystemClock clock_;
   Log log_;
   Environment env_;
+  storage::LeaderRow leader_row_;
+  std::optional<Relay> relay_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
 };

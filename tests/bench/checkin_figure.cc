@@ -147,21 +147,25 @@ struct Reading {
   double rate = 0;    // calls in a second
 };
 
-// One window in the middle of steady load.
-Reading Measure(const ServerProcess& server, Client& client, double seconds) {
+// One window in the middle of steady load. `beside`: what another server spent on a call meanwhile.
+Reading Measure(const ServerProcess& server, Client& client, double seconds,
+                const ServerProcess* other = nullptr, double* beside = nullptr) {
   using SteadyClock = std::chrono::steady_clock;
   const auto let_run = [](double time) { std::this_thread::sleep_for(std::chrono::duration<double>(time)); };
   client.Start();
   let_run(0.1);
   const double cpu = server.CpuSeconds();
+  const double other_cpu = other != nullptr ? other->CpuSeconds() : 0;
   const int64_t done = client.done();
   const auto start = SteadyClock::now();
   let_run(seconds);
   const double spent = server.CpuSeconds() - cpu;
+  const double other_spent = other != nullptr ? other->CpuSeconds() - other_cpu : 0;
   const auto calls = static_cast<double>(client.done() - done);
   const std::chrono::duration<double> took = SteadyClock::now() - start;
   client.Stop();
   RF_CHECK(calls > 0);
+  if (beside != nullptr) *beside = 1e6 * other_spent / calls;
   return {1e6 * spent / calls, calls / took.count()};
 }
 
@@ -207,6 +211,50 @@ Figure MeasureCheckIn(const Options& options) {
       "ratio of a round %s (median %.3g); best rate %.0f/s, echo %.0f/s; odd answers %d",
       kConnections, kInFlight, kCheckInHosts, rounds, costs.Spread(), floors.Spread(), ratios.Spread(),
       ratios.Quantile(0.5), rate, floor_rate, to_product.odd() + to_echo.odd());
+  return figure;
+}
+
+// The same hosts through a replica that follows: what that leaves to the one that leads.
+Figure MeasureForwarded(const Options& options) {
+  const ServerProcess product("product");
+  const ServerProcess follower(absl::StrCat("follower:", product.port()));
+  const ServerProcess echo("echo");
+  Client direct(product.port());
+  Client through(follower.port());
+  Client to_echo(echo.port());
+  for (through.Start(); through.done() < 2 * kCheckInHosts;) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  through.Stop();
+
+  Rounds at_leader, at_follower, directly, echoes, ratios;
+  double rate = 0;
+  const int rounds = options.tiny ? 2 : kRounds;
+  for (int round = 0; round < rounds; ++round) {
+    const double seconds = options.seconds / (3 * rounds);
+    echoes.Add(Measure(echo, to_echo, seconds).micros);
+    directly.Add(Measure(product, direct, seconds).micros);
+    double beside = 0;
+    const Reading forwarded = Measure(product, through, seconds, &follower, &beside);
+    at_leader.Add(forwarded.micros);
+    at_follower.Add(beside);
+    ratios.Add(at_leader.values.back() / directly.values.back());
+    rate = std::max(rate, forwarded.rate);
+  }
+  Figure figure;
+  figure.name = "forwarded";
+  figure.value = at_leader.least();
+  figure.unit = "us of the leader's CPU per call that came through a follower";
+  figure.floor = directly.least();
+  figure.ratio = figure.value / *figure.floor;
+  figure.note = absl::StrFormat(
+      "beside it the same call made directly; %d connections x %d in flight, %d hosts; best of %d rounds, "
+      "leader %s, directly %s, follower %s, echo %s, ratio of a round %s (median %.3g); best rate %.0f/s; "
+      "odd "
+      "answers %d",
+      kConnections, kInFlight, kCheckInHosts, rounds, at_leader.Spread(), directly.Spread(),
+      at_follower.Spread(), echoes.Spread(), ratios.Spread(), ratios.Quantile(0.5), rate,
+      direct.odd() + through.odd() + to_echo.odd());
   return figure;
 }
 

@@ -7,10 +7,12 @@
 #include <memory>
 #include <vector>
 
+#include "absl/strings/strip.h"
 #include "ringfence/base/clock.h"
 #include "ringfence/v1/agent.grpc.pb.h"
 #include "server/api/loops.h"
 #include "server/api/prometheus_metrics.h"
+#include "server/api/relay.h"
 #include "server/api/server.h"
 #include "tests/bench/checkin_fleet.h"
 
@@ -49,6 +51,36 @@ int ServeEcho() {
   return 0;
 }
 
+// What a database would hold of the product.
+storage::LeaderRow Leader(const std::string& port) {
+  return {1, "product", absl::StrCat("127.0.0.1:", port), std::string(32, 's')};
+}
+
+int ServeFollower(const std::string& port) {
+  SystemClock clock;
+  api::PrometheusMetrics metrics(1, "bench", clock.Now());
+  api::Operators operators;
+  api::WorkerPool people(2, 64);
+  api::WorkerPool agents(2, 64);
+  api::Log log(stderr, api::LogLevel::kError, &clock);
+  api::Environment env;
+  env.operators = &operators;
+  env.people = &people;
+  env.agents = &agents;
+  env.metrics = &metrics;
+  env.log = &log;
+  env.clock = env.real_clock = &clock;
+  env.version = "bench";
+  api::Relay relay(&env, {});
+  env.relay = &relay;
+  const auto server = api::Server::Start({.listen = "127.0.0.1:0"}, &env);
+  if (!server.ok()) return 1;
+  relay.Follow(Leader(port));
+  TellPortAndWait((*server)->port());
+  relay.Close(absl::ZeroDuration());
+  return 0;
+}
+
 int ServeProduct() {
   SystemClock clock;
   const std::unique_ptr<storage::Store> store = storage::MakeMemoryStore();
@@ -72,6 +104,8 @@ int ServeProduct() {
   env.log = &log;
   env.clock = env.real_clock = &clock;
   env.version = "bench";
+  const storage::LeaderRow leader = Leader("");
+  env.key.Lead(leader.epoch, leader.secret);
   const auto server = api::Server::Start({.listen = "127.0.0.1:0"}, &env);
   if (!server.ok()) return 1;
   // The engine steps beside the check-ins, as it does in ringfenced; its CPU counts.
@@ -85,6 +119,8 @@ int ServeProduct() {
 int ServeCheckIns(const std::string& which) {
   if (which == "product") return ServeProduct();
   if (which == "echo") return ServeEcho();
+  absl::string_view port = which;
+  if (absl::ConsumePrefix(&port, "follower:")) return ServeFollower(std::string(port));
   return 2;
 }
 

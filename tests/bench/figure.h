@@ -45,6 +45,7 @@ struct Rounds {
 };
 
 Figure MeasureCheckIn(const Options& options);
+Figure MeasureForwarded(const Options& options);
 Figure MeasureExposures(const Options& options);
 Figure MeasureIndex(const Options& options);
 Figure MeasureHalt(const Options& options);

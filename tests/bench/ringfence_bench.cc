@@ -25,13 +25,14 @@ struct Benchmark {
 // The index first: it forks, which is best done before other libraries have threads.
 constexpr Benchmark kBenchmarks[] = {{"index", MeasureIndex},
                                      {"checkin", MeasureCheckIn},
+                                     {"forwarded", MeasureForwarded},
                                      {"exposures", MeasureExposures},
                                      {"halt", MeasureHalt}};
 
 int Usage() {
-  std::fprintf(
-      stderr,
-      "usage: ringfence-bench [--json] [--only index|checkin|exposures|halt] [--seconds S] [--tiny]\n");
+  std::fprintf(stderr,
+               "usage: ringfence-bench [--json] [--only index|checkin|forwarded|exposures|halt] [--seconds "
+               "S] [--tiny]\n");
   return 2;
 }
 

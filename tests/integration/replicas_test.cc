@@ -65,14 +65,14 @@ class ReplicasTest : public testing::Test {
   SimFleet fleet_{3};
 };
 
-TEST_F(ReplicasTest, TheOneThatStandsByTakesOverAndKeepsTheHalt) {
+TEST_F(ReplicasTest, TheOneThatFollowsTakesOverAndKeepsTheHalt) {
   Begin();
-  ASSERT_TRUE(second_.StartStandingBy());
+  ASSERT_TRUE(second_.StartFollowing());
   ASSERT_TRUE(People(first_.Channel()).Halt(1).ok());
   const size_t granted = fleet_.grants().size();
   first_.Kill();
 
-  ASSERT_TRUE(second_.WaitUntilServing());
+  ASSERT_TRUE(second_.WaitUntilLeading());
   fleet_.Connect(second_.Channel());
   v1::Rollout rollout;
   ASSERT_TRUE(People(second_.Channel()).Rollout(1, &rollout).ok());
@@ -84,15 +84,15 @@ TEST_F(ReplicasTest, TheOneThatStandsByTakesOverAndKeepsTheHalt) {
 
 TEST_F(ReplicasTest, AnOrderlyStopHandsOver) {
   Begin();
-  ASSERT_TRUE(second_.StartStandingBy());
+  ASSERT_TRUE(second_.StartFollowing());
   first_.Signal(SIGTERM);
   EXPECT_EQ(first_.Wait(), 0);
-  EXPECT_TRUE(second_.WaitUntilServing());
+  EXPECT_TRUE(second_.WaitUntilLeading());
 }
 
-TEST_F(ReplicasTest, OneThatStandsByStopsWhenTold) {
+TEST_F(ReplicasTest, OneThatFollowsStopsWhenTold) {
   ASSERT_TRUE(first_.Start());
-  ASSERT_TRUE(second_.StartStandingBy());
+  ASSERT_TRUE(second_.StartFollowing());
   second_.Signal(SIGTERM);
   EXPECT_EQ(second_.Wait(), 0);
 }
@@ -114,7 +114,7 @@ TEST_F(ReplicasTest, WithoutTheDatabaseNothingIsGrantedAndAfterwardsItGoesOn) {
 // Its connections end in the middle of the halt's transaction, and it cannot make new ones.
 TEST_F(ReplicasTest, AHaltAskedOfTheOneThatIsCutOffStopsThereOnlyAndIsPlacedOnTheOther) {
   Begin();
-  ASSERT_TRUE(second_.StartStandingBy());
+  ASSERT_TRUE(second_.StartFollowing());
   proxy_.CutOffAt(People::kHaltReason);
   const grpc::Status stopped = People(first_.Channel()).Halt(1);
   EXPECT_TRUE(proxy_.is_cut());
@@ -125,7 +125,7 @@ TEST_F(ReplicasTest, AHaltAskedOfTheOneThatIsCutOffStopsThereOnlyAndIsPlacedOnTh
   EXPECT_EQ(fleet_.grants().size(), granted) << "a lease from the one that is cut off";
 
   // The other one knows nothing of it yet: the halt was not committed, and its caller was told to repeat it.
-  ASSERT_TRUE(second_.WaitUntilServing());
+  ASSERT_TRUE(second_.WaitUntilLeading());
   People people(second_.Channel());
   v1::Rollout rollout;
   ASSERT_TRUE(people.Rollout(1, &rollout).ok());
@@ -146,7 +146,7 @@ TEST_F(ReplicasTest, AHaltAskedOfTheOneThatIsCutOffStopsThereOnlyAndIsPlacedOnTh
   EXPECT_EQ(std::count_if(decisions.begin(), decisions.end(),
                           [](const v1::Decision& decision) { return decision.action() == "halt"; }),
             1);
-  EXPECT_TRUE(first_.StartStandingBy());
+  EXPECT_TRUE(first_.StartFollowing());
 }
 
 // The long versions: --gtest_also_run_disabled_tests. They wait for time-outs of real databases.
@@ -154,11 +154,11 @@ TEST_F(ReplicasTest, AHaltAskedOfTheOneThatIsCutOffStopsThereOnlyAndIsPlacedOnTh
 // A network that lost its way tells nobody: sessions stay open, and only their silence ends them.
 TEST_F(ReplicasTest, DISABLED_LongOneThatIsCutOffWithoutAWordIsFollowedToo) {
   Begin();
-  ASSERT_TRUE(second_.StartStandingBy());
+  ASSERT_TRUE(second_.StartFollowing());
   proxy_.FallSilent();
   grpc::Status stopped;
   std::thread halt([&] { stopped = People(first_.Channel()).Halt(1); });
-  ASSERT_TRUE(second_.WaitUntilServing());
+  ASSERT_TRUE(second_.WaitUntilLeading());
   const size_t granted = fleet_.grants().size();
   for (int i = 0; i < 12; ++i) fleet_.Step();  // a lease that is asked for hangs on the first one's time-out
   EXPECT_EQ(fleet_.grants().size(), granted) << "a lease from the one that is cut off";

@@ -102,6 +102,7 @@ void ServerProcess::Spawn() {
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   ::unlink((folder_ + "/ports").c_str());
+  log_start_ = log().size();
   const std::string log = folder_ + "/log";
   pid_ = ::fork();
   RF_CHECK(pid_ >= 0);
@@ -127,19 +128,25 @@ bool ServerProcess::WaitFor(Predicate happened) {
 
 bool ServerProcess::Start() {
   Spawn();
-  return WaitUntilServing();
+  return WaitFor([&] { return Answers(); });
 }
 
-bool ServerProcess::StartStandingBy() {
+bool ServerProcess::HasLogged(const char* event) const {
+  return absl::StrContains(log().substr(log_start_), absl::StrCat("\"event\":\"", event, "\""));
+}
+
+bool ServerProcess::Answers() {
+  return std::sscanf(ReadAll(folder_ + "/ports").c_str(), "{\"grpc\":%d,\"http\":%d}", &grpc_port_,
+                     &http_port_) == 2;
+}
+
+bool ServerProcess::StartFollowing() {
   Spawn();
-  return WaitFor([&] { return absl::StrContains(log(), "\"stands_by\""); });
+  return WaitFor([&] { return HasLogged("follows") && Answers(); });
 }
 
-bool ServerProcess::WaitUntilServing() {
-  return WaitFor([&] {
-    return std::sscanf(ReadAll(folder_ + "/ports").c_str(), "{\"grpc\":%d,\"http\":%d}", &grpc_port_,
-                       &http_port_) == 2;
-  });
+bool ServerProcess::WaitUntilLeading() {
+  return WaitFor([&] { return HasLogged("started") && Answers(); });
 }
 
 int ServerProcess::RunToEnd() {

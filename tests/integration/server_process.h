@@ -31,10 +31,11 @@ class ServerProcess {
 
   // Starts and waits until it answers. False, with the log on stderr, when it ended instead.
   [[nodiscard]] bool Start();
-  // Starts and waits until it stands by: another server leads. False when it ended instead.
-  [[nodiscard]] bool StartStandingBy();
-  // Waits until a server that stood by answers.
-  [[nodiscard]] bool WaitUntilServing();
+  // Starts and waits until it answers and hands its calls on: another server leads. False when it ended
+  // instead.
+  [[nodiscard]] bool StartFollowing();
+  // Waits until a server that followed leads and answers.
+  [[nodiscard]] bool WaitUntilLeading();
   // From the next start on it listens where it listens now: for agents that are told an address once.
   void KeepPort() { keeps_port_ = true; }
   std::string address() const;  // of gRPC
@@ -60,6 +61,8 @@ class ServerProcess {
 
  private:
   void Spawn();
+  bool HasLogged(const char* event) const;  // since its start
+  bool Answers();
   // True when `happened`; false, with the log on stderr, when the process ended first.
   template <typename Predicate>
   bool WaitFor(Predicate happened);
@@ -71,6 +74,7 @@ class ServerProcess {
   bool keeps_port_ = false;
   int grpc_port_ = 0;
   int http_port_ = 0;
+  size_t log_start_ = 0;  // of this start in the log
 };
 
 // Adds `authorization: Bearer TOKEN`, and a deadline far beyond what any call takes.
