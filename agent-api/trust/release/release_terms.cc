@@ -169,7 +169,7 @@ std::string CoveringPlatform(const std::vector<std::string>& platforms, absl::st
   for (const std::string& entry : platforms) {
     if (entry == host) return entry;
     if (entry.empty() || entry.back() != '+') continue;
-    const std::string least = entry.substr(0, entry.size() - 1);
+    std::string least = entry.substr(0, entry.size() - 1);
     if (IsSameOrLater(host, least)) return least;
   }
   return "";

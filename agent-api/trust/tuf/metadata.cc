@@ -73,10 +73,10 @@ absl::StatusOr<Common> ParseCommon(const Place& signed_part, absl::string_view t
 }
 
 const std::set<std::string>& KnownMembers() {
-  static const std::set<std::string> known = {
+  static const std::set<std::string> kKnown = {
       "_type", "spec_version", "version", "expires", "consistent_snapshot",
       "keys",  "roles",        "meta",    "targets", "delegations"};
-  return known;
+  return kKnown;
 }
 
 // Reads the frame of a document; `read` fills what the type has besides the common members.

@@ -22,13 +22,13 @@ struct Place {
   absl::StatusOr<std::string> String(const char* name) const;
   absl::StatusOr<bool> Bool(const char* name) const;
   absl::StatusOr<int64_t> Integer(const char* name, int64_t least) const;
-  Place At(const std::string& name, const nlohmann::json& value) const;
+  Place At(const std::string& name, const nlohmann::json& member) const;
   bool Has(const char* name) const { return value->contains(name); }
 };
 
 absl::StatusOr<std::vector<std::string>> ParseStrings(const Place& array, size_t most);
 absl::StatusOr<std::map<std::string, Key>> ParseKeys(const Place& keys);
-absl::StatusOr<Role> ParseRole(const Place& role);
-absl::StatusOr<FileInfo> ParseFileInfo(const Place& info, bool target);
+absl::StatusOr<Role> ParseRole(const Place& place);
+absl::StatusOr<FileInfo> ParseFileInfo(const Place& place, bool target);
 
 }  // namespace ringfence::tuf

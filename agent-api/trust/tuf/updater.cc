@@ -64,7 +64,7 @@ absl::StatusOr<std::string> Updater::Fetch(const std::string& role, std::optiona
 }
 
 absl::Status Updater::Save(const std::string& role, absl::string_view bytes) {
-  const absl::Status saved = store_.Save(role, bytes);
+  absl::Status saved = store_.Save(role, bytes);
   if (saved.ok()) return saved;
   return Failure(Fault::kStorage, role,
                  absl::StrCat("cannot be stored: ", absl::Utf8SafeCEscape(saved.message())));
@@ -144,7 +144,7 @@ absl::Status Updater::RefreshSnapshot() {
 }
 
 absl::Status Updater::RefreshTargets(const std::string& role, const std::string& delegator) {
-  const absl::Status confirmed = trusted_->ConfirmTargets(role, delegator);
+  absl::Status confirmed = trusted_->ConfirmTargets(role, delegator);
   if (FaultOf(confirmed) != Fault::kMissing) return confirmed;
   if (const auto stored = store_.Load(role);
       stored.ok() && trusted_->UpdateTargets(role, delegator, *stored).ok()) {
