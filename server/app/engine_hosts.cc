@@ -107,11 +107,10 @@ void Engine::PlansChanged() {
   // Hosts that are online count in the cells of now; exposures too.
   fleet_.ForEach([&](HostRef host, Row& row) {
     mu_.AssertHeld();
-    if (row.deleted) return;
     const LabelSet& set = label_sets_[row.label_set];
     const Place* const old_place = old_places[row.label_set];
     if (set.place == old_place) return;
-    if (!row.silent) {
+    if (!row.silent && !row.deleted) {
       CountOnline(*old_place, -1);
       CountOnline(*set.place, +1);
     }

@@ -33,7 +33,7 @@ policy::Plan TwoRings() {
   return plan;
 }
 
-class FrozenFiguresTest : public testing::TestWithParam<Act> {
+class FrozenTest : public testing::Test {
  protected:
   static constexpr int kCrashed = 0, kDegraded = 1, kSilent = 2, kHealthy = 3, kHosts = 30;
 
@@ -99,6 +99,8 @@ class FrozenFiguresTest : public testing::TestWithParam<Act> {
   policy::Release release;
 };
 
+class FrozenFiguresTest : public FrozenTest, public testing::WithParamInterface<Act> {};
+
 TEST_P(FrozenFiguresTest, StayWhatTheyAre) {
   const std::string before = Figures(), cohorts = Cohorts();
   ASSERT_NE(before.find("crash 1 of "), std::string::npos) << before;
@@ -115,6 +117,20 @@ TEST_P(FrozenFiguresTest, StayWhatTheyAre) {
     }
   }
   EXPECT_EQ(fleet.Violations(), "");
+}
+
+TEST_F(FrozenTest, AHostThatWasDeletedCountsInACohortThatIsAskedAboutLater) {
+  const auto by_ring = [&] {
+    policy::Plan plan = TwoRings();
+    plan.gates.cohort_keys = {"ring"};
+    fleet.Apply(plan);
+    return Cohorts();
+  };
+  const std::string before = by_ring();
+  ASSERT_THAT(before, testing::HasSubstr("ring=canary crash 1 of "));
+  fleet.Apply(TwoRings());
+  ASSERT_TRUE(fleet.app().DeleteAgent(fleet.Sre(), fleet.host(kCrashed).id).ok());
+  EXPECT_EQ(by_ring(), before);
 }
 
 // What it is labelled now, the server hears at a check-in; a host that is away says nothing.
