@@ -22,7 +22,8 @@ struct Facts {
 template <typename T>
 absl::StatusOr<Facts> FactsOf(const absl::StatusOr<Document<T>>& document) {
   if (!document.ok()) return document.status();
-  return Facts{document->body, document->signed_bytes, document->signatures};
+  const Common& common = document->body;  // what all four have
+  return Facts{common, document->signed_bytes, document->signatures};
 }
 
 absl::StatusOr<Facts> Read(const std::string& role, const std::string& bytes) {
@@ -112,8 +113,8 @@ absl::Status KeysCommand::Verify() {
 }
 
 absl::Status KeysCommand::Demo() {
-  const char* const kRoles[] = {kRoot,           kTargets,       kSnapshot,      kTimestamp,
-                                kContentRelease, kSensorRelease, kQualification, "content_build"};
+  static constexpr const char* kRoles[] = {kRoot,           kTargets,       kSnapshot,      kTimestamp,
+                                           kContentRelease, kSensorRelease, kQualification, "content_build"};
   ManualClock clock(now_);
   const auto file = [&](const char* role) { return absl::StrCat(options_.output, "/", role, ".key"); };
   const auto with = [&](std::initializer_list<const char*> roles) {
