@@ -57,6 +57,26 @@ absl::Status RefuseKnownBytes(const policy::Release& known, bool bad, const poli
                 "bytes that are no release yet");
 }
 
+constexpr size_t kMostRefusalBytes = 1000;
+
+// Who tried to publish what, and why not: an attempt is on record as an act is. The refusal stands whether or
+// not it can be written down.
+absl::Status OnRecord(storage::Store& store, const Act& act, const policy::Release& release,
+                      absl::Status refused) {
+  const std::optional<trust::Refusal> refusal = trust::RefusalFrom(refused);
+  if (!refusal.has_value()) return refused;
+  storage::AuditRow audit = AuditOf(act, release.published_at, "release.refused",
+                                    absl::StrCat(release.channel, "/", release.serial));
+  audit.after = trust::ToString(*refusal);
+  if (audit.after.size() > kMostRefusalBytes) {
+    size_t end = kMostRefusalBytes;  // at the beginning of a character
+    while ((static_cast<unsigned char>(audit.after[end]) & 0xc0) == 0x80) --end;
+    audit.after.resize(end);
+  }
+  store.ReadWrite([&](storage::Transaction& tx) { return tx.AppendAudit(audit); }).IgnoreError();
+  return refused;
+}
+
 constexpr char kBypassWarning[] =
     "passing over rings was asked for: no release does, and the request is in the audit as bypass_denied";
 
@@ -158,17 +178,19 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
   policy::Release release = request.release;
   release.size_bytes = static_cast<int64_t>(request.bytes.size());
   release.published_at = absl::FromUnixMicros(absl::ToUnixMicros(clock_->Now()));  // as it is stored
-  if (request.skip_rings) RETURN_IF_ERROR(DenyBypass(act, release));
   // What is wrong with a size is the gate's to say: a manifest has none.
-  const bool has_size = release.size_bytes >= 1 && release.size_bytes <= policy::kMaxArtifactBytes;
-  if (const std::vector<policy::Fault> faults = policy::Validate(release); has_size && !faults.empty()) {
+  policy::Release sized = release;
+  sized.size_bytes = std::clamp(release.size_bytes, int64_t{1}, policy::kMaxArtifactBytes);
+  if (const std::vector<policy::Fault> faults = policy::Validate(sized); !faults.empty()) {
     absl::Status status = policy::ToStatus(faults);
     status.SetPayload(kRefusalUrl, absl::Cord(trust::Name(RefusalType::kMalformed)));
     return status;
   }
+  if (request.skip_rings) RETURN_IF_ERROR(DenyBypass(act, release));
   const auto judged =
       gate::Judge({&release, request.bytes, request.qualifications, request.signature}, options_.trust.get());
-  if (const auto* refusal = std::get_if<trust::Refusal>(&judged)) return trust::ToStatus(*refusal);
+  if (const auto* refusal = std::get_if<trust::Refusal>(&judged))
+    return OnRecord(*store_, act, release, trust::ToStatus(*refusal));
   const gate::Passed& passed = std::get<gate::Passed>(judged);
 
   PublishReply reply;
@@ -259,7 +281,7 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     return Refuse(RefusalType::kStaleVersion, "manifest", "serial", absl::StrCat(release.serial),
                   "one that the channel does not have yet");
   }
-  RETURN_IF_ERROR(status);
+  if (!status.ok()) return OnRecord(*store_, act, release, status);
   if (!answered && !same) reply.row = row;
   {
     // Also when it is a repeat: the first answer may have been lost in doubt, and with it the release.

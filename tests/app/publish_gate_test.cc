@@ -138,7 +138,19 @@ TEST_F(PublishGateTest, WhatTheGateRefusesIsNotStoredAndNamesItsField) {
   EXPECT_EQ(WordOf(status), "unqualified_artifact");
   EXPECT_EQ(trust::RefusalFrom(status)->part, "qualification");
   EXPECT_EQ(Stored(request), "nothing");
+  const auto audit = app->Audit({});
+  ASSERT_EQ(audit->front().act, "release.refused");
+  EXPECT_EQ(audit->front().person, "rita");
+  EXPECT_EQ(audit->front().target, "ipc/1");
+  EXPECT_THAT(audit->front().after, HasSubstr("unqualified_artifact: qualification: found none"));
   EXPECT_TRUE(Publish(Sound(1)).ok());  // the same id: nothing was answered yet
+}
+
+TEST_F(PublishGateTest, AnEmptyFileIsMalformedAndOnRecord) {
+  app::PublishRequest request = Sound(1);
+  request.bytes.clear();
+  EXPECT_EQ(WordOf(Publish(request).status()), "malformed");
+  EXPECT_THAT(app->Audit({})->front().after, HasSubstr("found an empty file"));
 }
 
 TEST_F(PublishGateTest, TheChannelsHistoryIsAskedAfterTheBytes) {
@@ -147,6 +159,9 @@ TEST_F(PublishGateTest, TheChannelsHistoryIsAskedAfterTheBytes) {
   app::PublishRequest zeros = Sound(4);
   zeros.bytes.assign(100, '\0');
   EXPECT_EQ(WordOf(Publish(zeros, "p3").status()), "malformed");
+  const auto audit = app->Audit({});
+  EXPECT_THAT((*audit)[0].after, HasSubstr("malformed: artifact bytes"));
+  EXPECT_THAT((*audit)[1].after, HasSubstr("stale_version: manifest serial: found 4, wanted above 5"));
 }
 
 TEST_F(PublishGateTest, ARepeatIsAnsweredLikeTheFirstTimeAndOtherEvidenceIsAnotherRequest) {
