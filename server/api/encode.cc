@@ -159,6 +159,8 @@ void EncodeHealth(const app::HealthInfo& in, v1::Health* out) {
   out->set_unproven(in.unproven);
   out->set_healthy(in.healthy);
   out->set_budget(in.budget);
+  out->set_suspected_cell(in.suspected);
+  for (const std::string& cell : in.blocked) out->add_blocked_cells(cell);
   for (const app::GateReading& gate : in.gates) {
     v1::GateReading* to = out->add_gates();
     to->set_gate(policy::Name(gate.gate));
@@ -360,6 +362,26 @@ void Encode(const storage::DecisionRow& in, v1::Decision* out) {
   out->set_why(in.why);
   out->set_cohort(in.cohort);
   out->set_evidence(in.evidence);
+}
+
+void Encode(const storage::EvidenceRecordRow& in, v1::EvidenceRecord* out) {
+  EncodeIfFinite(in.at, [&] { return out->mutable_at(); });
+  out->set_replica(in.replica);
+  out->set_seq(in.seq);
+  out->set_soak(in.soak);
+  out->set_late(in.late);
+  out->set_treated(in.treated);
+  out->set_controls(in.controls);
+  out->set_phantoms(in.phantoms);
+  for (const storage::EvidenceEvent& event : in.events) {
+    v1::EvidenceEvent* to = out->add_events();
+    to->set_channel(policy::Name(event.health_channel));
+    to->set_treated(event.treated);
+    to->set_pi(event.pi);
+    to->set_x(event.x);
+    to->set_c(event.c);
+    for (const std::string& cell : event.cells) to->add_cells(cell);
+  }
 }
 
 void Encode(const app::AgentInfo& in, v1::Agent* out) {

@@ -33,6 +33,7 @@ void Encode(const storage::BrakeRow& in, v1::Brake* out);
 void Encode(const app::StageInfo& in, v1::Stage* out);
 void Encode(const app::RolloutInfo& in, v1::Rollout* out);
 void Encode(const storage::DecisionRow& in, v1::Decision* out);
+void Encode(const storage::EvidenceRecordRow& in, v1::EvidenceRecord* out);
 void Encode(const app::AgentInfo& in, v1::Agent* out);
 void Encode(const storage::ExposureRow& in, v1::AgentExposure* out);
 void Encode(const app::ApprovalInfo& in, v1::ReleaseApproval* out);

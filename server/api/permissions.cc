@@ -46,6 +46,7 @@ constexpr Permission kPermissions[] = {
     {"ringfence.v1.RolloutService/HaltRollout", Audience::kOperators, kAdmin | kVendor},
     {"ringfence.v1.RolloutService/RollBackRollout", Audience::kOperators, kAdmin | kVendor},
     {"ringfence.v1.RolloutService/ListDecisions", Audience::kOperators, kEveryRole},
+    {"ringfence.v1.RolloutService/ListEvidence", Audience::kOperators, kVendor},
 
     {"ringfence.v1.FleetService/ListAgents", Audience::kOperators, kEveryRole},
     {"ringfence.v1.FleetService/GetAgent", Audience::kOperators, kEveryRole},

@@ -41,6 +41,9 @@ class RolloutService final : public RpcService {
     AddOperatorCall<v1::ListDecisionsRequest, v1::ListDecisionsResponse>(
         "ListDecisions",
         [this](const auto& actor, const auto& in, auto* out) { return Decisions(actor, in, out); });
+    AddOperatorCall<v1::ListEvidenceRequest, v1::ListEvidenceResponse>(
+        "ListEvidence",
+        [this](const auto& actor, const auto& in, auto* out) { return Evidence(actor, in, out); });
   }
 
  private:
@@ -148,6 +151,26 @@ class RolloutService final : public RpcService {
     out->set_next_page_token(ShowPage(
         rows, Page{.limit = page.limit}, [](const storage::DecisionRow& row) { return row.id; },
         [out](const storage::DecisionRow& row) { Encode(row, out->add_decisions()); }));
+    return absl::OkStatus();
+  }
+
+  absl::Status Evidence(const app::Actor&, const v1::ListEvidenceRequest& in, v1::ListEvidenceResponse* out) {
+    Faults faults;
+    CheckSlug(in.channel(), "channel", faults);
+    CheckSerialOrZero(in.serial(), "serial", faults);
+    const Page page = DecodePage(in.page_size(), in.page_token(), faults);
+    RETURN_IF_ERROR(faults.ToStatus());
+    ASSIGN_OR_RETURN(const app::EvidenceReply reply, env()->app->Evidence(in.channel(), in.serial()));
+    out->set_serial(reply.judgement.serial);
+    out->set_rho0(reply.judgement.rho0);
+    out->set_k_max(reply.judgement.k_max);
+    out->set_test(reply.judgement.test);
+    for (const std::string& cell : reply.judgement.blocked) out->add_blocked_cells(cell);
+    // The token is the number of records given so far.
+    const auto from = static_cast<size_t>(page.before);
+    const size_t to = std::min(reply.records.size(), from + static_cast<size_t>(page.limit));
+    for (size_t i = from; i < to; ++i) Encode(reply.records[i], out->add_records());
+    if (to < reply.records.size()) out->set_next_page_token(std::to_string(to));
     return absl::OkStatus();
   }
 };

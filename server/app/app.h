@@ -114,6 +114,8 @@ class App {
   virtual void RemoveWatcher(int token) = 0;
   virtual absl::StatusOr<std::vector<storage::DecisionRow>> Decisions(
       const storage::DecisionFilter& filter) = 0;
+  // serial 0: the newest. Without a draw yet the judgement is that of nothing, with no record.
+  virtual absl::StatusOr<EvidenceReply> Evidence(const std::string& channel, uint64_t serial) = 0;
   virtual absl::StatusOr<std::vector<storage::AuditRow>> Audit(const storage::AuditFilter& filter) = 0;
 
   // ---- fleet

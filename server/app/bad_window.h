@@ -74,6 +74,14 @@ class BadWindow {
     queue_ = std::move(newest);
   }
 
+  // The host's event counts no more.
+  void Remove(HostRef host) {
+    const auto it = hosts_.find(host);
+    if (it == hosts_.end()) return;
+    Count(it->second, -1);
+    hosts_.erase(it);
+  }
+
   // The window restarts: at an operator's resume.
   void Clear() {
     hosts_.clear();

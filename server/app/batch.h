@@ -16,7 +16,8 @@ struct Engine::Batch {
   std::vector<HostRef> hosts;  // whose rows `agents` holds
   std::vector<storage::QuarantineRow> quarantines;
   std::vector<storage::EventKey> events;
-  std::vector<storage::EvidenceRow> evidence;
+  std::vector<std::pair<ReleaseState*, ReleaseJudgement::Unsaved>> judgements;
+  std::vector<storage::DecisionRow> judged_decisions;  // of `decisions`, those that go with the judgements
   struct Age {
     std::string channel;
     uint64_t serial = 0;
@@ -29,7 +30,7 @@ struct Engine::Batch {
 
   bool empty() const {
     return moves.empty() && new_stages.empty() && decisions.empty() && agents.empty() &&
-           quarantines.empty() && events.empty() && evidence.empty() && ages.empty() && !forget_events;
+           quarantines.empty() && events.empty() && judgements.empty() && ages.empty() && !forget_events;
   }
 };
 

@@ -93,9 +93,7 @@ storage::DecisionRow Engine::DecisionFor(const ReleaseState& release, std::strin
   row.rule = std::move(rule);
   row.actor = "server";
   row.why = std::move(why);
-  row.evidence =
-      absl::StrCat("{\"m_r\":", release.m_r, ",\"m_a\":", release.m_a, ",\"unproven\":", release.unproven,
-                   ",\"healthy\":", release.healthy, ",\"exposed\":", release.exposed, "}");
+  row.evidence = record::FiguresJson(FiguresOf(release));
   return row;
 }
 

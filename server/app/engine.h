@@ -33,6 +33,7 @@
 #include "server/app/onset_series.h"
 #include "server/app/release_state.h"
 #include "server/app/timing_wheel.h"
+#include "server/record/decision_record.h"
 
 namespace ringfence::app {
 
@@ -116,6 +117,7 @@ class Engine final : public App {
   int AddWatcher(std::function<void()> changed) override;
   void RemoveWatcher(int token) override;
   absl::StatusOr<std::vector<storage::DecisionRow>> Decisions(const storage::DecisionFilter& filter) override;
+  absl::StatusOr<EvidenceReply> Evidence(const std::string& channel, uint64_t serial) override;
   absl::StatusOr<std::vector<storage::AuditRow>> Audit(const storage::AuditFilter& filter) override;
 
   std::vector<AgentInfo> ListAgents(const ListAgentsRequest& request) override;
@@ -216,8 +218,13 @@ class Engine final : public App {
   int64_t AskersLeft(const Stage& stage, FleetNanos now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<int64_t> WaveRoom(const Stage& stage) const;
   int64_t TokensNow(const Stage& stage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  uint32_t OpenSpell(ReleaseState& release, Stage& stage, HostRef host, policy::Arm arm, double pi,
-                     FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint32_t OpenSpell(ReleaseState& release, Stage& stage, HostRef host, const policy::Bucket::Answer& drawn,
+                     uint64_t bucket, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The cells by which the host is judged in this release, as they were when it was first asked about.
+  policy::CellSpan JudgedCells(ReleaseState& release, HostRef host, const Place& place)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Is the release kept from the host, for one of its cells?
+  bool IsBlocked(ReleaseState& release, HostRef host, const Place& place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- the group commit (engine_commit.cc)
   struct StageOfBatch;
@@ -243,7 +250,18 @@ class Engine final : public App {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A lease that led to nothing: what the host runs is again the doing of the release before.
   void StaysOnOlder(const ReleaseState& release, const Exposure& exposure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes in what matured, and brakes, holds or halts on it.
   void JudgeMethod(ReleaseState& release, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The evidence wants a halt for everyone: is it one customer, or one cell?
+  void ReviewHalt(ReleaseState& release, const policy::StopState& before, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Keeps the release from the hosts of a cell, orders them back and takes them out of the gates.
+  void BlockCell(ReleaseState& release, policy::CellIndex cell, const std::string& why,
+                 const std::string& evidence, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // For decisions: what everyone thought, and all that the method looked at.
+  record::Figures FiguresOf(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::string MethodEvidence(const ReleaseState& release, const std::string& acted,
+                             const policy::StopState& before) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Evaluates the gates of every plan for the release and these cells (null: all cells).
   void JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -365,6 +383,7 @@ class Engine final : public App {
   struct HostFacts {
     bool already_running = false, quarantined = false, reverting = false;
     const ReleaseState* barrier = nullptr;  // that it must take first
+    std::string blocked_cohort;             // that the release is kept from
   };
   HostFacts FactsOf(HostRef host, const Row& row, ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What is the same for them.
@@ -411,7 +430,7 @@ class Engine final : public App {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);  // every host's directives are recomputed, watchers are told
   void TellWatchers();
   storage::DecisionRow DecisionFor(const ReleaseState& release, std::string action, std::string rule,
-                                   std::string why, absl::Time now) const;
+                                   std::string why, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string RandomBytes(size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const AppOptions options_;
@@ -483,7 +502,7 @@ class Engine final : public App {
   std::vector<Spell> spells_ ABSL_GUARDED_BY(mu_);
   std::vector<uint32_t> free_spells_ ABSL_GUARDED_BY(mu_);
   // Learned from control spells: bad and all, shrunk towards 2 %.
-  std::array<policy::ControlCounts, kWiredChannels> background_ ABSL_GUARDED_BY(mu_);
+  std::array<policy::ControlCounts, policy::kGuardChannels> background_ ABSL_GUARDED_BY(mu_);
 
   std::deque<PendingLease> lease_queue_ ABSL_GUARDED_BY(mu_);
   std::vector<BrakeAct> brake_queue_ ABSL_GUARDED_BY(mu_);
@@ -491,6 +510,7 @@ class Engine final : public App {
   std::set<HostRef> dirty_hosts_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<Exposure*, ReleaseState*> dirty_exposures_ ABSL_GUARDED_BY(mu_);
   std::vector<storage::QuarantineRow> new_quarantines_ ABSL_GUARDED_BY(mu_);
+  std::vector<storage::DecisionRow> new_decisions_ ABSL_GUARDED_BY(mu_);  // whose effect is the judgement's
   std::vector<storage::EventKey> new_events_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_set<uint64_t> seen_events_ ABSL_GUARDED_BY(mu_);
   uint64_t version_ ABSL_GUARDED_BY(mu_) = 1;

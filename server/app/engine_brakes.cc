@@ -298,8 +298,8 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
     MutexLock lock(&mu_);
     before = brakes_[scope];
     if (const ReleaseState* release = FindRelease(scope.channel, scope.serial); scope.serial != 0) {
-      m_r = release->m_r;
-      m_a = release->m_a;
+      m_r = release->m_r();
+      m_a = release->m_a();
     }
   }
   ResumeReply reply;
@@ -357,6 +357,12 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
       row.guard = {};
       ++row.version;
     }
+    ASSIGN_OR_RETURN(std::optional<storage::JudgementRow> judgement,
+                     tx.Judgement(scope.channel, scope.serial));
+    if (judgement.has_value()) {
+      ++judgement->test;
+      RETURN_IF_ERROR(tx.PutJudgement(*judgement));
+    }
     return tx.PutEvidence(rows);
   };
   ASSIGN_OR_RETURN(reply.brake, ReleaseBrake(act, scope, fill, also));
@@ -381,7 +387,8 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
       if (in_scope) exposure.revert_ordered = false;
     }
     if (brake == BrakeKind::kHalt && scope.tenant.empty()) {
-      release->ResetEvidence();
+      release->judgement.Restart();
+      release->m_r_mark = release->m_a_mark = 0;
     } else if (scope.tenant.empty()) {
       release->m_r_mark = m_r;
       release->m_a_mark = m_a;

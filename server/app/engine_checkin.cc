@@ -358,7 +358,8 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     if (exposure == nullptr && release.live) continue;
     const BrakeView brakes = BrakesOn(tenant.name, one.channel, release.release().serial,
                                       exposure == nullptr ? ring : exposure->stage->row.ring);
-    if (!brakes.reverting && !brakes.recalled) continue;
+    const bool blocked = exposure != nullptr && exposure->blocked;
+    if (!brakes.reverting && !brakes.recalled && !blocked) continue;
     ordered.insert(one.channel);
     if (exposure != nullptr ? !exposure->revert_ordered : !release.reverting_unloaded.contains(host)) {
       if (release.reverts_since == 0) {
@@ -406,7 +407,7 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     });
     if (runs) continue;
     if (Lasting(set, IndexOf(state)) != policy::Reason::kNone) continue;
-    if (quarantined_.contains({host, release.digest})) continue;
+    if (quarantined_.contains({host, release.digest}) || IsBlocked(state, host, *set.place)) continue;
     const Exposure* exposure = state.Find(host);
     if (exposure != nullptr && exposure->outcome != storage::Outcome::kUnused) {
       if (exposure->in_probation) recheck(exposure->deadline);

@@ -1,13 +1,12 @@
 // The fleet's clock, silence, and the server's own blindness (invariants 7 and 13).
 #include <algorithm>
 
+#include "ringfence/policy/judge/fleet_clock.h"
 #include "server/app/engine.h"
 
 namespace ringfence::app {
 namespace {
 
-// The watermark: below this share of the check-ins that never-exposed hosts should make, the server is blind.
-constexpr double kHeardShare = 0.5;
 // Fewer expected check-ins than this say nothing.
 constexpr double kLeastExpected = 20;
 // Blind for longer than this many intervals: the fleet really left. It is taken as gone, without evidence.
@@ -51,8 +50,9 @@ void Engine::JudgeBlindness(absl::Duration passed) {
   heard_over_ += passed;
   if (blind_) blind_for_ += passed;
   if (heard_over_ < options_.checkin_interval) return;
+  // Exposed hosts do not count: bricks must not stop the clock that would convict them.
   const bool deaf =
-      heard_expected_ >= kLeastExpected && static_cast<double>(heard_) < kHeardShare * heard_expected_;
+      heard_expected_ >= kLeastExpected && policy::IsDeaf({.heard = heard_, .forecast = heard_expected_});
   heard_ = 0;
   heard_expected_ = 0;
   heard_over_ = absl::ZeroDuration();
@@ -92,7 +92,7 @@ void Engine::VoidSpells() {
       free_spells_.push_back(index);
     }
     release->spells.clear();
-    release->strata.clear();
+    release->judgement.VoidOpen();
   }
   for (const auto& stage : stages_) stage->bucket_stratum = 0;
 }
@@ -154,8 +154,10 @@ void Engine::FellSilent(HostRef host, uint32_t label_set, bool goodbye, FleetNan
     // others now: after a start everybody who is away falls silent at once.
     const bool same = exposure->harmed && exposure->outcome == storage::Outcome::kSilent;
     if (!same) release->fell.push_back(onset);
-    release->AddBad(policy::GateKind::kSilence, host, set.cells, now, same);
-    if (!goodbye) release->AddUnannounced(host, set.cells, now, same);
+    if (!exposure->blocked) {
+      release->AddBad(policy::GateKind::kSilence, host, set.cells, now, same);
+      if (!goodbye) release->AddUnannounced(host, set.cells, now, same);
+    }
     if (same) {
       release->Explain(host, exposure->bad.explained);  // as it was known before a restart
     } else if (exposure->bad.explained > 0) {

@@ -193,6 +193,7 @@ absl::StatusOr<int> Engine::CommitBatch(std::vector<PendingLease> batch) {
         stopped = BrakesOn(row.tenant, row.channel, row.serial, row.ring).reason();
         if (stopped == policy::Reason::kNone)
           stopped = StoppedBy(row.tenant, row.channel, row.serial, row.ring);
+        if (stopped == policy::Reason::kNone && exposure.blocked) stopped = policy::Reason::kCohortBlocked;
       }
       if (stopped != policy::Reason::kNone) {
         if (pending.done) answers.emplace_back(std::move(pending.done), NotNow(stopped));
@@ -264,6 +265,7 @@ policy::Reason Engine::PlanRefuses(const PendingLease& pending, absl::Time now) 
   if (BarrierBefore(*rule, running_sets_[row.running_set], release) != nullptr)
     return policy::Reason::kBarrier;
   if (pending.exposure->stage->plan_says != policy::Reason::kNone) return pending.exposure->stage->plan_says;
+  if (pending.exposure->blocked) return policy::Reason::kCohortBlocked;
   return PassingReason(set.tenant, set.ring, release, now);
 }
 

@@ -75,8 +75,9 @@ Engine::HostFacts Engine::FactsOf(HostRef host, const Row& row, ReleaseState& re
   const Exposure* exposure = release.Find(host);
   if (exposure != nullptr && facts.already_running) {
     const BrakeView brakes = BrakesOn(tenant.name, r.channel, r.serial, exposure->stage->row.ring);
-    facts.reverting = brakes.reverting || brakes.recalled;
+    facts.reverting = brakes.reverting || brakes.recalled || exposure->blocked;
   }
+  if (IsBlocked(release, host, *set.place)) facts.blocked_cohort = release.judgement.BlockedOf(host);
   const policy::ChannelRule* rule =
       tenant.plan.has_value() ? policy::FindRule(tenant.plan->plan, r.channel) : nullptr;
   if (rule != nullptr && set.ring >= 0) {
@@ -92,6 +93,7 @@ policy::Eligibility Engine::EvaluateHost(const LabelSet& set, const ReleaseState
   moment.already_running = facts.already_running;
   moment.quarantined = facts.quarantined;
   moment.reverting = facts.reverting;
+  moment.blocked_cohort = facts.blocked_cohort;
   if (facts.barrier != nullptr) moment.barrier = facts.barrier->release().version;
   return policy::Evaluate(tenant.plan.has_value() ? tenant.plan->plan : kNoPlan, set.labels,
                           release.release(), moment);
@@ -142,13 +144,13 @@ absl::StatusOr<ExplainReleaseReply> Engine::ExplainRelease(const std::string& te
     std::sort(counts.examples.begin(), counts.examples.end());
     if (counts.examples.size() > kExamples) counts.examples.pop_back();
   };
-  absl::flat_hash_map<std::tuple<uint32_t, bool, bool, bool, const ReleaseState*>, Alike> alike;
+  absl::flat_hash_map<std::tuple<uint32_t, bool, bool, bool, const ReleaseState*, std::string>, Alike> alike;
   fleet_.ForEach([&](HostRef host, Row& row) {
     mu_.AssertHeld();
     if (row.deleted || label_sets_[row.label_set].tenant != index->second) return;
     const HostFacts facts = FactsOf(host, row, *release);
-    Alike& same =
-        alike[{row.label_set, facts.already_running, facts.quarantined, facts.reverting, facts.barrier}];
+    Alike& same = alike[{row.label_set, facts.already_running, facts.quarantined, facts.reverting,
+                         facts.barrier, facts.blocked_cohort}];
     ++same.hosts;
     same.silent += row.silent ? 1 : 0;
     note(same, row.agent);
@@ -158,12 +160,12 @@ absl::StatusOr<ExplainReleaseReply> Engine::ExplainRelease(const std::string& te
   std::map<int, policy::Moment> moments;  // by ring
   std::map<std::pair<int, policy::Reason>, ReasonGroup> groups;
   for (const auto& [key, same] : alike) {
-    const auto& [label_set, running, quarantined, reverting, barrier] = key;
+    const auto& [label_set, running, quarantined, reverting, barrier, blocked] = key;
     const LabelSet& set = label_sets_[label_set];
     auto moment = moments.find(set.ring);
     if (moment == moments.end()) moment = moments.emplace(set.ring, RingMoment(set, *release, now)).first;
     const policy::Eligibility answer =
-        EvaluateHost(set, *release, moment->second, {running, quarantined, reverting, barrier});
+        EvaluateHost(set, *release, moment->second, {running, quarantined, reverting, barrier, blocked});
     // Rings in the plan's order, hosts without one last.
     ReasonGroup& group = groups[{set.ring < 0 ? INT_MAX : set.ring, answer.reason}];
     const auto closed = std::find_if(answer.gates.begin(), answer.gates.end(),

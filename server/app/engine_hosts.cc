@@ -84,6 +84,7 @@ void Engine::PlansChanged() {
   cohort_keys_.assign(keys.begin(), keys.end());
   for (const auto& release : releases_) {
     for (const auto& [kind, length] : window_keys_) release->AddWindow(kind, length, FleetNow());
+    release->judgement.ForgetPlaces();
   }
 
   std::vector<const Place*> old_places;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "ringfence/policy/judge/stop_state.h"
 #include "server/app/engine.h"
 
 namespace ringfence::app {
@@ -17,15 +18,56 @@ using storage::Outcome;
 constexpr double kBackgroundPrior = 0.02;  // health-analysis.md 4: no history
 constexpr double kBackgroundSpells = 50;
 constexpr double kBackgroundMemory = 100'000;  // control spells after which older ones fade
-constexpr size_t kActivationFailuresHold = 3;
 constexpr size_t kRejectionsHalt = 3;
 constexpr int64_t kOwnControl =
     20;  // a cell with fewer hosts without the release is compared with all of them
 
+// What a gate was judged by.
+record::GateEvidence EvidenceOf(const policy::SloGates& gates, const GateReading& reading) {
+  record::GateEvidence evidence;
+  evidence.gate = reading.gate;
+  evidence.cohort = reading.cohort;
+  evidence.breached = reading.breached;
+  evidence.suspect = reading.suspect;
+  evidence.rate_counts = {reading.bad, reading.exposed};
+  evidence.silence_counts = reading.silence;
+  switch (reading.gate) {
+    case GateKind::kCrash:
+      evidence.rate = gates.crash.value_or(policy::RateGate{});
+      break;
+    case GateKind::kDegraded:
+      evidence.rate = gates.degraded.value_or(policy::RateGate{});
+      break;
+    case GateKind::kSilence:
+      evidence.silence = gates.silence.value_or(policy::SilenceGate{});
+      break;
+  }
+  return evidence;
+}
+
 }  // namespace
 
+record::Figures Engine::FiguresOf(const ReleaseState& release) const {
+  const policy::HealthReading& reading = release.judgement.reading();
+  return {reading.m_r, reading.m_r_in_order, reading.m_a, release.unproven, release.healthy, release.exposed};
+}
+
+std::string Engine::MethodEvidence(const ReleaseState& release, const std::string& acted,
+                                   const policy::StopState& before) const {
+  record::MethodEvidence method = release.judgement.Look(replica_epoch_);
+  method.before = before;
+  method.activation_failures = static_cast<int>(release.activation_failed.size());
+  std::vector<record::GateEvidence> gates;
+  for (const GateConfig& config : gate_configs_) {
+    for (const GateReading& reading : ReadGates(release, config.gates, -1, release.windows_from, FleetNow())) {
+      if (reading.bad > 0) gates.push_back(EvidenceOf(config.gates, reading));
+    }
+  }
+  return record::MethodJson(FiguresOf(release), acted, method, gates);
+}
+
 void Engine::MatureSpells(ReleaseState& release, FleetNanos now) {
-  bool bad = false;
+  bool matured = false;
   while (!release.spells.empty()) {
     const uint32_t index = release.spells.front();
     const Spell spell = spells_[index];
@@ -38,47 +80,23 @@ void Engine::MatureSpells(ReleaseState& release, FleetNanos now) {
       return row.last_seen;
     });
     // One function of the check-ins, whatever the arm: not heard in (t0 + a, t0 + D].
-    const std::array<bool, kWiredChannels> flags = {last_seen <= spell.t0 + release.a, spell.crashed};
-    const bool treated = spell.arm == policy::Arm::kTreatment;
-    Stratum& stratum = release.strata[spell.stratum];
-    --stratum.open_spells;
-    for (size_t c = 0; c < flags.size(); ++c) {
-      if (flags[c]) {
-        release.r[c].AddBad(treated, spell.pi, release.rho0());
-        bad = true;
-      }
-      Stratum::Channel& channel = stratum.channels[c];
-      storage::EvidenceRow& tally = release.tally[c];
-      if (treated) {
-        ++(flags[c] ? channel.treated_bad : channel.treated_good);
-        ++tally.all_treated;
-        tally.bad_treated += flags[c] ? 1 : 0;
-      } else {
-        channel.control.all += 1;
-        channel.control.bad += flags[c] ? 1 : 0;
-        ++tally.all_control;
-        tally.bad_control += flags[c] ? 1 : 0;
-        policy::ControlCounts& background = background_[c];
-        background.all += 1;
-        background.bad += flags[c] ? 1 : 0;
-        if (background.all > kBackgroundMemory) {
-          background.all /= 2;
-          background.bad /= 2;
-        }
+    const policy::SpellOutcome outcome = {.silent = last_seen <= spell.t0 + release.a,
+                                          .crashed = spell.crashed};
+    const policy::Arm arm = release.judgement.Mature(spell.host, outcome);
+    matured = true;
+    if (arm != policy::Arm::kControl && arm != policy::Arm::kPhantom) continue;
+    const std::array<bool, policy::kGuardChannels> bad = {outcome.silent, outcome.crashed};
+    for (size_t c = 0; c < bad.size(); ++c) {
+      policy::ControlCounts& background = background_[c];
+      background.all += 1;
+      background.bad += bad[c] ? 1 : 0;
+      if (background.all > kBackgroundMemory) {
+        background.all /= 2;
+        background.bad /= 2;
       }
     }
   }
-  std::array<double, kWiredChannels> p_hist{};
-  for (size_t c = 0; c < p_hist.size(); ++c) {
-    p_hist[c] = (background_[c].bad + kBackgroundSpells * kBackgroundPrior) /
-                (background_[c].all + kBackgroundSpells);
-  }
-  release.AbsorbStrata(now, p_hist);
-  if (bad) release.evidence_dirty = true;
-  if (release.evidence_dirty) {
-    release.Combine();
-    JudgeMethod(release, clock_->Now());
-  }
+  if (matured) JudgeMethod(release, clock_->Now());
 }
 
 void Engine::SetOutcome(ReleaseState& release, Exposure& exposure, Outcome outcome) {
@@ -92,13 +110,13 @@ void Engine::SetOutcome(ReleaseState& release, Exposure& exposure, Outcome outco
 }
 
 void Engine::Crashed(ReleaseState& release, Exposure& exposure, FleetNanos now) {
-  release.AddBad(GateKind::kCrash, exposure.host, exposure.place->cells, now);
+  if (!exposure.blocked) release.AddBad(GateKind::kCrash, exposure.host, exposure.place->cells, now);
   exposure.bad.crashed = clock_->Now();
   dirty_exposures_[&exposure] = &release;
 }
 
 void Engine::Degraded(ReleaseState& release, Exposure& exposure, FleetNanos now) {
-  release.AddBad(GateKind::kDegraded, exposure.host, exposure.place->cells, now);
+  if (!exposure.blocked) release.AddBad(GateKind::kDegraded, exposure.host, exposure.place->cells, now);
   exposure.bad.degraded = clock_->Now();
   dirty_exposures_[&exposure] = &release;
 }
@@ -135,7 +153,7 @@ void Engine::EndProbations(ReleaseState& release, FleetNanos now) {
     const bool heard = row.last_seen > deadline - release.d + release.a;
     const bool runs = Runs(exposure.host, release);
     if (!heard) {
-      if (row.deleted && !exposure.harmed) {
+      if (row.deleted && !exposure.harmed && !exposure.blocked) {
         // Nobody watches a deleted host any more; its silence counts all the same (invariant 8).
         release.AddBad(GateKind::kSilence, exposure.host, exposure.place->cells, now);
       }
@@ -179,44 +197,123 @@ void Engine::StaysOnOlder(const ReleaseState& release, const Exposure& exposure)
 }
 
 void Engine::JudgeMethod(ReleaseState& release, absl::Time now) {
-  const storage::Scope scope{"", release.release().channel, release.release().serial, ""};
-  const auto it = brakes_.find(scope);
-  const bool halted = it != brakes_.end() && (it->second.halted || it->second.recalled);
-  const bool held = it != brakes_.end() && it->second.held;
-  if (halted) return;
-  const bool failures = release.activation_failed.size() >= kActivationFailuresHold;
-  const policy::HealthAction action = policy::ActionFor(release.m_r, release.m_a, failures);
+  ReleaseJudgement& judgement = release.judgement;
+  std::array<double, policy::kGuardChannels> p_hist{};
+  for (size_t c = 0; c < p_hist.size(); ++c) {
+    p_hist[c] = (background_[c].bad + kBackgroundSpells * kBackgroundPrior) /
+                (background_[c].all + kBackgroundSpells);
+  }
+  const policy::HealthReading& reading = judgement.Read(FleetNow(), now, p_hist);
 
+  const storage::Scope scope{"", release.release().channel, release.release().serial, ""};
+  policy::StopState state;
+  if (const auto it = brakes_.find(scope); it != brakes_.end()) {
+    if (it->second.held) state.action = policy::HealthAction::kHold;
+    if (it->second.halted || it->second.recalled) state.action = policy::HealthAction::kHalt;
+  }
+  state.m_r_mark = release.m_r_mark;
+  state.m_a_mark = release.m_a_mark;
+  state.failures_mark = static_cast<int>(release.failures_mark);
+  policy::StopInput input;
+  input.reading = reading;
+  input.activation_failures = static_cast<int>(release.activation_failed.size());
+  input.hold_revert_after = UndecidedFor(scope);
+  const policy::StopState before = state;
+  const policy::StopChange stop = policy::Judge(state, input, now);
+  if (!stop.changed || !state.stopped()) return;
+  if (state.action == policy::HealthAction::kHalt) return ReviewHalt(release, before, now);
+
+  const bool by_guard = stop.rule == "guard_a";
+  const bool by_failures = stop.rule == "activation_failures";
+  std::optional<policy::CellIndex> cell;
+  if (!by_failures) cell = judgement.Suspected(by_guard);
   BrakeChange change;
   change.scope = scope;
   change.actor = "server";
   change.at = now;
-  const std::string treated =
-      absl::StrCat(release.tally[0].bad_treated, " of ", release.tally[0].all_treated,
-                   " updated hosts fell silent and ", release.tally[1].bad_treated,
-                   " crashed; of the controls of the same minutes ", release.tally[0].bad_control, " and ",
-                   release.tally[1].bad_control, " of ", release.tally[0].all_control);
-  if (action == policy::HealthAction::kHalt) {
-    change.halted = true;
-    change.reverting = true;
-    change.rule = "test_r";
-    change.reason = absl::StrFormat("M_R = %.4g reached %g: %s", release.m_r, policy::kHaltAt, treated);
-    Brake(change, DecisionFor(release, "halt", change.rule, change.reason, now));
-    return;
-  }
-  if (action != policy::HealthAction::kHold || held) return;
-  // After a resume only a tenfold rise holds again.
-  const bool by_r = release.m_r >= std::max(policy::kHoldAt, 10 * release.m_r_mark);
-  const bool by_a = release.m_a >= std::max(policy::kHoldAt, 10 * release.m_a_mark);
-  const bool by_failures = failures && release.activation_failed.size() > release.failures_mark;
-  if (!by_r && !by_a && !by_failures) return;
   change.held = true;
-  change.rule = by_r ? "test_r" : by_a ? "guard_a" : "activation_failures";
-  change.reason = by_r   ? absl::StrFormat("M_R = %.4g reached %g: %s", release.m_r, policy::kHoldAt, treated)
-                  : by_a ? absl::StrFormat("M_A = %.4g reached %g: %s", release.m_a, policy::kHoldAt, treated)
-                         : absl::StrCat(release.activation_failed.size(), " hosts could not activate it");
-  change.hold_revert_at = now + UndecidedFor(scope);
-  Brake(change, DecisionFor(release, "hold", change.rule, change.reason, now));
+  change.hold_revert_at = state.revert_at;
+  change.rule = stop.rule;
+  change.reason = by_failures ? absl::StrCat(release.activation_failed.size(), " hosts could not activate it")
+                              : absl::StrFormat("%s = %.4g reached %g: %s", by_guard ? "M_A" : "M_R",
+                                                by_guard ? reading.m_a : reading.m_r, policy::kHoldAt,
+                                                judgement.InWords(cell));
+  storage::DecisionRow decision = DecisionFor(release, "hold", change.rule, change.reason, now);
+  decision.evidence = MethodEvidence(release, change.rule, before);
+  if (cell.has_value()) decision.cohort = judgement.NameOf(*cell);
+  Brake(change, std::move(decision));
+}
+
+void Engine::ReviewHalt(ReleaseState& release, const policy::StopState& before, absl::Time now) {
+  ReleaseJudgement& judgement = release.judgement;
+  // As it was before anything is blocked.
+  const std::string evidence = MethodEvidence(release, "test_r", before);
+  const policy::HaltReview review = judgement.Review(options_.internal_tenant);
+  const double m_r = judgement.reading().m_r_in_order;
+  BrakeChange change;
+  change.scope = {"", release.release().channel, release.release().serial, ""};
+  change.actor = "server";
+  change.at = now;
+  change.rule = "test_r";
+  switch (review.answer) {
+    case policy::HaltAnswer::kHalt: {
+      const std::optional<policy::CellIndex> cell = judgement.Suspected(false);
+      change.halted = true;
+      change.reverting = true;
+      change.reason =
+          absl::StrFormat("M_R = %.4g reached %g: %s", m_r, policy::kHaltAt, judgement.InWords(cell));
+      storage::DecisionRow decision = DecisionFor(release, "halt", change.rule, change.reason, now);
+      decision.evidence = evidence;
+      if (cell.has_value()) decision.cohort = judgement.NameOf(*cell);
+      return Brake(change, std::move(decision));
+    }
+    case policy::HaltAnswer::kBlockGoOn:
+      return BlockCell(release, review.cell,
+                       absl::StrFormat("M_R = %.4g reached %g: %s; %.3g without them, so that others go on",
+                                       m_r, policy::kHaltAt, judgement.InWords(review.cell), review.residual),
+                       evidence, now);
+    case policy::HaltAnswer::kBlockHold:
+    case policy::HaltAnswer::kBlockTenantHold:
+      break;
+  }
+  // One customer must not stop everybody, nor may it be overlooked: a person looks.
+  const bool tenant = review.answer == policy::HaltAnswer::kBlockTenantHold;
+  const std::string words = judgement.InWords(review.cell);
+  BlockCell(release, review.cell,
+            absl::StrFormat("M_R = %.4g reached %g: %s; %.3g without them", m_r, policy::kHaltAt, words,
+                            review.residual),
+            evidence, now);
+  const auto brake = brakes_.find(change.scope);
+  if (brake != brakes_.end() && brake->second.held) return;
+  change.held = true;
+  change.hold_revert_at = now + UndecidedFor(change.scope);
+  change.reason = absl::StrFormat("M_R = %.4g reached %g, and is %.3g without %s", m_r, policy::kHaltAt,
+                                  review.residual, tenant ? "the hosts of one customer" : "one cohort");
+  change.rule = "test_r_review";
+  storage::DecisionRow decision = DecisionFor(release, "hold", change.rule, change.reason, now);
+  if (!tenant) decision.cohort = judgement.NameOf(review.cell);
+  Brake(change, std::move(decision));
+}
+
+void Engine::BlockCell(ReleaseState& release, policy::CellIndex cell, const std::string& why,
+                       const std::string& evidence, absl::Time now) {
+  storage::DecisionRow decision = DecisionFor(release, "block", "test_r", why, now);
+  decision.evidence = evidence;
+  decision.cohort = release.judgement.NameOf(cell);
+  // A customer's trouble is that customer's and the vendor's to read.
+  for (const Tenant& tenant : tenants_) {
+    if (decision.cohort == CellOfTenant(tenant.name)) decision.tenant = tenant.name;
+  }
+  release.judgement.Block(cell);
+  for (Exposure& exposure : release.exposures) {
+    if (exposure.blocked || !release.judgement.IsBlocked(release.judgement.CellsOf(exposure.host))) continue;
+    exposure.blocked = true;
+    exposure.revert_ordered = false;
+    release.RemoveBad(exposure.host);
+  }
+  if (metrics_ != nullptr) metrics_->Decision(decision.action, decision.rule);
+  new_decisions_.push_back(std::move(decision));
+  Changed();
 }
 
 std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const policy::SloGates& gates,
@@ -239,7 +336,7 @@ std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const po
   const std::string cohort = cell < 0 ? "" : cells_.NameOf(static_cast<CellId>(cell));
   const auto rate = [&](GateKind kind, const policy::RateGate& gate) {
     const int64_t bad = bad_in(kind, gate.window).first;
-    readings.push_back({kind, cohort, bad, exposed, 0, policy::IsBreached(gate, {bad, exposed}), false});
+    readings.push_back({kind, cohort, bad, exposed, 0, policy::IsBreached(gate, {bad, exposed}), false, {}});
   };
   if (gates.crash.has_value()) rate(GateKind::kCrash, *gates.crash);
   if (gates.degraded.has_value()) rate(GateKind::kDegraded, *gates.degraded);
@@ -267,7 +364,7 @@ std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const po
     counts.control_host_hours = std::max(0.0, all.host_hours - without.host_hours);
     readings.push_back({GateKind::kSilence, cohort, counts.all.exposed, exposed,
                         policy::ExpectedSilent(counts, counts.all), policy::IsBreached(gate, counts),
-                        policy::IsSuspect(gate, counts)});
+                        policy::IsSuspect(gate, counts), counts});
   }
   return readings;
 }
@@ -408,9 +505,7 @@ void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const Gat
     storage::DecisionRow decision = DecisionFor(release, action, change.rule, why, change.at);
     decision.tenant = scope.tenant;
     decision.cohort = reading.cohort;
-    decision.evidence = absl::StrFormat(
-        "{\"gate\":\"%s\",\"bad\":%d,\"exposed\":%d,\"expected\":%.6g,\"m_r\":%.6g,\"m_a\":%.6g}", name,
-        reading.bad, reading.exposed, std::min(reading.expected, 1e18), release.m_r, release.m_a);
+    decision.evidence = record::GateJson(FiguresOf(release), change.rule, EvidenceOf(config.gates, reading));
     Brake(change, std::move(decision));
   }
 }

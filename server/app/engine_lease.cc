@@ -1,6 +1,7 @@
 // The draw: who may be let in now (invariant 6). Those who are wait for engine_commit.cc.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "server/app/engine.h"
@@ -36,7 +37,7 @@ int64_t Engine::TokensNow(const Stage& stage) const {
       FleetNow() - release.silence_trips_since < h_)
     return 0;
   return policy::Tokens({release.b0, release.healthy, release.unproven},
-                        {stage.b0, stage.healthy, stage.unproven}, release.m_r, WaveRoom(stage),
+                        {stage.b0, stage.healthy, stage.unproven}, release.m_r(), WaveRoom(stage),
                         std::nullopt);
 }
 
@@ -88,7 +89,7 @@ void Engine::OpenBuckets(ReleaseState& release, FleetNanos now) {
   int64_t left = 0;
   for (const Share& share : shares) left = std::max(left, share.limit);
   const policy::Budget whole{release.b0, release.healthy, release.unproven};
-  left = std::min(left, policy::Tokens(whole, whole, release.m_r, std::nullopt, std::nullopt));
+  left = std::min(left, policy::Tokens(whole, whole, release.m_r(), std::nullopt, std::nullopt));
   const int64_t total = left;
   for (Share& share : shares) {
     if (all_askers == 0 || share.limit == 0) continue;
@@ -112,13 +113,39 @@ void Engine::OpenBuckets(ReleaseState& release, FleetNanos now) {
   }
 }
 
-uint32_t Engine::OpenSpell(ReleaseState& release, Stage& stage, HostRef host, policy::Arm arm, double pi,
-                           FleetNanos now) {
-  if (stage.bucket_stratum == 0) {
-    stage.bucket_stratum = release.next_stratum++;
-    release.strata[stage.bucket_stratum].closes = (now / h_ + 1) * h_;
+policy::CellSpan Engine::JudgedCells(ReleaseState& release, HostRef host, const Place& place) {
+  ReleaseJudgement& judgement = release.judgement;
+  if (!judgement.started()) {
+    std::set<std::string> rings;
+    for (const Tenant& tenant : tenants_) {
+      if (!tenant.plan.has_value()) continue;
+      for (const policy::Ring& ring : tenant.plan->plan.rings) rings.insert(ring.name);
+    }
+    judgement.Start(static_cast<int64_t>(cells_.size() + tenants_.size() + rings.size()));
   }
-  ++release.strata[stage.bucket_stratum].open_spells;
+  return judgement.Freeze(host, place, [&](const Place& of) {
+    mu_.AssertHeld();
+    const Tenant& tenant = tenants_[of.tenant];
+    std::vector<std::string> names = {CellOfTenant(tenant.name)};
+    if (tenant.plan.has_value() && of.ring >= 0) {
+      names.push_back(CellOfRing(tenant.plan->plan.rings[static_cast<size_t>(of.ring)].name));
+    }
+    for (const CellId cell : of.cells) names.push_back(cells_.NameOf(cell));
+    return names;
+  });
+}
+
+bool Engine::IsBlocked(ReleaseState& release, HostRef host, const Place& place) {
+  return release.judgement.blocks_any() && release.judgement.IsBlocked(JudgedCells(release, host, place));
+}
+
+uint32_t Engine::OpenSpell(ReleaseState& release, Stage& stage, HostRef host,
+                           const policy::Bucket::Answer& drawn, uint64_t bucket, FleetNanos now) {
+  if (stage.bucket_stratum == 0 || !release.judgement.TakesDraws(stage.bucket_stratum)) {
+    stage.bucket_stratum =
+        release.judgement.OpenStratum(bucket, stage.bucket.rates().rho, (now / h_ + 1) * h_);
+  }
+  release.judgement.Open(stage.bucket_stratum, host, drawn);
   uint32_t index = 0;
   if (free_spells_.empty()) {
     index = static_cast<uint32_t>(spells_.size());
@@ -127,7 +154,7 @@ uint32_t Engine::OpenSpell(ReleaseState& release, Stage& stage, HostRef host, po
     index = free_spells_.back();
     free_spells_.pop_back();
   }
-  spells_[index] = {host, arm, pi, now, stage.bucket_stratum, &release, false};
+  spells_[index] = {host, now, &release, false};
   release.spells.push_back(index);
   return index + 1;
 }
@@ -192,6 +219,7 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   if (passing != Reason::kNone) return refuse(passing);
   if (stage->plan_says != Reason::kNone) return refuse(stage->plan_says);
   if (quarantined_.contains({host, request.digest})) return refuse(Reason::kQuarantined);
+  if (IsBlocked(release, host, *set.place)) return refuse(Reason::kCohortBlocked);
 
   // The same host again: the logged answer. Its lease may be renewed while it can still be used in time.
   if (Exposure* exposure = release.Find(host);
@@ -221,6 +249,8 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
     const Spell& spell = spells_[row.spell - 1];
     return refuse(Reason::kNotDrawn, absl::Nanoseconds(spell.t0 + spell.release->d - now));
   }
+  // A host that was deleted and enrolled again.
+  if (release.judgement.HasOpenSpell(host)) return refuse(Reason::kNotDrawn, absl::Nanoseconds(release.d));
   // One probation per host: whoever is being proven on another release (its spell may be gone with an earlier
   // process) takes no second one meanwhile. A host that was seen to suffer may take the cure.
   for (const auto& other : releases_) {
@@ -252,7 +282,8 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   const policy::Bucket::Answer drawn = stage->bucket.Ask(v, u);
   if (drawn.arm == policy::Arm::kNone) return refuse(Reason::kNotDrawn);
 
-  const uint32_t spell = OpenSpell(release, *stage, host, drawn.arm, drawn.pi, now);
+  JudgedCells(release, host, *set.place);
+  const uint32_t spell = OpenSpell(release, *stage, host, drawn, bucket, now);
   fleet_.With(host, [&](Row& r) {
     r.spell = spell;
     r.recheck_at = 0;

@@ -154,25 +154,23 @@ absl::Status Engine::Load(storage::Transaction& tx) {
       if (Lasting(set, IndexOf(*release)) == policy::Reason::kNone) reach += set.hosts;
     }
     release->b0 = policy::StartBudget(reach);
+    ASSIGN_OR_RETURN(const std::optional<storage::JudgementRow> judgement, tx.Judgement(r.channel, r.serial));
+    if (judgement.has_value()) {
+      ASSIGN_OR_RETURN(const std::vector<storage::EvidenceRecordRow> records,
+                       tx.EvidenceRecords(r.channel, r.serial));
+      ASSIGN_OR_RETURN(const std::vector<storage::EvidenceRow> vectors, tx.Evidence(r.channel, r.serial));
+      release->judgement.Restore(*judgement, records, vectors);
+    }
     RETURN_IF_ERROR(tx.ForEachExposure(r.channel, r.serial, [&](const storage::ExposureRow& row) {
       mu_.AssertHeld();
       RestoreExposure(*release, row);
     }));
     RestoreWindows(*release);
-    ASSIGN_OR_RETURN(release->earlier_rows, tx.Evidence(r.channel, r.serial));
-    for (const storage::EvidenceRow& row : release->earlier_rows) {
-      for (size_t c = 0; c < kWiredChannels; ++c) {
-        if (row.health_channel != kWired[c] || !row.cell.empty()) continue;
-        release->earlier_r[c].Merge({row.r});
-        release->earlier_guard[c].Merge({row.guard});
-      }
-    }
     const auto brake = brakes_.find({"", r.channel, r.serial, ""});
     if (brake != brakes_.end()) {
       release->m_r_mark = brake->second.m_r_mark;
       release->m_a_mark = brake->second.m_a_mark;
     }
-    release->Combine();
   }
   // Whatever was counted is not counted again when an agent repeats it.
   seen_events_.clear();
@@ -258,7 +256,7 @@ void Engine::RestoreWindows(ReleaseState& release) {
   std::vector<Bad> bad;
   for (const Exposure& exposure : release.exposures) {
     const auto add = [&](absl::Time at, policy::GateKind kind) {
-      if (at > from && exposure.place != nullptr) bad.push_back({at, &exposure, kind});
+      if (at > from && exposure.place != nullptr && !exposure.blocked) bad.push_back({at, &exposure, kind});
     };
     add(exposure.bad.crashed, policy::GateKind::kCrash);
     add(exposure.bad.degraded, policy::GateKind::kDegraded);
@@ -295,6 +293,12 @@ void Engine::RestoreExposure(ReleaseState& release, const storage::ExposureRow& 
   exposure.activated = row.activated;
   exposure.committed = true;
   for (const std::string& cell : row.cells) exposure.cells.push_back(cells_.Intern(cell));
+  if (release.judgement.started()) {
+    std::vector<std::string> judged = {CellOfTenant(row.tenant), CellOfRing(row.ring)};
+    judged.insert(judged.end(), row.cells.begin(), row.cells.end());
+    release.judgement.Freeze(exposure.host, std::move(judged));
+    exposure.blocked = release.judgement.IsBlocked(release.judgement.CellsOf(exposure.host));
+  }
   switch (row.outcome) {
     case storage::Outcome::kConfirmed:
       exposure.standing = Standing::kHealthy;

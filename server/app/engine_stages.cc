@@ -259,7 +259,7 @@ policy::StageView Engine::ViewOf(Stage& stage, absl::Time now) {
   view.askers_left = AskersLeft(stage, FleetNow());
   view.soaked = stage.row.soaked;
   view.soak = SoakOf(stage);
-  view.m_r = release.m_r;
+  view.m_r = release.m_r();
   ViewCalendar(stage, now, view);
   // What the plan keeps out for now neither soaks nor passes: who asks is refused, so nobody is left to ask.
   if (IsKeptOut(stage)) {
@@ -367,12 +367,7 @@ void Engine::StepStage(Stage& stage, absl::Time now, absl::Duration passed, Batc
   row.tenant = stage.row.tenant;
   row.ring = stage.row.ring;
   row.stage = stage.row.stage;
-  row.evidence =
-      absl::StrCat("{\"wave\":", view.wave, ",\"members\":", view.members, ",\"cap\":", view.cap,
-                   ",\"exposed\":", view.exposed, ",\"wave_exposed\":", view.wave_exposed,
-                   ",\"wave_confirmed\":", view.wave_confirmed, ",\"confirmed\":", view.confirmed,
-                   ",\"askers_left\":", view.askers_left,
-                   ",\"soaked_s\":", absl::ToInt64Seconds(soaked.soaked), ",\"m_r\":", view.m_r, "}");
+  row.evidence = record::StageJson(FiguresOf(*stage.release), soaked);
   if (metrics_ != nullptr) metrics_->Decision(row.action, row.rule);
   batch.decisions.push_back(std::move(row));
   batch.moves.push_back(std::move(move));
@@ -427,22 +422,14 @@ void Engine::CollectDirty(Batch& batch, absl::Time now) {
   dirty_hosts_.clear();
   batch.quarantines.swap(new_quarantines_);
   batch.events.swap(new_events_);
+  batch.decisions.insert(batch.decisions.end(), new_decisions_.begin(), new_decisions_.end());
+  batch.judged_decisions.swap(new_decisions_);
+  const auto agent_of = [&](HostRef host) { return fleet_.With(host, [](Row& row) { return row.agent; }); };
   for (const auto& release : releases_) {
-    if (!release->evidence_dirty) continue;
-    release->evidence_dirty = false;
-    ++release->evidence_version;
-    for (size_t c = 0; c < kWiredChannels; ++c) {
-      storage::EvidenceRow row = release->tally[c];
-      row.channel = release->release().channel;
-      row.serial = release->release().serial;
-      row.replica = replica_epoch_;
-      row.health_channel = kWired[c];
-      row.version = release->evidence_version;
-      row.r = release->r[c].l;
-      row.guard = release->guard[c].l;
-      batch.evidence.push_back(std::move(row));
-    }
-    batch.evidence.insert(batch.evidence.end(), release->earlier_rows.begin(), release->earlier_rows.end());
+    if (!release->live) continue;
+    ReleaseJudgement::Unsaved unsaved = release->judgement.TakeUnsaved(
+        release->release().channel, release->release().serial, replica_epoch_, agent_of);
+    if (!unsaved.empty()) batch.judgements.emplace_back(release.get(), std::move(unsaved));
   }
   if (healthy_age_unsaved_ >= absl::Minutes(1)) {
     healthy_age_unsaved_ = absl::ZeroDuration();
@@ -506,7 +493,11 @@ absl::Status Engine::WriteBatch(Batch& batch, const absl::Status& outcomes) {
       if (!batch.quarantines.empty()) RETURN_IF_ERROR(tx.PutQuarantines(batch.quarantines));
       if (batch.forget_events) RETURN_IF_ERROR(tx.ForgetEventsBefore(batch.now - kEventMemory));
       if (!batch.events.empty()) RETURN_IF_ERROR(tx.RememberEvents(batch.events, batch.now).status());
-      if (!batch.evidence.empty()) RETURN_IF_ERROR(tx.PutEvidence(batch.evidence));
+      for (const auto& [release, unsaved] : batch.judgements) {
+        if (unsaved.judgement.has_value()) RETURN_IF_ERROR(tx.PutJudgement(*unsaved.judgement));
+        if (!unsaved.records.empty()) RETURN_IF_ERROR(tx.AppendEvidenceRecords(unsaved.records));
+        if (!unsaved.vectors.empty()) RETURN_IF_ERROR(tx.PutEvidence(unsaved.vectors));
+      }
       for (const Batch::Age& age : batch.ages)
         RETURN_IF_ERROR(tx.SetHealthyAge(age.channel, age.serial, age.age));
       return absl::OkStatus();
@@ -521,11 +512,9 @@ absl::Status Engine::WriteBatch(Batch& batch, const absl::Status& outcomes) {
     for (const HostRef host : batch.hosts) dirty_hosts_.insert(host);
     new_quarantines_.insert(new_quarantines_.end(), batch.quarantines.begin(), batch.quarantines.end());
     new_events_.insert(new_events_.end(), batch.events.begin(), batch.events.end());
-    if (!batch.evidence.empty()) {
-      for (const auto& release : releases_) {
-        if (release->evidence_version > 0) release->evidence_dirty = true;
-      }
-    }
+    for (auto& [release, unsaved] : batch.judgements) release->judgement.GiveBack(std::move(unsaved));
+    new_decisions_.insert(new_decisions_.begin(), batch.judged_decisions.begin(),
+                          batch.judged_decisions.end());
     if (!batch.moves.empty() || !batch.new_stages.empty()) {
       stages_in_doubt_ = stages_in_doubt_ || !absl::IsUnavailable(status);
     }

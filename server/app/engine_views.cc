@@ -101,12 +101,23 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
       info.brakes.push_back(brake);
   }
 
-  info.health.m_r = release.m_r;
-  info.health.m_a = release.m_a;
-  info.health.action = policy::Name(policy::ActionFor(release.m_r, release.m_a, false));
+  info.health.m_r = release.m_r();
+  info.health.m_a = release.m_a();
+  info.health.action = policy::Name(policy::ActionFor(release.m_r(), release.m_a(), false));
+  const ReleaseJudgement& judgement = release.judgement;
+  if (release.m_r() >= policy::kQuiet || release.m_a() >= policy::kHoldAt) {
+    const std::optional<policy::CellIndex> cell =
+        release.judgement.Suspected(/*by_guard=*/release.m_r() < policy::kQuiet);
+    if (cell.has_value()) info.health.suspected = judgement.NameOf(*cell);
+  }
+  // Customers do not hear of each other.
+  for (const std::string& cell : judgement.blocked()) {
+    const bool of_tenant = IsTenantCell(cell);
+    if (!of_tenant || tenant.empty() || cell == CellOfTenant(tenant)) info.health.blocked.push_back(cell);
+  }
   info.health.unproven = release.unproven;
   info.health.healthy = release.healthy;
-  info.health.budget = static_cast<int64_t>(policy::Cap(release.b0, release.healthy, release.m_r));
+  info.health.budget = static_cast<int64_t>(policy::Cap(release.b0, release.healthy, release.m_r()));
   const FleetNanos now = FleetNow();
   // The release as a whole, and of each gate the cell that stands worst: for the plan that is asked about, or
   // the first.
@@ -158,7 +169,7 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
       continue;
     if (!tenant.empty() && exposure.stage->row.tenant != tenant) continue;
     const BrakeView brakes = BrakesOn(*exposure.stage);
-    info.revert_outstanding += brakes.reverting || brakes.recalled ? 1 : 0;
+    info.revert_outstanding += brakes.reverting || brakes.recalled || exposure.blocked ? 1 : 0;
   }
   return info;
 }
@@ -194,6 +205,29 @@ absl::StatusOr<std::vector<storage::DecisionRow>> Engine::Decisions(const storag
     return absl::OkStatus();
   }));
   return rows;
+}
+
+absl::StatusOr<EvidenceReply> Engine::Evidence(const std::string& channel, uint64_t serial) {
+  EvidenceReply reply;
+  {
+    MutexLock lock(&mu_);
+    const ReleaseState* release = FindRelease(channel, serial);
+    if (release == nullptr) return absl::NotFoundError(absl::StrCat("no release ", channel, " ", serial));
+    reply.judgement.channel = channel;
+    reply.judgement.serial = release->release().serial;
+    reply.judgement.rho0 = release->rho0();
+  }
+  RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(const std::optional<storage::JudgementRow> row,
+                     tx.Judgement(channel, reply.judgement.serial));
+    if (row.has_value()) reply.judgement = *row;
+    ASSIGN_OR_RETURN(reply.records, tx.EvidenceRecords(channel, reply.judgement.serial));
+    return absl::OkStatus();
+  }));
+  std::erase_if(reply.records, [&](const auto& record) { return record.test != reply.judgement.test; });
+  std::stable_sort(reply.records.begin(), reply.records.end(),
+                   [](const auto& a, const auto& b) { return a.at < b.at; });
+  return reply;
 }
 
 absl::StatusOr<std::vector<storage::AuditRow>> Engine::Audit(const storage::AuditFilter& filter) {

@@ -190,13 +190,16 @@ struct GateReading {
   int64_t exposed = 0;
   double expected = 0;  // silence only
   bool breached = false;
-  bool suspect = false;  // silence only: too few to halt, too many for chance; holds
+  bool suspect = false;           // silence only: too few to halt, too many for chance; holds
+  policy::SilenceCounts silence;  // silence only: all that was judged
 };
 
 struct HealthInfo {
   double m_r = 1, m_a = 1;
   std::string action = "none";
   int64_t unproven = 0, healthy = 0, budget = 0;
+  std::string suspected;             // the cell that the evidence points at; empty: none
+  std::vector<std::string> blocked;  // cells that the release is kept from
   std::vector<GateReading> gates;
 };
 
@@ -217,6 +220,12 @@ struct RolloutInfo {
   std::map<std::string, int64_t> rings_to_come;
   std::string why;  // no stage works on it; empty: one does
   uint64_t version = 0;
+};
+
+// All that the test of a release was computed from.
+struct EvidenceReply {
+  storage::JudgementRow judgement;
+  std::vector<storage::EvidenceRecordRow> records;  // of the test that goes on, in the order of their times
 };
 
 struct AgentInfo {

@@ -26,7 +26,7 @@ void CountStanding(ReleaseState& release, Exposure& exposure, int64_t by) {
 
 ReleaseState::ReleaseState(storage::ReleaseRow release_row, FleetNanos activation_allowance,
                            FleetNanos maturity)
-    : row(std::move(release_row)), a(activation_allowance), d(maturity) {
+    : row(std::move(release_row)), a(activation_allowance), d(maturity), judgement(rho0()) {
   for (const auto kind :
        {policy::GateKind::kCrash, policy::GateKind::kSilence, policy::GateKind::kDegraded}) {
     windows.try_emplace({kind, kLongestWindow}, kLongestWindow);
@@ -99,62 +99,6 @@ void ReleaseState::StartProbation(Exposure& exposure, FleetNanos now) {
   probations.push_back({exposure.deadline, &exposure});
 }
 
-void ReleaseState::AbsorbStrata(FleetNanos now, const std::array<double, kWiredChannels>& p_hist) {
-  while (!strata.empty()) {
-    const auto first = strata.begin();
-    Stratum& stratum = first->second;
-    if (stratum.closes > now || stratum.open_spells > 0) return;
-    for (int c = 0; c < kWiredChannels; ++c) {
-      const Stratum::Channel& channel = stratum.channels[static_cast<size_t>(c)];
-      auto& seen = history[static_cast<size_t>(c)];
-      // The bound comes from controls alone, so it is the same whichever treated hosts are bad.
-      const std::optional<double> bound = policy::GuardBound({.p_hist = p_hist[static_cast<size_t>(c)],
-                                                              .history = seen,
-                                                              .bucket = channel.control,
-                                                              .cell_history = std::nullopt,
-                                                              .cell_bucket = std::nullopt});
-      auto& vector = guard[static_cast<size_t>(c)];
-      for (int64_t i = 0; i < channel.treated_bad; ++i) vector.Resolve(bound, true);
-      for (int64_t i = 0; i < channel.treated_good; ++i) vector.Resolve(bound, false);
-      seen = policy::Decay(seen, channel.control);
-      if (channel.treated_bad + channel.treated_good > 0) evidence_dirty = true;
-    }
-    strata.erase(first);
-  }
-}
-
-void ReleaseState::Combine() {
-  std::vector<policy::ChannelEvidence> by_r, by_guard;
-  for (int c = 0; c < kWiredChannels; ++c) {
-    const auto i = static_cast<size_t>(c);
-    policy::RVector sum_r = r[i];
-    sum_r.Merge(earlier_r[i]);
-    policy::GuardVector sum_guard = guard[i];
-    sum_guard.Merge(earlier_guard[i]);
-    by_r.push_back({.channel = kWired[i], .log_e_release = sum_r.LogE(), .log_e_cells = {}});
-    by_guard.push_back({.channel = kWired[i], .log_e_release = sum_guard.LogE(), .log_e_cells = {}});
-  }
-  const int64_t k_max = policy::KMax(0);
-  m_r = policy::Combine(by_r, k_max);
-  m_a = policy::Combine(by_guard, k_max);
-}
-
-void ReleaseState::ResetEvidence() {
-  r = {};
-  guard = {};
-  earlier_r = {};
-  earlier_guard = {};
-  for (storage::EvidenceRow& row : earlier_rows) {
-    row.r = {};
-    row.guard = {};
-    ++row.version;
-  }
-  m_r_mark = m_a_mark = 0;
-  evidence_version += 2;  // above what the resume wrote
-  evidence_dirty = true;
-  Combine();
-}
-
 void ReleaseState::AddBad(policy::GateKind kind, HostRef host, const CellList& cells_now, FleetNanos now,
                           bool same) {
   for (auto& [key, window] : windows) {
@@ -164,6 +108,11 @@ void ReleaseState::AddBad(policy::GateKind kind, HostRef host, const CellList& c
 
 void ReleaseState::AddUnannounced(HostRef host, const CellList& cells_now, FleetNanos now, bool same) {
   for (auto& [length, window] : unannounced) window.Add(host, cells_now, now, same);
+}
+
+void ReleaseState::RemoveBad(HostRef host) {
+  for (auto& [key, window] : windows) window.Remove(host);
+  for (auto& [length, window] : unannounced) window.Remove(host);
 }
 
 void ReleaseState::Explain(HostRef host, double share) {

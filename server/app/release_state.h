@@ -14,7 +14,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "ringfence/policy/draw.h"
-#include "ringfence/policy/evidence.h"
 #include "ringfence/policy/governor.h"
 #include "ringfence/policy/reason.h"
 #include "ringfence/policy/slo_gate.h"
@@ -22,6 +21,7 @@
 #include "server/app/bulk_silence.h"
 #include "server/app/cells.h"
 #include "server/app/onset_series.h"
+#include "server/app/release_judgement.h"
 #include "server/storage/rows.h"
 
 namespace ringfence::app {
@@ -71,39 +71,22 @@ struct Exposure {
   bool revert_ordered = false;
   bool in_probation = false;
   bool left = false;  // the host moved on to a newer release: what happens to it now is not this one's doing
-  bool counted = false;          // in the exposed series now
-  bool in_doubt = false;         // its commit may or may not have happened
-  CellList cells;                // at the draw: budgets
+  bool counted = false;   // in the exposed series now
+  bool in_doubt = false;  // its commit may or may not have happened
+  bool blocked =
+      false;       // the release is kept from a cell of the host: ordered back, and left out of the gates
+  CellList cells;  // at the draw: budgets
   const Place* place = nullptr;  // where it is now: SLO gates
 };
 
-// An enrolled host of one stratum, until it matures.
+// A drawn host, until its spell matures: what is needed to see how it ends. What was drawn is the
+// judgement's.
 struct Spell {
   HostRef host = kNoHost;
-  policy::Arm arm = policy::Arm::kNone;
-  double pi = 0;
   FleetNanos t0 = 0;
-  uint64_t stratum = 0;
   struct ReleaseState* release = nullptr;
   bool crashed = false;
 };
-
-// (release, stage, bucket): complete when its last spell has matured; then guard A takes it in, controls
-// first.
-struct Stratum {
-  FleetNanos closes = 0;  // no draw after
-  int64_t open_spells = 0;
-  struct Channel {
-    policy::ControlCounts control;
-    int64_t treated_bad = 0;
-    int64_t treated_good = 0;
-  };
-  std::array<Channel, 2> channels;  // silence, crash
-};
-
-inline constexpr int kWiredChannels = 2;  // silence, crash
-inline constexpr std::array<policy::HealthChannel, kWiredChannels> kWired = {policy::HealthChannel::kSilence,
-                                                                             policy::HealthChannel::kCrash};
 
 // No plan's window is longer.
 inline constexpr FleetNanos kLongestWindow = int64_t{30} * 24 * 3600 * 1'000'000'000;
@@ -166,30 +149,13 @@ struct ReleaseState {
   // Keeps the exposed series in step: committed, in the budgets, heard, and not moved on.
   void UpdateSeries(Exposure& exposure);
 
-  // ---- the method: test R and guard A, silence and crash, release scope
-  std::deque<uint32_t> spells;         // open ones in draw order, indices into the engine's pool
-  std::map<uint64_t, Stratum> strata;  // by number, in draw order
-  uint64_t next_stratum = 1;
-  std::array<policy::RVector, kWiredChannels> r;
-  std::array<policy::GuardVector, kWiredChannels> guard;
-  std::array<policy::ControlCounts, kWiredChannels> history;
-  std::array<storage::EvidenceRow, kWiredChannels> tally;  // counts for the record
-  // What earlier replicas and lives of this process left: they add.
-  std::array<policy::RVector, kWiredChannels> earlier_r;
-  std::array<policy::GuardVector, kWiredChannels> earlier_guard;
-  double m_r = 1, m_a = 1;
+  // ---- the method
+  std::deque<uint32_t> spells;  // open ones in draw order, indices into the engine's pool
+  ReleaseJudgement judgement;
+  double m_r() const { return judgement.reading().m_r; }
+  double m_a() const { return judgement.reading().m_a; }
   double m_r_mark = 0, m_a_mark = 0;  // at the last resume
   size_t failures_mark = 0;
-  std::vector<storage::EvidenceRow> earlier_rows;
-  int64_t evidence_version = 0;
-  bool evidence_dirty = false;
-
-  // Takes in every stratum that is complete, in draw order.
-  void AbsorbStrata(FleetNanos now, const std::array<double, kWiredChannels>& p_hist);
-  // Recomputes m_r and m_a.
-  void Combine();
-  // A new test from here, the rows of earlier lives included: after a two-person resume from a halt.
-  void ResetEvidence();
 
   // ---- SLO gates: one window per kind and length that some plan uses, and one per kind of the greatest
   // length that a plan may name: from it a new one learns what was seen before.
@@ -209,6 +175,8 @@ struct ReleaseState {
   // `same`: what the window may know of the host goes on.
   void AddBad(policy::GateKind kind, HostRef host, const CellList& cells, FleetNanos now, bool same = false);
   void AddUnannounced(HostRef host, const CellList& cells, FleetNanos now, bool same = false);
+  // The host counts no more in any window.
+  void RemoveBad(HostRef host);
   // An outage explains `share` of the host's latest silence.
   void Explain(HostRef host, double share);
   void AddWindow(policy::GateKind kind, FleetNanos length, FleetNanos now);
@@ -254,7 +222,7 @@ struct Stage {
   }
 
   policy::Bucket bucket;
-  uint64_t bucket_stratum = 0;  // 0: none opened in this bucket yet
+  policy::StratumNumber bucket_stratum = 0;  // 0: none opened in this bucket yet
   absl::flat_hash_map<HostRef, Asker> askers;
   FleetNanos opened = 0;  // fleet time of the first wave: the draw warms up after it
   LastMinute let_in;      // hosts_per_minute

@@ -110,6 +110,7 @@ class StandIn final : public App {
   absl::StatusOr<std::vector<storage::DecisionRow>> Decisions(const storage::DecisionFilter&) override {
     return NotLeading();
   }
+  absl::StatusOr<EvidenceReply> Evidence(const std::string&, uint64_t) override { return NotLeading(); }
   absl::StatusOr<std::vector<storage::AuditRow>> Audit(const storage::AuditFilter&) override {
     return NotLeading();
   }

@@ -62,6 +62,7 @@ class CommandLine {
     AddPlan();
     AddRelease();
     AddRollout();
+    AddDecision();
     AddAgent();
     AddServer();
   }
@@ -271,11 +272,35 @@ class CommandLine {
              true);
     AddScope(Add(rollout, "rollback", "Halt, and order exposed hosts back", &rollout_, RolloutRollBack),
              true);
+    command =
+        Add(rollout, "evidence", "The evidence against a release over time, beside brake, hold and halt",
+            &rollout_, RolloutEvidence);
+    command
+        ->add_option("RELEASE", rollout_.release, "CHANNEL (its newest), CHANNEL/SERIAL or CHANNEL/VERSION")
+        ->required();
+    command->add_option("--svg", rollout_.svg, "Draw it into this file, for a post-mortem");
     command = Add(rollout, "decisions", "What was decided, by which rule, on which evidence", &rollout_,
                   RolloutDecisions);
     command->add_option("RELEASE", rollout_.release, "CHANNEL/SERIAL or CHANNEL/VERSION [all]");
     command->add_option("--tenant", rollout_.tenant, "Only there");
     command->add_option("--limit", rollout_.limit, "At most this many");
+  }
+
+  void AddDecision() {
+    CLI::App* decision =
+        Group("decision", "What was decided, on which evidence, and the same computed again");
+    CLI::App* command = Add(decision, "list", "Newest first", &rollout_, RolloutDecisions);
+    command->add_option("RELEASE", rollout_.release, "CHANNEL/SERIAL or CHANNEL/VERSION [all]");
+    command->add_option("--tenant", rollout_.tenant, "Only there");
+    command->add_option("--limit", rollout_.limit, "At most this many");
+    command = Add(decision, "show", "One, with what both judges thought", &decision_, DecisionShow);
+    command->add_option("ID", decision_.id, "Its number in the list")->required();
+    command =
+        Add(decision, "replay", "Compute it again from its evidence alone; exit 9 if it comes out otherwise",
+            &decision_, DecisionReplay);
+    command->add_option("ID", decision_.id, "Its number in the list");
+    command->add_option("--release", decision_.release,
+                        "All decisions about CHANNEL/SERIAL or CHANNEL/VERSION");
   }
 
   void AddAgent() {
@@ -395,6 +420,7 @@ class CommandLine {
   QualifyOptions qualify_;
   ReleaseOptions release_;
   RolloutOptions rollout_;
+  DecisionOptions decision_;
   AgentOptions agent_;
   TokenOptions token_;
   AuditOptions audit_;

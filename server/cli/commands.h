@@ -103,6 +103,7 @@ struct RolloutOptions {
   std::string reason;
   std::string brake;  // resume: pause, hold or halt
   std::string until;  // watch
+  std::string svg;    // evidence: the file to draw into
   int limit = 20;
 };
 int RolloutList(Context& context, const RolloutOptions& options);
@@ -113,6 +114,16 @@ int RolloutResume(Context& context, const RolloutOptions& options);
 int RolloutHalt(Context& context, const RolloutOptions& options);
 int RolloutRollBack(Context& context, const RolloutOptions& options);
 int RolloutDecisions(Context& context, const RolloutOptions& options);
+int RolloutEvidence(Context& context, const RolloutOptions& options);
+
+// ---- decision
+struct DecisionOptions {
+  std::string id;       // as in the list
+  std::string release;  // replay: all of its decisions
+};
+int DecisionShow(Context& context, const DecisionOptions& options);
+// kDifferent: one comes out otherwise when it is computed again.
+int DecisionReplay(Context& context, const DecisionOptions& options);
 
 // ---- agent
 struct AgentOptions {

@@ -13,7 +13,8 @@ inline constexpr int kNotFound = 6;  // no such tenant, release, rollout or host
 inline constexpr int kPrecondition =
     7;  // not in this state: stale serial, known-bad bytes, nothing to resume, ...
 inline constexpr int kOutcome = 8;    // `rollout watch --until X` ended in another end than X
-inline constexpr int kDifferent = 9;  // `plan diff --exit-code`: the file is not the plan in force
+inline constexpr int kDifferent = 9;  // `plan diff --exit-code`: the file is not the plan in force. `decision
+                                      // replay`: it comes out otherwise
 inline constexpr int kInterrupted = 130;
 
 inline constexpr char kExitCodeHelp[] =
@@ -23,6 +24,7 @@ inline constexpr char kExitCodeHelp[] =
     "  2  wrong usage, or a file with faults\n"
     "  3  server unreachable            7  not possible in this state\n"
     "  4  denied: token or role         8  watch --until: ended otherwise\n"
-    "                                   9  plan diff --exit-code: there is a difference\n";
+    "                                   9  plan diff --exit-code, decision replay: there is\n"
+    "                                      a difference\n";
 
 }  // namespace ringfence::cli

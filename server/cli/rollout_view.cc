@@ -223,6 +223,14 @@ std::vector<Line> RenderRollout(const v1::Rollout& rollout, const ViewOptions& o
                                      " wants to resume: a second person has to too")}});
     }
   }
+  for (const std::string& cell : health.blocked_cells()) {
+    lines.push_back(
+        {{"  block  ", kBold}, {Printable(cell), kRed}, {"  kept from these hosts, which are ordered back"}});
+  }
+  if (!health.suspected_cell().empty()) {
+    lines.push_back(
+        {{"  cell   ", kBold}, {Printable(health.suspected_cell())}, {"  is what the evidence points at"}});
+  }
   for (const v1::GateReading& gate : health.gates()) {
     if (!gate.breached() && !options.details) continue;
     lines.push_back({{"  gate   ", kBold},

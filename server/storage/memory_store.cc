@@ -54,6 +54,8 @@ struct Tables {
   std::map<ReleaseKey, ExposureTable> exposures;
   std::map<std::tuple<std::string, uint64_t, uint32_t, policy::HealthChannel, std::string>, EvidenceRow>
       evidence;
+  std::map<ReleaseKey, JudgementRow> judgements;
+  std::map<std::tuple<std::string, uint64_t, uint32_t, int64_t>, EvidenceRecordRow> evidence_records;
 
   std::vector<DecisionRow> decisions;  // by id
   std::vector<AuditRow> audit;
@@ -474,6 +476,43 @@ class MemoryTransaction final : public Transaction {
     std::vector<EvidenceRow> rows;
     for (auto row = tables_.evidence.lower_bound({channel, serial, 0, policy::HealthChannel::kSilence, ""});
          row != tables_.evidence.end() && row->second.channel == channel && row->second.serial == serial;
+         ++row) {
+      rows.push_back(row->second);
+    }
+    return rows;
+  }
+
+  absl::Status PutJudgement(const JudgementRow& row) override {
+    const ReleaseKey key{row.channel, row.serial};
+    JudgementRow stored = row;
+    if (const auto found = tables_.judgements.find(key); found != tables_.judgements.end()) {
+      stored.test = std::max(stored.test, found->second.test);
+    }
+    Put(tables_.judgements, key, std::move(stored), undo_);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::optional<JudgementRow>> Judgement(const std::string& channel,
+                                                        uint64_t serial) override {
+    const auto found = tables_.judgements.find({channel, serial});
+    if (found == tables_.judgements.end()) return std::nullopt;
+    return found->second;
+  }
+
+  absl::Status AppendEvidenceRecords(absl::Span<const EvidenceRecordRow> rows) override {
+    for (const EvidenceRecordRow& row : rows) {
+      const auto key = std::make_tuple(row.channel, row.serial, row.replica, row.seq);
+      if (!tables_.evidence_records.contains(key)) Put(tables_.evidence_records, key, row, undo_);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<EvidenceRecordRow>> EvidenceRecords(const std::string& channel,
+                                                                 uint64_t serial) override {
+    std::vector<EvidenceRecordRow> rows;
+    for (auto row = tables_.evidence_records.lower_bound({channel, serial, 0, 0});
+         row != tables_.evidence_records.end() && row->second.channel == channel &&
+         row->second.serial == serial;
          ++row) {
       rows.push_back(row->second);
     }

@@ -228,6 +228,50 @@ struct EvidenceRow {
   friend bool operator==(const EvidenceRow&, const EvidenceRow&) = default;
 };
 
+// What is fixed of a release's evidence before its first draw, and what was decided about parts of it.
+struct JudgementRow {
+  std::string channel;
+  uint64_t serial = 0;
+  double rho0 = 1;                   // risk ratio that is tolerated as harmless
+  int64_t k_max = 64;                // slots for cells
+  int64_t test = 1;                  // rises when two persons resume from a halt: the evidence starts anew
+  std::vector<std::string> cells;    // "key=value", "tenant acme", "ring canary", in the order of their slots
+  std::vector<std::string> blocked;  // of those, whose hosts the release is kept from
+
+  friend bool operator==(const JudgementRow&, const JudgementRow&) = default;
+};
+
+// One bad event of a drawn host, or one reading of a gauge: all that the test of a release is computed from.
+struct EvidenceEvent {
+  AgentId agent;
+  policy::HealthChannel health_channel = policy::HealthChannel::kSilence;
+  bool treated = false;            // it got the release; otherwise it was drawn as a control
+  double pi = 0;                   // the probability of that, as logged at the draw
+  double x = 0, c = 0;             // of a gauge: what it read, and what that is compared with
+  std::vector<std::string> cells;  // at the draw
+
+  friend bool operator==(const EvidenceEvent&, const EvidenceEvent&) = default;
+};
+
+// What one bucket of draws of a stage showed, written once, when its last spell has matured; or one event of
+// the soak. Key: (channel, serial, replica, seq).
+struct EvidenceRecordRow {
+  std::string channel;
+  uint64_t serial = 0;
+  uint32_t replica = 0;
+  int64_t seq = 0;  // rising within the replica: the order in which it counts
+  int64_t test = 1;
+  absl::Time at;
+  bool soak = false;  // one event of the soak; what describes a bucket is 0 then
+  uint64_t bucket = 0;
+  double rho = 1;  // share of askers that were enrolled
+  int64_t treated = 0, controls = 0, phantoms = 0;
+  bool late = false;  // counts for a hold, never for a halt
+  std::vector<EvidenceEvent> events;
+
+  friend bool operator==(const EvidenceRecordRow&, const EvidenceRecordRow&) = default;
+};
+
 // A decision with its evidence, committed with its effect. Append-only.
 struct DecisionRow {
   DecisionId id = 0;  // given by the database
@@ -237,7 +281,7 @@ struct DecisionRow {
   uint64_t serial = 0;
   std::string ring;  // empty: all
   StageId stage = 0;
-  std::string action;    // open_wave, pass_ring, vacant, hold, halt, revert, pause, resume, recall, publish,
+  std::string action;    // open_wave, pass_ring, vacant, hold, halt, block, revert, pause, resume, recall, publish,
                          // refuse, ...
   std::string rule;      // which rule decided: soak, gate_silence, test_r, guard_a, operator, ...
   std::string actor;     // "server" or the person

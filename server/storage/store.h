@@ -109,6 +109,16 @@ class RolloutTable {
   // Replaces the row of (channel, serial, replica, health_channel, cell) if the version is newer.
   virtual absl::Status PutEvidence(absl::Span<const EvidenceRow> rows) = 0;
   virtual absl::StatusOr<std::vector<EvidenceRow>> Evidence(const std::string& channel, uint64_t serial) = 0;
+
+  // Replaces the row of (channel, serial); the number of its test never falls.
+  virtual absl::Status PutJudgement(const JudgementRow& row) = 0;
+  virtual absl::StatusOr<std::optional<JudgementRow>> Judgement(const std::string& channel,
+                                                                uint64_t serial) = 0;
+  // Append-only: rows whose key exists are left as they are.
+  virtual absl::Status AppendEvidenceRecords(absl::Span<const EvidenceRecordRow> rows) = 0;
+  // By replica, then seq.
+  virtual absl::StatusOr<std::vector<EvidenceRecordRow>> EvidenceRecords(const std::string& channel,
+                                                                         uint64_t serial) = 0;
 };
 
 struct DecisionFilter {

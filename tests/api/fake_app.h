@@ -180,6 +180,9 @@ class FakeApp final : public app::App {
     }
     return Answer("Decisions:" + filter.tenant.value_or(""), rows);
   }
+  absl::StatusOr<app::EvidenceReply> Evidence(const std::string& channel, uint64_t serial) override {
+    return Answer("Evidence:" + channel + "/" + std::to_string(serial), app::EvidenceReply{});
+  }
   absl::StatusOr<std::vector<storage::AuditRow>> Audit(const storage::AuditFilter& filter) override {
     return Answer("Audit:" + filter.tenant.value_or(""), std::vector<storage::AuditRow>{});
   }

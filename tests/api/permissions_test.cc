@@ -68,10 +68,11 @@ const std::set<std::string>& MayCall(const std::string& caller) {
     admin.insert(kBrakes.begin(), kBrakes.end());
     admin.insert({"FleetService/DeleteAgent", "FleetService/CreateEnrolmentToken"});
     std::set<std::string>& sre = (*all)["sre"] = admin;
-    sre.insert("ReleaseService/RecallRelease");
+    sre.insert({"ReleaseService/RecallRelease", "RolloutService/ListEvidence"});
     std::set<std::string>& manager = (*all)["release-manager"] = kRead;
     manager.insert(kBrakes.begin(), kBrakes.end());
-    manager.insert({"ReleaseService/PublishRelease", "ReleaseService/RecallRelease"});
+    manager.insert(
+        {"ReleaseService/PublishRelease", "ReleaseService/RecallRelease", "RolloutService/ListEvidence"});
     (*all)["agent"] = {"AgentService/CheckIn", "AgentService/Lease", "AgentService/GetArtifact"};
     (*all)["nobody"] = {};
     (*all)["stranger"] = {};

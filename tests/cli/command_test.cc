@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
 #include "fake_remote.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
@@ -92,8 +93,9 @@ constexpr char kRollout[] = R"(
 
 TEST_F(CommandTest, HelpNamesEveryCommandAndExitCode) {
   EXPECT_EQ(Run({"--help"}), 0);
-  for (const char* word : {"plan", "release", "rollout", "agent", "token", "status", "audit", "completion",
-                           "Exit codes", "server unreachable", "RINGFENCE_SERVER", "RINGFENCE_TOKEN"}) {
+  for (const char* word :
+       {"plan", "release", "rollout", "decision", "agent", "token", "status", "audit", "completion",
+        "Exit codes", "server unreachable", "RINGFENCE_SERVER", "RINGFENCE_TOKEN"}) {
     EXPECT_THAT(out(), HasSubstr(word));
   }
 }
@@ -278,12 +280,13 @@ TEST_F(CommandTest, PlanPreviewShowsTodayAndThenSideBySideWithHoldsAndBars) {
           holds { serial: 3 version: "1.2" reason: "window" detail: "sat 02:00-06:00 UTC" from { seconds: 1700000000 } until { seconds: 1700014400 } } }
         exposure { serial: 3 version: "1.2" points { at { seconds: 1700014400 } hosts: 10 } } })"));
   EXPECT_EQ(Run({"plan", "preview", File("p.yaml", kGoodPlan)}), 0);
-  EXPECT_THAT(out(), AllOf(HasSubstr("channel content, if all goes well"),
-                           HasSubstr("canary     1     20  2023-11-15 01:13:20 +01:00      2  open"),
-                           HasSubstr("     20  2023-11-15 03:13:20 +01:00  -\n"),
-                           HasSubstr("canary  3 1.2    window   now   2023-11-15 03:13:20 +01:00  sat 02:00-06:00 UTC"),
-                           HasSubstr("3 1.2  today      ▂"), HasSubstr("█  20 hosts\n"),
-                           HasSubstr("▄  10 hosts\n")));
+  EXPECT_THAT(
+      out(),
+      AllOf(HasSubstr("channel content, if all goes well"),
+            HasSubstr("canary     1     20  2023-11-15 01:13:20 +01:00      2  open"),
+            HasSubstr("     20  2023-11-15 03:13:20 +01:00  -\n"),
+            HasSubstr("canary  3 1.2    window   now   2023-11-15 03:13:20 +01:00  sat 02:00-06:00 UTC"),
+            HasSubstr("3 1.2  today      ▂"), HasSubstr("█  20 hosts\n"), HasSubstr("▄  10 hosts\n")));
 }
 
 TEST_F(CommandTest, PlanApplyShowsTheHostsThatMoveAndAPlanThatIsThereAlreadyIsLeft) {
@@ -553,20 +556,79 @@ TEST_F(CommandTest, RolloutShowTellsTheWholeStory) {
   server_.On("RolloutService/GetRollout",
              Proto<v1::GetRolloutResponse>(std::string("rollout {") + kRollout + "}"));
   EXPECT_EQ(Run({"rollout", "show", "content/3"}), 0);
-  EXPECT_EQ(out(),
-            "content/3 1.2.0  halted  unproven 8 of 12  healthy 6  evidence 141: hold\n"
-            "  vendor-internal/dogfood halted     wave 1/2 [██▒✗◂                              ]   14/100   "
-            "4 harmed  2 back  halt\n"
-            "  acme/canary             waiting             [                                   ]    0/20    "
-            "internal_not_passed\n"
-            "  brake  halted, exposed hosts ordered back for every tenant  by server\n"
-            "         gate_silence: 4 of 14 exposed hosts fell silent\n"
-            "  gate   silence  4 bad of 14 exposed, 0.2 expected\n"
-            "  stage  3 hosts could not fetch, verify or write it\n"
-            "  ledger exposed 14, harmed 4, saved 2, first harm to last lease 1m 30s; a push to everyone "
-            "reaches 2000\n"
-            "         2 hosts have not been heard on their old version yet\n"
-            "  why    vendor-internal/dogfood: a brake is on\n");
+  EXPECT_EQ(
+      out(),
+      "content/3 1.2.0  halted  unproven 8 of 12  healthy 6  evidence 141: hold\n"
+      "  vendor-internal/dogfood halted     wave 1/2 [██▒✗◂                              ]   14/100   "
+      "4 harmed  2 back  halt\n"
+      "  acme/canary             waiting             [                                   ]    0/20    "
+      "internal_not_passed\n"
+      "  brake  halted, exposed hosts ordered back for every tenant  by server\n"
+      "         gate_silence: 4 of 14 exposed hosts fell silent\n"
+      "  gate   silence  4 bad of 14 exposed, 0.2 expected\n"
+      "  stage  3 hosts could not fetch, verify or write it\n"
+      "  ledger exposed 14, harmed 4, saved 2, first harm to last lease 1m 30s; a push to everyone "
+      "reaches 2000\n"
+      "         2 hosts have not been heard on their old version yet\n"
+      "  small  acme/canary: 20 hosts: this ring alone certifies nothing; the release as a whole and the "
+      "gates decide\n"
+      "  why    vendor-internal/dogfood: a brake is on\n");
+}
+
+// A hold by a gate whose counts are on record.
+v1::ListDecisionsResponse OneDecision(bool forged) {
+  v1::ListDecisionsResponse response = Proto<v1::ListDecisionsResponse>(
+      R"(decisions { id: 7 at { seconds: 1700000000 } scope { channel: "content" serial: 3 } action: "hold"
+         rule: "gate_crash" actor: "server" why: "3 of 14 exposed hosts crashed" cohort: "os=xp" })");
+  response.mutable_decisions(0)->set_evidence(absl::StrCat(
+      R"({"m_r":1.5,"m_r_in_order":1,"m_a":1,"unproven":3,"healthy":0,"exposed":14,"acted":"gate_crash","gates":[)",
+      R"({"gate":"crash","cohort":"os=xp","max_rate_ppm":10000,"min_count":3,"bad":)", forged ? 2 : 3,
+      R"(,"exposed":14,"breached":true,"suspect":false}]})"));
+  return response;
+}
+
+TEST_F(CommandTest, DecisionShowTellsWhatBothJudgesThought) {
+  server_.On("RolloutService/ListDecisions", OneDecision(false));
+  EXPECT_EQ(Run({"decision", "show", "7"}), 0);
+  EXPECT_THAT(server_.Asked("RolloutService/ListDecisions"), HasSubstr("page_token: \"8\""));
+  EXPECT_THAT(out(), AllOf(HasSubstr("none (M_R 1.5, in order 1, M_A 1)"),
+                           HasSubstr("crash os=xp 3 of 14 breached"), HasSubstr("gate_crash")));
+  EXPECT_EQ(Run({"decision", "show", "8"}), 6);
+  EXPECT_EQ(Run({"decision", "show", "seven"}), 2);
+}
+
+TEST_F(CommandTest, DecisionReplayEndsWithNineWhenItComesOutOtherwise) {
+  server_.On("RolloutService/ListDecisions", OneDecision(false));
+  EXPECT_EQ(Run({"decision", "replay", "7"}), 0);
+  EXPECT_THAT(out(), HasSubstr("the same, by the gate"));
+  EXPECT_EQ(Run({"decision", "replay", "--release", "content/3"}), 0);
+  EXPECT_THAT(out(), HasSubstr("1 decisions, none differs"));
+  server_.On("RolloutService/ListDecisions", OneDecision(true));
+  EXPECT_EQ(Run({"decision", "replay", "7"}), 9);
+  EXPECT_THAT(out(), AllOf(HasSubstr("DIFFERENT"), HasSubstr("breached")));
+  EXPECT_EQ(Run({"decision", "replay"}), 2);
+}
+
+TEST_F(CommandTest, RolloutEvidenceDrawsTheWealthBesideTheLines) {
+  v1::ListEvidenceResponse response =
+      Proto<v1::ListEvidenceResponse>(R"(serial: 3 rho0: 1 k_max: 64 test: 1)");
+  for (int i = 0; i < 4; ++i) {
+    *response.add_records() = Proto<v1::EvidenceRecord>(absl::StrCat(
+        "at { seconds: ", 1'700'000'000 + 600 * i,
+        R"(} replica: 1 seq: 1 treated: 1 events { channel: "silence" treated: true pi: 0.02 cells: "tenant acme"
+           cells: "os=xp" })"));
+  }
+  server_.On("RolloutService/ListEvidence", response);
+  EXPECT_EQ(Run({"rollout", "evidence", "content/3"}), 0);
+  EXPECT_THAT(out(), AllOf(StartsWith("content/3\n"), HasSubstr("1000 |"), HasSubstr("a tenant acme"),
+                           HasSubstr("b os=xp"), HasSubstr("# M_R ")));
+  const std::string file = folder_ + "/evidence.svg";
+  EXPECT_EQ(Run({"rollout", "evidence", "content/3", "--svg", file}), 0);
+  std::ostringstream svg;
+  svg << std::ifstream(file).rdbuf();
+  EXPECT_THAT(svg.str(),
+              AllOf(StartsWith("<svg "), HasSubstr("halt 1000"), HasSubstr("os=xp"), EndsWith("</svg>\n")));
+  EXPECT_EQ(Run({"rollout", "evidence", "content/3", "--svg", folder_ + "/no/such/folder/x.svg"}), 2);
 }
 
 TEST_F(CommandTest, ColoursOnlyOnATerminalThatWantsThem) {

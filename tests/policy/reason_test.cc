@@ -8,7 +8,7 @@
 namespace ringfence::policy {
 namespace {
 
-constexpr int kLast = static_cast<int>(Reason::kBarrier);
+constexpr int kLast = static_cast<int>(Reason::kCohortBlocked);
 
 TEST(ReasonTest, EachHasAWordOfItsOwnAndASentence) {
   std::set<std::string> words;

@@ -349,5 +349,76 @@ TEST_P(RolloutTableTest, EvidenceIsReplacedByNewerVersionsOnly) {
   EXPECT_THAT(Commit([](Transaction& tx) { return tx.Evidence("content", 8); }), ::testing::IsEmpty());
 }
 
+JudgementRow MakeJudgement() {
+  JudgementRow row;
+  row.channel = "content";
+  row.serial = 9;
+  row.rho0 = 1.25;
+  row.k_max = 80;
+  row.test = 2;
+  row.cells = {"tenant acme", "ring canary", "os=win \"11\", {x}"};
+  row.blocked = {"ring canary"};
+  return row;
+}
+
+TEST_P(RolloutTableTest, JudgementComesBackAndItsTestNeverFalls) {
+  EXPECT_EQ(Commit([](Transaction& tx) { return tx.Judgement("content", 9); }), std::nullopt);
+  Commit([](Transaction& tx) { return tx.PutJudgement(MakeJudgement()); });
+  EXPECT_EQ(Commit([](Transaction& tx) { return tx.Judgement("content", 9); }), MakeJudgement());
+  JudgementRow later = MakeJudgement();
+  later.test = 1;
+  later.cells.push_back("os=xp");
+  later.blocked.clear();
+  Commit([&](Transaction& tx) { return tx.PutJudgement(later); });
+  later.test = 2;
+  EXPECT_EQ(Commit([](Transaction& tx) { return tx.Judgement("content", 9); }), later);
+  EXPECT_EQ(Commit([](Transaction& tx) { return tx.Judgement("content", 8); }), std::nullopt);
+}
+
+EvidenceRecordRow MakeRecord(uint32_t replica, int64_t seq) {
+  EvidenceRecordRow row;
+  row.channel = "content";
+  row.serial = 9;
+  row.replica = replica;
+  row.seq = seq;
+  row.test = 2;
+  row.at = absl::FromUnixMicros(1'720'000'000'123'456);
+  row.bucket = uint64_t{0xffffff} << 40 | 77;
+  row.rho = 1.0 / 3;
+  row.treated = 4;
+  row.controls = 200;
+  row.phantoms = 80;
+  row.late = seq == 2;
+  EvidenceEvent event;
+  event.agent.bytes[3] = 7;
+  event.health_channel = policy::HealthChannel::kCrash;
+  event.treated = true;
+  event.pi = 0.1 + 0.2;  // to the last bit
+  event.cells = {"tenant acme", "coinstalled=say \"hi\", \\ you"};
+  row.events.push_back(event);
+  event.health_channel = policy::HealthChannel::kGauge;
+  event.treated = false;
+  event.x = 5e-324;
+  event.c = 1.0 / 3;
+  event.cells.clear();
+  row.events.push_back(event);
+  return row;
+}
+
+TEST_P(RolloutTableTest, EvidenceRecordsComeBackInOrderAndAreNeverReplaced) {
+  Commit([](Transaction& tx) {
+    return tx.AppendEvidenceRecords({MakeRecord(2, 1), MakeRecord(1, 2), MakeRecord(1, 1)});
+  });
+  EvidenceRecordRow other = MakeRecord(1, 2);
+  other.treated = 99;
+  other.events.clear();
+  EvidenceRecordRow soak = MakeRecord(1, 3);
+  soak.soak = true;
+  Commit([&](Transaction& tx) { return tx.AppendEvidenceRecords({other, soak}); });
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.EvidenceRecords("content", 9); }),
+              ::testing::ElementsAre(MakeRecord(1, 1), MakeRecord(1, 2), soak, MakeRecord(2, 1)));
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.EvidenceRecords("content", 8); }), ::testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace ringfence::storage

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
 #include "ringfence/policy/choice.h"
+#include "server/record/decision_replay.h"
 
 namespace ringfence::test {
 namespace {
@@ -132,6 +133,11 @@ void InvariantWatch::Committed(const Changes& changes, absl::Time now) {
                             row.ring, " ", row.why, " ", row.evidence));
     if (!Explained(row)) {
       Found(now, absl::StrCat("invariant 10: the decision ", row.action, " lacks a part of its reason"));
+    }
+    const auto replayed = record::Replay({row.action, row.rule, row.actor, row.why, row.at, row.evidence});
+    if (!replayed.ok() || !replayed->equal()) {
+      Found(now, absl::StrCat("invariant 10: the decision ", row.action, " by ", row.rule,
+                              " comes out otherwise when it is computed again"));
     }
   }
   for (const storage::OutcomeUpdate& update : changes.outcomes) OnOutcome(update, now);

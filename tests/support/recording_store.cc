@@ -132,6 +132,18 @@ class RecordingTransaction final : public Transaction {
   absl::StatusOr<std::vector<EvidenceRow>> Evidence(const std::string& channel, uint64_t serial) override {
     return tx_.Evidence(channel, serial);
   }
+  absl::Status PutJudgement(const storage::JudgementRow& row) override { return tx_.PutJudgement(row); }
+  absl::StatusOr<std::optional<storage::JudgementRow>> Judgement(const std::string& channel,
+                                                                 uint64_t serial) override {
+    return tx_.Judgement(channel, serial);
+  }
+  absl::Status AppendEvidenceRecords(absl::Span<const storage::EvidenceRecordRow> rows) override {
+    return tx_.AppendEvidenceRecords(rows);
+  }
+  absl::StatusOr<std::vector<storage::EvidenceRecordRow>> EvidenceRecords(const std::string& channel,
+                                                                          uint64_t serial) override {
+    return tx_.EvidenceRecords(channel, serial);
+  }
 
   absl::StatusOr<DecisionId> AppendDecision(const DecisionRow& row) override {
     changes_.decisions.push_back(row);

@@ -37,6 +37,7 @@ const char* OpensBy(Reason reason) {
     case Reason::kVendorPaused:
     case Reason::kHeld:
     case Reason::kNoRelease:
+    case Reason::kCohortBlocked:
       return kByVendor;
     case Reason::kHalted:
       return kByTwoPersons;
@@ -190,6 +191,7 @@ void AddPassing(const Plan& plan, const Labels& labels, const Release& release, 
                 GateList& gates) {
   const std::string bytes = absl::StrCat("digest ", release.digest.ToString().substr(0, 12));
   gates.Add(Reason::kQuarantined, !moment.quarantined, bytes);
+  if (!moment.blocked_cohort.empty()) gates.Add(Reason::kCohortBlocked, false, moment.blocked_cohort);
   gates.Add(Reason::kReverting, !moment.reverting, bytes);
   gates.Add(Reason::kRecalled, !moment.recalled, absl::StrCat("release ", release.version));
   gates.Add(Reason::kHalted, !moment.halted, absl::StrCat("release ", release.version));

@@ -76,6 +76,8 @@ const char* Name(Reason reason) {
       return "approval";
     case Reason::kBarrier:
       return "barrier";
+    case Reason::kCohortBlocked:
+      return "cohort_blocked";
   }
   return "unknown";
 }
@@ -154,6 +156,8 @@ const char* Sentence(Reason reason) {
       return "The release waits for the approval of a person of the customer.";
     case Reason::kBarrier:
       return "Another release must come first.";
+    case Reason::kCohortBlocked:
+      return "The release harms hosts that share one of the host's label values, and is blocked for them.";
   }
   return "Unknown reason.";
 }

@@ -444,6 +444,36 @@ policy::SloGates ReadGates(const Json& json) {
   return gates;
 }
 
+double ReadDouble(const Json& json) {
+  if (!json.is_number()) throw MalformedJson{"a number is wanted"};
+  return json.get<double>();
+}
+
+policy::HealthChannel ReadHealthChannel(const Json& json) {
+  const std::string name = ReadText(json);
+  for (int i = 0; i < policy::kHealthChannels; ++i) {
+    const auto channel = static_cast<policy::HealthChannel>(i);
+    if (name == policy::Name(channel)) return channel;
+  }
+  throw MalformedJson{"channel is not known"};
+}
+
+EvidenceEvent ReadEvent(const Json& json) {
+  EvidenceEvent event;
+  Object object(json);
+  const absl::StatusOr<AgentId> agent = AgentId::Parse(ReadText(object["agent"]));
+  if (!agent.ok()) throw MalformedJson{std::string(agent.status().message())};
+  event.agent = *agent;
+  event.health_channel = ReadHealthChannel(object["channel"]);
+  event.treated = ReadBool(object["treated"]);
+  event.pi = ReadDouble(object["pi"]);
+  event.cells = ReadTexts(object["cells"]);
+  if (const Json* x = object.Optional("x")) event.x = ReadDouble(*x);
+  if (const Json* c = object.Optional("c")) event.c = ReadDouble(*c);
+  object.End();
+  return event;
+}
+
 policy::Plan ReadPlan(const Json& json) {
   policy::Plan plan;
   Object object(json);
@@ -528,6 +558,23 @@ absl::StatusOr<std::string> RunningToJson(const std::vector<Running>& running) {
   return Print("running", json);
 }
 
+absl::StatusOr<std::string> EventsToJson(const std::vector<EvidenceEvent>& events) {
+  Json json = Json::array();
+  for (const EvidenceEvent& event : events) {
+    Json item = {{"agent", event.agent.ToString()},
+                 {"channel", policy::Name(event.health_channel)},
+                 {"treated", event.treated},
+                 {"pi", event.pi},  // printed so that the same double is read back
+                 {"cells", event.cells}};
+    if (event.health_channel == policy::HealthChannel::kGauge) {
+      item["x"] = event.x;
+      item["c"] = event.c;
+    }
+    json.push_back(std::move(item));
+  }
+  return Print("events", json);
+}
+
 absl::StatusOr<policy::Plan> PlanFromJson(absl::string_view text) {
   return Read("plan", text, ReadPlan);
 }
@@ -561,6 +608,14 @@ absl::StatusOr<std::vector<Running>> RunningFromJson(absl::string_view text) {
       running.push_back({std::move(channel), *digest});
     }
     return running;
+  });
+}
+
+absl::StatusOr<std::vector<EvidenceEvent>> EventsFromJson(absl::string_view text) {
+  return Read("events", text, [](const Json& json) {
+    std::vector<EvidenceEvent> events;
+    for (const Json& event : ReadArray(json)) events.push_back(ReadEvent(event));
+    return events;
   });
 }
 

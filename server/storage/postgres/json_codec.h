@@ -22,6 +22,8 @@ absl::StatusOr<std::string> SelectorsToJson(const std::vector<policy::Selector>&
 absl::StatusOr<std::string> LabelsToJson(const policy::Labels& labels);
 absl::StatusOr<std::string> RunningToJson(const std::vector<Running>& running);
 
+absl::StatusOr<std::string> EventsToJson(const std::vector<EvidenceEvent>& events);
+
 // DataLoss when the text is not what the functions above write: a field that is missing, of another type or
 // unknown.
 absl::StatusOr<policy::Plan> PlanFromJson(absl::string_view text);
@@ -29,6 +31,7 @@ absl::StatusOr<policy::Selector> SelectorFromJson(absl::string_view text);
 absl::StatusOr<std::vector<policy::Selector>> SelectorsFromJson(absl::string_view text);
 absl::StatusOr<policy::Labels> LabelsFromJson(absl::string_view text);
 absl::StatusOr<std::vector<Running>> RunningFromJson(absl::string_view text);
+absl::StatusOr<std::vector<EvidenceEvent>> EventsFromJson(absl::string_view text);
 
 // The payload of a brake's notice: [tenant, channel, serial, ring, epoch].
 absl::StatusOr<std::pair<Scope, int64_t>> BrakeNoticeFromJson(absl::string_view text);

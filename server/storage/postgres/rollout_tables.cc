@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
 #include "server/storage/postgres/advisory_locks.h"
+#include "server/storage/postgres/json_codec.h"
 #include "server/storage/postgres/pg_binary.h"
 #include "server/storage/postgres/pg_text.h"
 #include "server/storage/postgres/read_all.h"
@@ -93,6 +94,41 @@ absl::StatusOr<ExposureRow> ReadExposure(const pqxx::row& row) {
   exposure.bad.explained = reader.Double();
   RETURN_IF_ERROR(reader.status());
   return exposure;
+}
+
+absl::StatusOr<JudgementRow> ReadJudgement(const pqxx::row& row) {
+  RowReader reader(row);
+  JudgementRow judgement;
+  judgement.channel = reader.Text();
+  judgement.serial = reader.Unsigned();
+  judgement.rho0 = reader.Double();
+  judgement.k_max = reader.Int();
+  judgement.test = reader.Int();
+  judgement.cells = reader.Array();
+  judgement.blocked = reader.Array();
+  RETURN_IF_ERROR(reader.status());
+  return judgement;
+}
+
+absl::StatusOr<EvidenceRecordRow> ReadEvidenceRecord(const pqxx::row& row) {
+  RowReader reader(row);
+  EvidenceRecordRow record;
+  record.channel = reader.Text();
+  record.serial = reader.Unsigned();
+  record.replica = static_cast<uint32_t>(reader.Int());
+  record.seq = reader.Int();
+  record.test = reader.Int();
+  record.at = reader.Time();
+  record.soak = reader.Bool();
+  record.bucket = reader.Unsigned();
+  record.rho = reader.Double();
+  record.treated = reader.Int();
+  record.controls = reader.Int();
+  record.phantoms = reader.Int();
+  record.late = reader.Bool();
+  record.events = reader.Parse(EventsFromJson);
+  RETURN_IF_ERROR(reader.status());
+  return record;
 }
 
 absl::StatusOr<EvidenceRow> ReadEvidence(const pqxx::row& row) {
@@ -475,6 +511,54 @@ absl::Status PostgresTransaction::PutEvidence(absl::Span<const EvidenceRow> rows
 absl::StatusOr<std::vector<EvidenceRow>> PostgresTransaction::Evidence(const std::string& channel,
                                                                        uint64_t serial) {
   return ReadAll(ReadEvidence, statements::kEvidence, {channel, PgUnsigned(serial)});
+}
+
+absl::Status PostgresTransaction::PutJudgement(const JudgementRow& row) {
+  return Run(statements::kPutJudgement,
+             {row.channel, PgUnsigned(row.serial), PgDouble(row.rho0), absl::StrCat(row.k_max),
+              absl::StrCat(row.test), PgTextArray(row.cells), PgTextArray(row.blocked)})
+      .status();
+}
+
+absl::StatusOr<std::optional<JudgementRow>> PostgresTransaction::Judgement(const std::string& channel,
+                                                                           uint64_t serial) {
+  ASSIGN_OR_RETURN(std::vector<JudgementRow> rows,
+                   ReadAll(ReadJudgement, statements::kJudgement, {channel, PgUnsigned(serial)}));
+  if (rows.empty()) return std::nullopt;
+  return std::move(rows.front());
+}
+
+absl::Status PostgresTransaction::AppendEvidenceRecords(absl::Span<const EvidenceRecordRow> rows) {
+  if (rows.empty()) return absl::OkStatus();
+  PgArray channels, serials, replicas, seqs, tests, ats, soaks, buckets, rhos, treated, controls, phantoms,
+      lates, events;
+  for (const EvidenceRecordRow& row : rows) {
+    channels.AddText(row.channel);
+    serials.AddUnsigned(row.serial);
+    replicas.AddInt(row.replica);
+    seqs.AddInt(row.seq);
+    tests.AddInt(row.test);
+    ats.AddTime(row.at);
+    soaks.AddBool(row.soak);
+    buckets.AddUnsigned(row.bucket);
+    rhos.AddDouble(row.rho);
+    treated.AddInt(row.treated);
+    controls.AddInt(row.controls);
+    phantoms.AddInt(row.phantoms);
+    lates.AddBool(row.late);
+    ASSIGN_OR_RETURN(const std::string json, EventsToJson(row.events));
+    events.AddText(json);
+  }
+  return Run(statements::kAppendEvidenceRecords,
+             {channels.Take(), serials.Take(), replicas.Take(), seqs.Take(), tests.Take(), ats.Take(),
+              soaks.Take(), buckets.Take(), rhos.Take(), treated.Take(), controls.Take(), phantoms.Take(),
+              lates.Take(), events.Take()})
+      .status();
+}
+
+absl::StatusOr<std::vector<EvidenceRecordRow>> PostgresTransaction::EvidenceRecords(
+    const std::string& channel, uint64_t serial) {
+  return ReadAll(ReadEvidenceRecord, statements::kEvidenceRecords, {channel, PgUnsigned(serial)});
 }
 
 }  // namespace ringfence::storage

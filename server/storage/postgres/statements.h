@@ -298,6 +298,31 @@ inline constexpr Statement kEvidence{"evidence", R"sql(
   FROM evidence_vectors WHERE channel = $1 AND serial = $2::bigint
   ORDER BY replica, health_channel, cell COLLATE "C")sql"};
 
+inline constexpr Statement kPutJudgement{"put_judgement", R"sql(
+  INSERT INTO judgements AS stored (channel, serial, rho0, k_max, test, cells, blocked)
+  VALUES ($1, $2::bigint, $3::float8, $4::bigint, $5::bigint, $6::text[], $7::text[])
+  ON CONFLICT (channel, serial) DO UPDATE SET rho0 = excluded.rho0, k_max = excluded.k_max,
+    test = greatest(stored.test, excluded.test), cells = excluded.cells, blocked = excluded.blocked)sql"};
+
+inline constexpr Statement kJudgement{"judgement", R"sql(
+  SELECT channel, serial, rho0, k_max, test, cells, blocked
+  FROM judgements WHERE channel = $1 AND serial = $2::bigint)sql"};
+
+inline constexpr Statement kAppendEvidenceRecords{"append_evidence_records", R"sql(
+  INSERT INTO evidence_records (channel, serial, replica, seq, test, at, soak, bucket, rho, treated, controls, phantoms,
+                                late, events)
+  SELECT channel, serial, replica, seq, test, at, soak, bucket, rho, treated, controls, phantoms, late, events::json
+  FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::boolean[],
+              $8::bigint[], $9::float8[], $10::bigint[], $11::bigint[], $12::bigint[], $13::boolean[], $14::text[])
+    AS given (channel, serial, replica, seq, test, at, soak, bucket, rho, treated, controls, phantoms, late, events)
+  ORDER BY channel, serial, replica, seq
+  ON CONFLICT (channel, serial, replica, seq) DO NOTHING)sql"};
+
+inline constexpr Statement kEvidenceRecords{"evidence_records", R"sql(
+  SELECT channel, serial, replica, seq, test, at, soak, bucket, rho, treated, controls, phantoms, late, events
+  FROM evidence_records WHERE channel = $1 AND serial = $2::bigint
+  ORDER BY replica, seq)sql"};
+
 // ---- journal
 
 inline constexpr Statement kAppendDecision{"append_decision", R"sql(

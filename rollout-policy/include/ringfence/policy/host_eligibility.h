@@ -56,6 +56,7 @@ struct Moment {
   absl::Time now = absl::InfinitePast();  // unknown: every window, freeze and blackout is closed
   Consent consent = Consent::kNone;       // counts where the plan asks for it
   std::string barrier;                    // the version that must come first; empty: none
+  std::string blocked_cohort;  // a label value of the host that the release is kept from; empty: none
 };
 
 struct GateAnswer {

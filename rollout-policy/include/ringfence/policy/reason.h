@@ -26,23 +26,24 @@ enum class Reason : uint8_t {
   kHeld = 16,
   kHalted = 17,
   kRecalled = 18,
-  kWaveFull = 19,      // the open wave has let in all it may
-  kNotDrawn = 20,      // a control of the current minute; asks again soon
-  kBudget = 21,        // unproven exposures are at their bound
-  kCohortBudget = 22,  // the same, for one of the host's label values
-  kRate = 23,          // the plan's hosts per minute
-  kNotStaged = 24,     // downloaded first, then leased
-  kStageWaiting = 25,  // the ring's first wave is not open
-  kBlind = 26,         // the server cannot see or cannot write
-  kReverting = 27,     // ordered back
-  kNoRelease = 28,     // nothing was published in the channel
-  kVersionRange = 29,  // outside the versions that the plan follows
-  kDenied = 30,        // the plan, or a person of the tenant, denies it
-  kFrozen = 31,        // within a freeze of the plan
-  kBlackout = 32,      // on a blackout date of the plan
-  kWindow = 33,        // outside the ring's maintenance windows
-  kApproval = 34,      // waits for a person of the tenant
-  kBarrier = 35,       // another release must come first
+  kWaveFull = 19,       // the open wave has let in all it may
+  kNotDrawn = 20,       // a control of the current minute; asks again soon
+  kBudget = 21,         // unproven exposures are at their bound
+  kCohortBudget = 22,   // the same, for one of the host's label values
+  kRate = 23,           // the plan's hosts per minute
+  kNotStaged = 24,      // downloaded first, then leased
+  kStageWaiting = 25,   // the ring's first wave is not open
+  kBlind = 26,          // the server cannot see or cannot write
+  kReverting = 27,      // ordered back
+  kNoRelease = 28,      // nothing was published in the channel
+  kVersionRange = 29,   // outside the versions that the plan follows
+  kDenied = 30,         // the plan, or a person of the tenant, denies it
+  kFrozen = 31,         // within a freeze of the plan
+  kBlackout = 32,       // on a blackout date of the plan
+  kWindow = 33,         // outside the ring's maintenance windows
+  kApproval = 34,       // waits for a person of the tenant
+  kBarrier = 35,        // another release must come first
+  kCohortBlocked = 36,  // the release does harm to hosts with one of the host's label values
 };
 
 const char* Name(Reason reason);      // "no_ring", "channel_not_in_plan", ...

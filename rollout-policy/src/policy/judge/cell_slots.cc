@@ -14,6 +14,12 @@ constexpr CellIndex kNone = std::numeric_limits<CellIndex>::max();
 
 CellSlots::CellSlots(int64_t cells_at_start) : k_max_(KMax(std::max<int64_t>(0, cells_at_start))) {}
 
+CellSlots CellSlots::WithSlots(int64_t k_max) {
+  CellSlots slots(0);
+  slots.k_max_ = std::max<int64_t>(1, k_max);
+  return slots;
+}
+
 CellIndex CellSlots::SlotOf(uint32_t cell) {
   if (cell >= slot_of_.size()) slot_of_.resize(size_t{cell} + 1, kNone);
   CellIndex& slot = slot_of_[cell];

@@ -40,6 +40,12 @@ void EvidenceTable::AddGauge(CellSpan cells, bool treated, double pi, double x, 
   for (const CellIndex cell : cells) gauge_.Cell(cell).Merge(step);
 }
 
+void EvidenceTable::Add(HealthChannel channel, std::optional<CellIndex> cell, const RVector& vector) {
+  RF_CHECK(channel != HealthChannel::kGauge);
+  ScopeTable<RVector>& table = r_[static_cast<size_t>(channel)];
+  (cell.has_value() ? table.Cell(*cell) : table.Release()).Merge(vector);
+}
+
 void EvidenceTable::Merge(const EvidenceTable& other) {
   RF_CHECK(k_max_ == other.k_max_ && rho0_ == other.rho0_);
   for (size_t i = 0; i < r_.size(); ++i) r_[i].Merge(other.r_[i]);

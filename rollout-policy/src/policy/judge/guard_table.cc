@@ -111,6 +111,16 @@ void GuardTable::Merge(const GuardTable& other) {
   for (size_t i = 0; i < guards_.size(); ++i) guards_[i].Merge(other.guards_[i]);
 }
 
+void GuardTable::Add(HealthChannel channel, std::optional<CellIndex> cell, const GuardVector& earlier) {
+  RF_CHECK(static_cast<size_t>(channel) < kGuardChannels);
+  ScopeTable<GuardVector>& guard = guards_[static_cast<size_t>(channel)];
+  (cell.has_value() ? guard.Cell(*cell) : guard.Release()).Merge(earlier);
+}
+
+void GuardTable::SetHistory(BackgroundRates rates) {
+  if (!rates.empty()) rates_ = std::move(rates);
+}
+
 void GuardTable::Restart() {
   guards_ = {};
 }

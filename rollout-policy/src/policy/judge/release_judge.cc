@@ -263,6 +263,14 @@ void ReleaseJudge::Rebuild() {
   for (const auto& [number, stratum] : late_strata_) AddTo(all_, *stratum);
 }
 
+void ReleaseJudge::Restore(const RecordLog& log, std::vector<CellIndex> blocked) {
+  RF_CHECK(next_ == 1);
+  blocked_ = std::move(blocked);
+  in_order_ = Replay(log, setup_.k_max, setup_.rho0, Lateness::kInOrderOnly, blocked_);
+  late_ = Replay(log, setup_.k_max, setup_.rho0, Lateness::kLateOnly, blocked_);
+  Rebuild();
+}
+
 void ReleaseJudge::Block(CellIndex cell, const RecordLog& log) {
   blocked_.push_back(cell);
   in_order_ = Replay(log, setup_.k_max, setup_.rho0, Lateness::kInOrderOnly, blocked_);

@@ -21,6 +21,8 @@ inline constexpr size_t kMaxCellsPerHost = 16;
 class CellSlots {
  public:
   explicit CellSlots(int64_t cells_at_start);
+  // As they were fixed before: `k_max` slots, at least 1.
+  static CellSlots WithSlots(int64_t k_max);
 
   int64_t k_max() const { return k_max_; }
   // The slots of a host's cells: at most kMaxCellsPerHost, sorted, without repeats (two cells may share

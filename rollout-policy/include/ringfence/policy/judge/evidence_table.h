@@ -23,6 +23,8 @@ class EvidenceTable {
   void AddBad(HealthChannel channel, CellSpan cells, bool treated, double pi);
   // The gauge of one spell, x in [0,1], compared with `c` that was fixed before the draw.
   void AddGauge(CellSpan cells, bool treated, double pi, double x, double c);
+  // What was gathered elsewhere for one scope (no cell: the release). Not for the gauge.
+  void Add(HealthChannel channel, std::optional<CellIndex> cell, const RVector& vector);
   // Vectors add; exp and mean come after. Tables of one release only: same K_max and rho0.
   void Merge(const EvidenceTable& other);
 

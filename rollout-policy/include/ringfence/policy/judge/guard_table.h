@@ -64,6 +64,10 @@ class GuardTable {
   // Strata in the order of their completion. Controls first; then T, each against the bound of its class.
   void Absorb(const GuardTally& tally);
   void Merge(const GuardTable& other);
+  // What an earlier life of the server gathered for one scope (no cell: the release). Silence and crash only.
+  void Add(HealthChannel channel, std::optional<CellIndex> cell, const GuardVector& earlier);
+  // Better known rates of the past, for strata that come from now on.
+  void SetHistory(BackgroundRates rates);
   // After a cell was blocked: the vectors start again, what is known of the controls stays.
   void Restart();
 

@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -104,6 +105,9 @@ class ReleaseJudge {
   // The cell to name at a stop by R, or by guard A: the one with the most evidence.
   std::optional<CellIndex> SuspectedByR() { return all_.Suspected(); }
   std::optional<CellIndex> SuspectedByGuard() { return guard_.Suspected(); }
+  // The evidence of one cell over all channels; 1 without events.
+  double MeanByR(CellIndex cell) { return all_.CellMean(cell); }
+  double MeanByGuard(CellIndex cell) { return guard_.CellMean(cell); }
   // Cells at the proven level; in draw order only.
   std::vector<CellIndex> Named() { return in_order_.Named(); }
 
@@ -112,7 +116,15 @@ class ReleaseJudge {
   const GuardTable& guard() const { return guard_; }
   const JudgeSetup& setup() const { return setup_; }
 
+  // Better known background rates, for strata that complete from now on.
+  void SetHistory(BackgroundRates rates) { guard_.SetHistory(std::move(rates)); }
+
   // ---- records and blocks
+
+  // Before the first draw: what earlier lives recorded, with the cells that were blocked then. R is computed
+  // from the records; the guard's vectors, which no records hold, are added to `guard`.
+  void Restore(const RecordLog& log, std::vector<CellIndex> blocked);
+  GuardTable& guard_to_restore() { return guard_; }
 
   // Records since the last call, for the caller to write with the vectors.
   RecordLog TakeRecords();
