@@ -30,19 +30,27 @@ Request RequestFor(const char* what, const HashInput& wanted) {
   return {what, Sha256(all.bytes())};
 }
 
-absl::StatusOr<std::optional<storage::RequestRow>> Answered(storage::Transaction& tx, const Act& act,
-                                                            const Request& request) {
-  ASSIGN_OR_RETURN(std::optional<storage::RequestRow> known, tx.FindRequest(act.request_id));
-  if (known.has_value() && (known->fingerprint != request.fingerprint || known->person != act.actor.person)) {
+absl::StatusOr<std::optional<storage::RequestRow>> Answered(storage::Transaction& tx,
+                                                            const storage::RequestRow& wanted) {
+  ASSIGN_OR_RETURN(std::optional<storage::RequestRow> known, tx.FindRequest(wanted.request_id));
+  if (known.has_value() && (known->fingerprint != wanted.fingerprint || known->person != wanted.person)) {
     return absl::InvalidArgumentError("request_id: was used for another request");
   }
   return known;
 }
 
+absl::StatusOr<std::optional<storage::RequestRow>> Answered(storage::Transaction& tx, const Act& act,
+                                                            const Request& request) {
+  return Answered(tx, Kept(act, request, absl::InfinitePast()));
+}
+
+storage::RequestRow Kept(const Act& act, const Request& request, absl::Time at, std::string answer) {
+  return {act.request_id, act.actor.person, request.what, request.fingerprint, std::move(answer), at};
+}
+
 absl::Status KeepAnswer(storage::Transaction& tx, const Act& act, const Request& request, absl::Time at,
                         std::string answer) {
-  return tx.PutRequest(
-      {act.request_id, act.actor.person, request.what, request.fingerprint, std::move(answer), at});
+  return tx.PutRequest(Kept(act, request, at, std::move(answer)));
 }
 
 std::string Pack(absl::Span<const std::string> texts) {

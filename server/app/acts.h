@@ -29,6 +29,10 @@ Request RequestFor(const char* what, const HashInput& wanted);
 // or asked for something else.
 absl::StatusOr<std::optional<storage::RequestRow>> Answered(storage::Transaction& tx, const Act& act,
                                                             const Request& request);
+absl::StatusOr<std::optional<storage::RequestRow>> Answered(storage::Transaction& tx,
+                                                            const storage::RequestRow& wanted);
+// What is kept of a call; Answered finds it. An answer is empty where the rows themselves say it all.
+storage::RequestRow Kept(const Act& act, const Request& request, absl::Time at, std::string answer = "");
 // Keeps the answer; in the transaction of what the call did.
 absl::Status KeepAnswer(storage::Transaction& tx, const Act& act, const Request& request, absl::Time at,
                         std::string answer = "");

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "server/app/acts.h"
 
 namespace ringfence::app {
 namespace {
@@ -54,9 +55,7 @@ const char* Name(Stop stop) {
 }
 
 absl::Status CheckBrakeAct(const Act& act, const storage::Scope& scope, bool needs_release) {
-  if (act.request_id.empty() || act.request_id.size() > 64) {
-    return absl::InvalidArgumentError("request_id: wanted 1 to 64 bytes");
-  }
+  RETURN_IF_ERROR(CheckAct(act));
   if (act.reason.empty() || act.reason.size() > 512) {
     return absl::InvalidArgumentError("reason: wanted 1 to 512 bytes");
   }
@@ -95,21 +94,14 @@ BrakeAct OperatorAct(const Act& act, const char* what, const storage::Scope& sco
   brake.decision.rule = "operator";
   brake.decision.actor = act.actor.person;
   brake.decision.why = act.reason;
-  storage::AuditRow& audit = brake.audit.emplace();
-  audit.at = brake.change.at;
-  audit.person = act.actor.person;
-  audit.role = Name(act.actor.role);
-  audit.tenant = scope.tenant;
-  audit.act = absl::StrCat("rollout.", what);
-  audit.target = scope.channel.empty() ? "every release"
-                                       : absl::StrCat(scope.channel, scope.serial == 0 ? "" : "/",
-                                                      scope.serial == 0 ? "" : absl::StrCat(scope.serial),
-                                                      scope.ring.empty() ? "" : "/", scope.ring);
-  audit.reason = act.reason;
-  audit.request_id = act.request_id;
+  std::string target = scope.channel.empty() ? "every release" : scope.channel;
+  if (scope.serial != 0) absl::StrAppend(&target, "/", scope.serial);
+  if (!scope.ring.empty()) absl::StrAppend(&target, "/", scope.ring);
+  brake.audit = AuditOf(act, at, absl::StrCat("rollout.", what), target);
+  brake.audit->tenant = scope.tenant;
   const Digest fingerprint = Sha256(
       absl::StrCat(what, "\n", scope.tenant, "\n", scope.channel, "\n", scope.serial, "\n", scope.ring));
-  brake.request = {act.request_id, act.actor.person, what, fingerprint, "", brake.change.at};
+  brake.request = Kept(act, {what, fingerprint}, at);
   return brake;
 }
 
@@ -142,16 +134,11 @@ absl::StatusOr<storage::BrakeRow> WriteBrake(
   repeated = false;
   std::optional<storage::RequestRow> known;
   if (brake.request.has_value()) {
-    ASSIGN_OR_RETURN(known, tx.FindRequest(brake.request->request_id));
+    ASSIGN_OR_RETURN(known, Answered(tx, *brake.request));
   }
   ASSIGN_OR_RETURN(storage::BrakeRow row, tx.LockBrake(brake.change.scope));
-  if (known.has_value()) {
-    if (known->fingerprint != brake.request->fingerprint || known->person != brake.request->person) {
-      return absl::InvalidArgumentError("request_id: was used for another request");
-    }
-    repeated = true;
-    return row;
-  }
+  repeated = known.has_value();
+  if (repeated) return row;
   RETURN_IF_ERROR(decide(row, brake.change));
   const std::string before = Describe(row);
   brake.change.ApplyTo(row);
