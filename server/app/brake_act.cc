@@ -133,10 +133,11 @@ absl::StatusOr<storage::BrakeRow> WriteBrake(
     absl::FunctionRef<absl::Status(const storage::BrakeRow&, BrakeChange&)> decide) {
   repeated = false;
   std::optional<storage::RequestRow> known;
+  // The lock first: another replica may be writing the same request at this moment.
+  ASSIGN_OR_RETURN(storage::BrakeRow row, tx.LockBrake(brake.change.scope));
   if (brake.request.has_value()) {
     ASSIGN_OR_RETURN(known, Answered(tx, *brake.request));
   }
-  ASSIGN_OR_RETURN(storage::BrakeRow row, tx.LockBrake(brake.change.scope));
   repeated = known.has_value();
   if (repeated) return row;
   RETURN_IF_ERROR(decide(row, brake.change));
