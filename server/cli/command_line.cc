@@ -99,9 +99,12 @@ class CommandLine {
 
   void AddPlan() {
     CLI::App* plan = Group("plan", "A tenant's update plan, as a YAML file");
-    CLI::App* command = Add(plan, "validate", "Every fault and warning of a plan file, without effect",
+    CLI::App* command = Add(plan, "validate", "Every fault and warning of a plan file; needs no server",
                             &plan_file_, PlanValidate);
     command->add_option("FILE", plan_file_.file, "Plan file; - for the standard input")->required();
+    command->add_flag("--with-hosts", plan_file_.with_hosts,
+                      "Ask the server too, for warnings that only its hosts can show");
+    command->add_flag("--strict", plan_file_.strict, "Exit 1 when there are warnings");
     command = Add(plan, "apply", "Make a file the tenant's plan", &plan_file_, PlanApply);
     command->add_option("FILE", plan_file_.file, "Plan file; - for the standard input")->required();
     command->add_option(
@@ -122,6 +125,24 @@ class CommandLine {
     command = Add(plan, "preview", "What a file would do to the hosts of today, without effect", &plan_file_,
                   PlanPreview);
     command->add_option("FILE", plan_file_.file, "Plan file; - for the standard input")->required();
+    command = Add(plan, "fleet", "The hosts of a tenant, counted by their labels, as a file for time-machine",
+                  &plan_tenant_, PlanFleet);
+    command->add_option("TENANT", plan_tenant_.tenant, "[your own]");
+    command = Add(plan, "time-machine", "Incidents of the past, replayed against a plan on this machine",
+                  &time_machine_, PlanTimeMachine);
+    command->add_option("FILE", time_machine_.file, "Plan file; - for the standard input")->required();
+    command->add_option("--fleet", time_machine_.fleet,
+                        "Hosts from this file [the tenant's, from the server]");
+    command->add_option(
+        "--incident", time_machine_.incidents,
+        "Only this one: an id, or a file of your own; may be repeated [all that are shipped]");
+    command->add_option("--affects", time_machine_.affects,
+                        "The hosts that it hits, os=win10|win11,site=lab [the incident's own words]");
+    command->add_option("--seeds", time_machine_.seeds, "Runs of each")->check(CLI::Range(1, 100));
+    command->add_option("--hosts", time_machine_.hosts, "Simulate at most so many")
+        ->check(CLI::Range(10, 20000));
+    command->add_option("--days", time_machine_.days, "Virtual time of a run at most")
+        ->check(CLI::Range(1, 60));
     command = Add(plan, "revert", "Make an earlier revision the plan again, as a new revision", &plan_tenant_,
                   PlanRevert);
     command->add_option("TENANT", plan_tenant_.tenant)->required();
@@ -416,6 +437,7 @@ class CommandLine {
   Globals globals_;
   PlanFileOptions plan_file_;
   PlanTenantOptions plan_tenant_;
+  TimeMachineOptions time_machine_;
   PublishOptions publish_;
   QualifyOptions qualify_;
   ReleaseOptions release_;

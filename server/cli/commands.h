@@ -17,7 +17,10 @@ struct LoadedPlan {
   Parsed<v1::Plan> parsed;
   int exit_code = 0;  // anything else: the faults were shown
 };
+// Without a server: form and, where there are faults of form, all that can be told besides.
 LoadedPlan LoadPlan(Context& context, const std::string& file);
+// "os=win10|win11,platform=windows" adds to the selector.
+absl::Status AddPairs(const std::string& text, v1::Selector* selector);
 
 struct PlanFileOptions {
   std::string file;
@@ -26,6 +29,8 @@ struct PlanFileOptions {
   int64_t expected_revision = -1;  // apply; -1: the newest now
   bool strand = false;             // apply: also when hosts would be in no ring any more
   bool exit_code = false;          // diff: kDifferent when there is a difference
+  bool with_hosts = false;         // validate: asks the server too, for what only its hosts can show
+  bool strict = false;             // validate: warnings are kRefused
 };
 struct PlanTenantOptions {
   std::string tenant;
@@ -42,6 +47,18 @@ int PlanHistory(Context& context, const PlanTenantOptions& options);
 int PlanInit(Context& context, const PlanTenantOptions& options);
 int PlanPreview(Context& context, const PlanFileOptions& options);
 int PlanRevert(Context& context, const PlanTenantOptions& options);
+int PlanFleet(Context& context, const PlanTenantOptions& options);
+
+struct TimeMachineOptions {
+  std::string file;
+  std::string fleet;                   // a file instead of the server's hosts
+  std::vector<std::string> incidents;  // ids or files; empty: all that are shipped
+  std::string affects;                 // k=v instead of the incident's own words
+  int seeds = 3;
+  int64_t hosts = 2000;  // simulated at most
+  int days = 7;
+};
+int PlanTimeMachine(Context& context, const TimeMachineOptions& options);
 
 // ---- release
 struct PublishOptions {

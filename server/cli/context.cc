@@ -105,8 +105,12 @@ Remote& Context::remote() {
 }
 
 void Context::Print(const google::protobuf::Message& message) const {
-  if (output_ == Output::kJson) out() << ToJson(ToValue(message));
-  if (output_ == Output::kYaml) out() << ToYaml(ToValue(message));
+  Print(ToValue(message));
+}
+
+void Context::Print(const Value& value) const {
+  if (output_ == Output::kJson) out() << ToJson(value);
+  if (output_ == Output::kYaml) out() << ToYaml(value);
 }
 
 std::string Context::Time(const google::protobuf::Timestamp& time) const {

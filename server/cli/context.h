@@ -14,6 +14,7 @@
 #include "google/protobuf/message.h"
 #include "server/cli/plan_yaml.h"
 #include "server/cli/remote.h"
+#include "server/cli/value.h"
 
 namespace ringfence::cli {
 
@@ -55,6 +56,7 @@ class Context {
 
   // Prints the message as JSON or YAML; only when the output is not a table.
   void Print(const google::protobuf::Message& message) const;
+  void Print(const Value& value) const;
   std::string Time(const google::protobuf::Timestamp& time) const;
   // Turns a refused call into text and an exit code. `file` and `places` show the server's faults where they
   // stand.

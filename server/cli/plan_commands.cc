@@ -4,10 +4,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "ringfence/policy/plan.h"
 #include "ringfence/v1/plan.pb.h"
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/human.h"
+#include "server/cli/plan_check.h"
 #include "server/cli/plan_preview.h"
 #include "server/cli/plan_yaml.h"
 #include "server/cli/table.h"
@@ -102,34 +104,51 @@ LoadedPlan LoadPlan(Context& context, const std::string& file) {
   }
   loaded.parsed = ParsePlanYaml(*text);
   if (!loaded.parsed.faults.empty()) {
-    context.err() << Render(file, loaded.parsed.faults);
+    context.err() << Render(file, CheckPlan(loaded.parsed).faults);
     loaded.exit_code = kUsage;
   }
   return loaded;
 }
 
 int PlanValidate(Context& context, const PlanFileOptions& options) {
-  const LoadedPlan loaded = LoadPlan(context, options.file);
-  if (loaded.exit_code != kOk) return loaded.exit_code;
-  v1::ValidatePlanRequest request;
-  v1::ValidatePlanResponse response;
-  *request.mutable_plan() = loaded.parsed.message;
-  const absl::Status status = context.remote().Call("PlanService/ValidatePlan", request, &response);
-  if (!status.ok()) return context.Fail(status, options.file, &loaded.parsed.places);
-  if (!context.table()) context.Print(response);
-  for (const v1::Fault& fault : response.faults()) {
-    const Place place = loaded.parsed.places.Find(fault.path());
-    context.err() << options.file << ":" << place.line << ":" << place.column << ": "
-                  << Printable(fault.path()) << ": found " << Printable(fault.found()) << ", wanted "
-                  << Printable(fault.wanted()) << "\n";
+  const absl::StatusOr<std::string> text = ReadFile(context.world(), options.file, kMaxPlanBytes);
+  if (!text.ok()) return context.Usage(text.status().message());
+  const Parsed<v1::Plan> parsed = ParsePlanYaml(*text);
+  const CheckedPlan checked = CheckPlan(parsed);
+  std::vector<std::string> warnings;
+  if (checked.faults.empty()) warnings = policy::Warnings(checked.plan, context.world().now());
+  if (checked.faults.empty() && options.with_hosts) {
+    const absl::StatusOr<v1::PreviewPlanResponse> preview = Preview(context, parsed.message);
+    if (!preview.ok()) return context.Fail(preview.status(), options.file, &parsed.places);
+    warnings.assign(preview->warnings().begin(), preview->warnings().end());
   }
-  Warn(context, response.warnings());
-  if (response.faults_size() > 0) return kUsage;
-  if (context.table()) {
-    context.out() << options.file << ": a legal plan for " << loaded.parsed.message.tenant() << ", "
-                  << loaded.parsed.message.rings_size() << " rings\n";
+  const int exit_code = !checked.faults.empty()               ? kUsage
+                        : options.strict && !warnings.empty() ? kRefused
+                                                              : kOk;
+  if (!context.table()) {
+    List faults, said;
+    for (const YamlFault& fault : checked.faults) {
+      faults.emplace_back(Map{{"line", fault.place.line},
+                              {"column", fault.place.column},
+                              {"path", Printable(fault.path)},
+                              {"what", Printable(fault.what)}});
+    }
+    for (const std::string& warning : warnings) said.emplace_back(Printable(warning));
+    context.Print(Map{{"file", options.file},
+                      {"legal", checked.faults.empty()},
+                      {"tenant", Printable(parsed.message.tenant())},
+                      {"with_hosts", options.with_hosts},
+                      {"faults", std::move(faults)},
+                      {"warnings", std::move(said)}});
+    return exit_code;
   }
-  return kOk;
+  context.err() << Render(options.file, checked.faults);
+  for (const std::string& warning : warnings) context.err() << "warning: " << Printable(warning) << "\n";
+  if (checked.faults.empty()) {
+    context.out() << options.file << ": a legal plan for " << parsed.message.tenant() << ", "
+                  << parsed.message.rings_size() << " rings\n";
+  }
+  return exit_code;
 }
 
 int PlanApply(Context& context, const PlanFileOptions& options) {

@@ -80,8 +80,8 @@ int32_t ReadClock(const YamlReader& in, int32_t most) {
 
 void ReadWindows(const YamlReader& in, google::protobuf::RepeatedPtrField<v1::MaintenanceWindow>* out) {
   in.Each([&](const YamlReader& window) {
+    v1::MaintenanceWindow* to = out->Add();  // what is no window keeps its place: paths count by it
     if (!window.IsMapOf(Keys("window"))) return;
-    v1::MaintenanceWindow* to = out->Add();
     const auto day = [&](const YamlReader& node) {
       to->add_days(static_cast<v1::Weekday>(Word(node, *v1::Weekday_descriptor(), v1::WEEKDAY_MON)));
     };
@@ -148,8 +148,8 @@ void ReadCalendar(const YamlReader& in, v1::Plan* out) {
   absl::TimeZone zone = absl::UTCTimeZone();
   if (policy::IsTimeZone(out->zone())) (void)absl::LoadTimeZone(out->zone(), &zone);
   in.Get("freezes").Each([&](const YamlReader& freeze) {
-    if (!freeze.IsMapOf(Keys("freeze"))) return;
     v1::Freeze* to = out->add_freezes();
+    if (!freeze.IsMapOf(Keys("freeze"))) return;
     for (const char* needed : {"from", "to"}) {
       if (!freeze.Get(needed).present())
         freeze.FailAt(freeze.node(), freeze.path(), absl::StrCat("a freeze needs `", needed, "`"));
@@ -159,8 +159,8 @@ void ReadCalendar(const YamlReader& in, v1::Plan* out) {
     ReadScope(freeze, to);
   });
   in.Get("blackouts").Each([&](const YamlReader& blackout) {
-    if (!blackout.IsMapOf(Keys("blackout"))) return;
     v1::Blackout* to = out->add_blackouts();
+    if (!blackout.IsMapOf(Keys("blackout"))) return;
     to->set_date(blackout.Get("date").Text("a day such as 2026-12-24, or 12-24 for every year"));
     to->set_zone(blackout.Get("zone").Text("a time zone such as Europe/Berlin"));
     ReadScope(blackout, to);
@@ -243,8 +243,8 @@ void ReadPlan(const YamlReader& in, v1::Plan* out) {
   }
   out->set_tenant(in.Get("tenant").Text("a tenant's name"));
   in.Get("channels").Each([&](const YamlReader& channel) {
-    if (!channel.IsMapOf(Keys("channel"))) return;
     v1::ChannelRule* rule = out->add_channels();
+    if (!channel.IsMapOf(Keys("channel"))) return;
     if (!channel.Get("channel").present())
       channel.FailAt(channel.node(), channel.path(), "a rule needs a channel");
     rule->set_channel(channel.Get("channel").Text("a channel's name"));
@@ -280,6 +280,24 @@ void ReadManifest(const YamlReader& in, v1::ReleaseManifest* out) {
   ReadSelector(in.Get("targets"), out->mutable_targets());
   in.Get("matrix").Each([&](const YamlReader& platform) { ReadSelector(platform, out->add_matrix()); });
   out->set_urgent(in.Get("urgent").Boolean());
+}
+
+void ReadFleet(const YamlReader& in, v1::PreviewPlanResponse* out) {
+  if (!in.IsMapOf({"hosts"})) return;
+  if (!in.Get("hosts").present()) in.FailAt(in.node(), "hosts", "is missing");
+  in.Get("hosts").Each([&](const YamlReader& entry) {
+    v1::LabelMixEntry* to = out->add_label_mix();
+    if (!entry.IsMapOf({"count", "labels"})) return;
+    to->set_hosts(entry.Get("count").present() ? entry.Get("count").Integer(1, 1'000'000'000) : 1);
+    entry.Get("labels").EachKey([&](const std::string& key, const YamlReader& value) {
+      const auto add = [&](const YamlReader& one) {
+        v1::Label* label = to->add_labels();
+        label->set_key(key);
+        label->set_value(one.Text("a label's value"));
+      };
+      value.IsList() ? value.Each(add) : add(value);
+    });
+  });
 }
 
 template <typename Message>
@@ -352,6 +370,10 @@ const std::map<std::string, std::set<std::string>>& PlanKeys() {
 
 Parsed<v1::Plan> ParsePlanYaml(absl::string_view text) {
   return Parse<v1::Plan>(text, ReadPlan);
+}
+
+Parsed<v1::PreviewPlanResponse> ParseFleetYaml(absl::string_view text) {
+  return Parse<v1::PreviewPlanResponse>(text, ReadFleet);
 }
 
 Parsed<v1::ReleaseManifest> ParseManifestYaml(absl::string_view text) {

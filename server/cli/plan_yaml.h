@@ -55,6 +55,11 @@ Parsed<v1::Plan> ParsePlanYaml(absl::string_view text);
 // open.
 Parsed<v1::ReleaseManifest> ParseManifestYaml(absl::string_view text);
 
+// A mix of hosts: `hosts: [{count: 12, labels: {os: win11, site: [lab, qa]}}]`. Only label_mix is filled.
+Parsed<v1::PreviewPlanResponse> ParseFleetYaml(absl::string_view text);
+// ParseFleetYaml gives the same mix again.
+std::string FleetToYaml(const v1::PreviewPlanResponse& fleet);
+
 // Canonical: every field in the order of the schema, defaults left out. ParsePlanYaml gives the same plan
 // again.
 std::string PlanToYaml(const v1::Plan& plan);

@@ -224,4 +224,17 @@ std::string PlanToYaml(const v1::Plan& plan) {
   return ToYaml(map);
 }
 
+std::string FleetToYaml(const v1::PreviewPlanResponse& fleet) {
+  List hosts;
+  for (const v1::LabelMixEntry& entry : fleet.label_mix()) {
+    Map labels;
+    for (const v1::Label& label : entry.labels()) {  // sorted by key
+      if (labels.empty() || labels.back().first != label.key()) labels.emplace_back(label.key(), List{});
+      std::get<List>(labels.back().second.data).emplace_back(label.value());
+    }
+    hosts.emplace_back(Map{{"count", entry.hosts()}, {"labels", std::move(labels)}});
+  }
+  return ToYaml(Map{{"hosts", std::move(hosts)}});
+}
+
 }  // namespace ringfence::cli

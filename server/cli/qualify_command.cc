@@ -48,7 +48,7 @@ absl::StatusOr<Evidence> ReadEvidence(const World& world, const QualifyOptions& 
   return evidence;
 }
 
-void List(std::ostream& out, absl::string_view what, const std::set<trust::TestName>& tests) {
+void ListTests(std::ostream& out, absl::string_view what, const std::set<trust::TestName>& tests) {
   size_t shown = 0;
   for (const trust::TestName& test : tests) {
     if (shown++ == kShownTests) break;
@@ -96,14 +96,14 @@ int ReleaseQualify(Context& context, const QualifyOptions& options) {
   if (!envelope.ok()) refused = envelope.status();
   if (!refused.ok()) {
     context.err() << "ringfence: not qualified: " << Printable(std::string(refused.message())) << "\n";
-    List(context.err(), "failed ", evidence->results.failed);
-    List(context.err(), "skipped", evidence->results.skipped);
+    ListTests(context.err(), "failed ", evidence->results.failed);
+    ListTests(context.err(), "skipped", evidence->results.skipped);
     context.err() << "  next: mend the release, publish other bytes, and test those; nothing was signed\n";
     return kRefused;
   }
   if (!evidence->results.skipped.empty()) {
     context.err() << "warning: what was skipped has not passed, and is not in the statement\n";
-    List(context.err(), "skipped", evidence->results.skipped);
+    ListTests(context.err(), "skipped", evidence->results.skipped);
   }
   const absl::Status written = WriteDocument(context.world(), options.write, *envelope);
   if (!written.ok()) return context.Usage(written.message());

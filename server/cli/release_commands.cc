@@ -32,23 +32,6 @@ std::string SelectorText(const v1::Selector& selector) {
   });
 }
 
-// "os=win10|win11,platform=windows" adds to the selector.
-absl::Status AddPairs(const std::string& text, v1::Selector* selector) {
-  for (const absl::string_view pair : absl::StrSplit(text, ',', absl::SkipEmpty())) {
-    const size_t equals = pair.find('=');
-    if (equals == 0 || equals == absl::string_view::npos) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("'", pair, "' is no label: wanted key=value or key=one|other"));
-    }
-    v1::Requirement* requirement = selector->add_all_of();
-    requirement->set_key(std::string(pair.substr(0, equals)));
-    for (const absl::string_view value : absl::StrSplit(pair.substr(equals + 1), '|')) {
-      requirement->add_any_of(std::string(value));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<v1::ReleaseManifest> ManifestOf(const PublishOptions& options, v1::ReleaseManifest manifest) {
   if (!options.channel.empty()) manifest.set_channel(options.channel);
   if (!options.version.empty()) manifest.set_version(options.version);
@@ -114,6 +97,22 @@ void PrintRelease(Context& context, const v1::Release& release) {
 }
 
 }  // namespace
+
+absl::Status AddPairs(const std::string& text, v1::Selector* selector) {
+  for (const absl::string_view pair : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    const size_t equals = pair.find('=');
+    if (equals == 0 || equals == absl::string_view::npos) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", pair, "' is no label: wanted key=value or key=one|other"));
+    }
+    v1::Requirement* requirement = selector->add_all_of();
+    requirement->set_key(std::string(pair.substr(0, equals)));
+    for (const absl::string_view value : absl::StrSplit(pair.substr(equals + 1), '|')) {
+      requirement->add_any_of(std::string(value));
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<ReleaseName> FindRelease(Context& context, const std::string& text) {
   ReleaseName name;

@@ -157,17 +157,104 @@ TEST_F(CommandTest, ForeignTextCannotWriteToTheTerminal) {
 TEST_F(CommandTest, PlanValidateShowsFaultsOfFormWithoutAServer) {
   const std::string file = File("p.yaml", "tenant: acme\nchannels: []\nrings: []\nsoak: 5\n");
   EXPECT_EQ(Run({"plan", "validate", file}), 2);
-  EXPECT_THAT(err(), StartsWith(file + ":4:1: soak: unknown key 'soak'"));
+  EXPECT_THAT(err(), AllOf(StartsWith(file + ":2:11: channels: found 0 elements"),
+                           HasSubstr(file + ":4:1: soak: unknown key 'soak'")));
   EXPECT_EQ(server_.Asked("PlanService/ValidatePlan"), "");
 }
 
-TEST_F(CommandTest, PlanValidateShowsTheServersFaultsWhereTheyStand) {
-  server_.On("PlanService/ValidatePlan",
-             Proto<v1::ValidatePlanResponse>(
-                 R"(faults { path: "rings[0].soak" found: "30m" wanted: "less" } warnings: "odd")"));
-  const std::string file = File("p.yaml", kGoodPlan);
+TEST_F(CommandTest, PlanValidateNeedsNoServerForWhatAPlanMeans) {
+  const std::string file = File("p.yaml", R"(tenant: acme
+channels: [{channel: content}]
+rings:
+- name: canary
+  waves: [0%, 100%]
+  soak: 5
+- name: canary
+  waves: [100%]
+  channels: [{channel: sensor, lag: 1}]
+)");
   EXPECT_EQ(Run({"plan", "validate", file}), 2);
-  EXPECT_EQ(err(), file + ":7:11: rings[0].soak: found 30m, wanted less\nwarning: odd\n");
+  EXPECT_THAT(err(), AllOf(HasSubstr(file + ":5:11: rings[0].waves[0].share: found 0 ppm, wanted"),
+                           HasSubstr(file + ":6:9: rings[0].soak: found 5, wanted a duration"),
+                           HasSubstr(file + ":7:9: rings[1].name: "), HasSubstr(file + ":9:"),
+                           Not(HasSubstr("rings[0].soak: found 0"))));
+  EXPECT_EQ(server_.Asked("PlanService/ValidatePlan"), "");
+  EXPECT_EQ(Run({"plan", "validate", file, "-o", "json"}), 2);
+  EXPECT_THAT(out(), AllOf(HasSubstr("\"legal\": false"), HasSubstr("\"line\": 6,\n      \"column\": 9,"),
+                           HasSubstr("\"path\": \"rings[0].soak\"")));
+}
+
+TEST_F(CommandTest, AMalformedNameIsNotBlamedOnThoseThatReferToIt) {
+  const std::string file = File("p.yaml", R"(tenant: acme
+channels: [{channel: [x]}]
+rings: [{name: all, waves: [100%], channels: [{channel: content, lag: 7}]}]
+freezes: [5, {from: 2026-12-24, to: 2026-12-20, reason: x, owner: y, channels: [content]}]
+)");
+  EXPECT_EQ(Run({"plan", "validate", file}), 2);
+  EXPECT_THAT(err(),
+              AllOf(HasSubstr(":2:22: channels[0].channel: "), HasSubstr(":4:11: freezes[0]: "),
+                    HasSubstr("freezes[1].to"), HasSubstr("rings[0].channels[0].lag: found 7"),
+                    Not(HasSubstr("freezes[1].channels")), Not(HasSubstr("rings[0].channels[0].channel"))));
+}
+
+TEST_F(CommandTest, PlanValidateWarnsOfWhatIsLegalAndAsksTheServerOnlyWhenTold) {
+  const std::string file = File("p.yaml", kGoodPlan);
+  EXPECT_EQ(Run({"plan", "validate", file}), 0);
+  EXPECT_THAT(err(), HasSubstr("warning: There is no SLO gate"));
+  EXPECT_THAT(out(), HasSubstr("a legal plan for acme"));
+  EXPECT_EQ(Run({"plan", "validate", file, "--strict"}), 1);
+  EXPECT_EQ(server_.Asked("PlanService/PreviewPlan"), "");
+  server_.On("PlanService/PreviewPlan",
+             Proto<v1::PreviewPlanResponse>(R"(warnings: "nobody is in ring canary")"));
+  EXPECT_EQ(Run({"plan", "validate", file, "--with-hosts"}), 0);
+  EXPECT_EQ(err(), "warning: nobody is in ring canary\n");
+  server_.Fail("PlanService/PreviewPlan", absl::UnavailableError("gone"));
+  EXPECT_EQ(Run({"plan", "validate", file, "--with-hosts"}), 3);
+}
+
+constexpr char kMix[] =
+    "hosts:\n- {count: 30, labels: {platform: windows, site: [lab, qa]}}\n- {count: 70, labels: {platform: "
+    "linux}}\n";
+
+TEST_F(CommandTest, TheTimeMachineTakesAFileOrAsksForCountsAndRunsHere) {
+  const std::string plan = File("p.yaml", kGoodPlan), mix = File("mix.yaml", kMix);
+  EXPECT_EQ(Run({"plan", "time-machine", plan, "--fleet", mix, "--incident", "2024-07-19", "--seeds", "1"}),
+            0)
+      << err();
+  EXPECT_THAT(out(),
+              AllOf(HasSubstr("on 100 hosts, 1 run each"), HasSubstr("CrowdStrike channel file 291  content"),
+                    HasSubstr("With this plan 2024-07-19 would have harmed "),
+                    HasSubstr("It hits platform=windows."), HasSubstr("Not modelled: ")));
+  EXPECT_EQ(server_.Asked("PlanService/PreviewPlan"), "");
+  server_.On(
+      "PlanService/PreviewPlan",
+      Proto<v1::PreviewPlanResponse>(R"(label_mix { hosts: 20 labels { key: "platform" value: "linux" } })"));
+  EXPECT_EQ(Run({"plan", "time-machine", plan, "--incident", "2024-07-19-channel-file-291", "-o", "json"}),
+            0);
+  EXPECT_THAT(server_.Asked("PlanService/PreviewPlan"), HasSubstr("with_label_mix: true"));
+  EXPECT_THAT(out(), AllOf(HasSubstr("\"affected\": 0"), HasSubstr("\"hosts\": 20")));
+}
+
+TEST_F(CommandTest, TheTimeMachineSaysWhatItDoesNotUnderstand) {
+  const std::string plan = File("p.yaml", kGoodPlan), mix = File("mix.yaml", kMix);
+  EXPECT_EQ(Run({"plan", "time-machine", plan, "--fleet", mix, "--incident", "1999-12-31"}), 2);
+  EXPECT_THAT(err(), HasSubstr("none of 2010-04-21-dat-5958, "));
+  EXPECT_EQ(Run({"plan", "time-machine", plan, "--fleet", File("m", "hosts:\n- {count: none}\n")}), 2);
+  EXPECT_THAT(err(), HasSubstr("m:2:11: hosts[0].count: found none, wanted a whole number"));
+  EXPECT_EQ(Run({"plan", "time-machine", plan, "--fleet", mix, "--affects", "windows"}), 2);
+  EXPECT_EQ(Run({"plan", "time-machine", plan, "--fleet", mix, "--incident", File("i.yaml", "schema: x\n")}),
+            2);
+}
+
+TEST_F(CommandTest, PlanFleetPrintsWhatTheTimeMachineReads) {
+  server_.On("PlanService/GetPlan", Proto<v1::GetPlanResponse>("current { plan { tenant: \"acme\" } }"));
+  v1::PreviewPlanResponse answer;
+  *answer.mutable_label_mix() = ParseFleetYaml(kMix).message.label_mix();
+  server_.On("PlanService/PreviewPlan", answer);
+  EXPECT_EQ(Run({"plan", "fleet", "acme"}), 0);
+  const auto again = ParseFleetYaml(out());
+  EXPECT_EQ(Render("out", again.faults), "");
+  EXPECT_EQ(again.message.ShortDebugString(), answer.ShortDebugString());
 }
 
 TEST_F(CommandTest, PlanApplyAsksForTheRevisionItSaw) {

@@ -4,10 +4,10 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "plan_builder.h"
 #include "ringfence/base/check.h"
 #include "ringfence/base/hash.h"
-#include "rng.h"
+#include "server/simulate/plan_builder.h"
+#include "server/simulate/rng.h"
 #include "tests/content/repair.h"
 #include "tests/gate/throwaway.h"
 

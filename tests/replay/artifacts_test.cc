@@ -3,7 +3,7 @@
 #include "artifacts.h"
 
 #include "gtest/gtest.h"
-#include "plan_builder.h"
+#include "server/simulate/plan_builder.h"
 
 namespace ringfence::replay {
 namespace {

@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "host_metrics.h"
-#include "plan_builder.h"
 #include "record_metrics.h"
 #include "ringfence/base/status_macros.h"
+#include "server/simulate/plan_builder.h"
 
 namespace ringfence::replay {
 namespace {

@@ -7,10 +7,10 @@
 #include <variant>
 #include <vector>
 
-#include "fleet.h"
-#include "ledger.h"
-#include "scenario.h"
-#include "server.h"
+#include "server/simulate/fleet.h"
+#include "server/simulate/ledger.h"
+#include "server/simulate/scenario.h"
+#include "server/simulate/server.h"
 
 namespace ringfence::replay {
 

@@ -1,8 +1,8 @@
-#include "calendar_queue.h"
+#include "server/simulate/calendar_queue.h"
 
 #include <gtest/gtest.h>
 
-#include "rng.h"
+#include "server/simulate/rng.h"
 
 namespace ringfence::replay {
 namespace {

@@ -1,4 +1,4 @@
-#include "distribution.h"
+#include "server/simulate/distribution.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "fleet.h"
+#include "server/simulate/fleet.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <map>
 #include <numeric>
 
-#include "plan_builder.h"
+#include "server/simulate/plan_builder.h"
 
 namespace ringfence::replay {
 namespace {

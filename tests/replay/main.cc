@@ -12,7 +12,7 @@
 
 #include "report.h"
 #include "run.h"
-#include "scenario.h"
+#include "server/simulate/scenario.h"
 #include "stores.h"
 
 namespace {

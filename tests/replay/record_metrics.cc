@@ -5,7 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "plan_builder.h"
+#include "server/simulate/plan_builder.h"
 
 namespace ringfence::replay {
 namespace {

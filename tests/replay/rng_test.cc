@@ -1,4 +1,4 @@
-#include "rng.h"
+#include "server/simulate/rng.h"
 
 #include <gtest/gtest.h>
 

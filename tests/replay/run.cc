@@ -5,13 +5,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "app_server.h"
 #include "artifacts.h"
-#include "plan_builder.h"
 #include "ringfence/base/status_macros.h"
-#include "stub_server.h"
+#include "server/simulate/app_server.h"
+#include "server/simulate/plan_builder.h"
+#include "server/simulate/stub_server.h"
+#include "server/simulate/world.h"
 #include "wire_server.h"
-#include "world.h"
 
 namespace ringfence::replay {
 namespace {
@@ -104,6 +104,7 @@ absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& 
   result.hosts = static_cast<int64_t>(fleet.hosts.size());
   std::unique_ptr<storage::Store> store;
   std::unique_ptr<Server> server;
+  const Artifacts artifacts(scenario);
   if (options.push_to_all) {
     server = MakePushToAllServer(&clock, absl::Seconds(scenario.fleet.checkin_seconds),
                                  ToWall(scenario.calibration.withdraw_at.value_or(scenario.horizon)), seed);
@@ -111,14 +112,14 @@ absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& 
     ASSIGN_OR_RETURN(store, make_store());
     const AppServerOptions app{HasInternalTenant(scenario) ? kInternalTenant : "",
                                absl::Seconds(scenario.fleet.checkin_seconds),
-                               seed * 0x9e3779b97f4a7c15ull + 1, Artifacts(scenario).trust(), nullptr};
+                               seed * 0x9e3779b97f4a7c15ull + 1, artifacts.trust(), nullptr};
     if (options.wire) {
       ASSIGN_OR_RETURN(server, MakeWireServer(app, TenantsOf(scenario), store.get(), &clock));
     } else {
       server = MakeAppServer(app, store.get(), &clock);
     }
   }
-  World world(scenario, std::move(fleet), server.get(), &clock, seed);
+  World world(scenario, std::move(fleet), server.get(), &clock, &artifacts, seed);
   RETURN_IF_ERROR(world.Run());
 
   const Ledger& ledger = world.ledger();

@@ -8,7 +8,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "bounds.h"
-#include "scenario.h"
+#include "server/simulate/scenario.h"
 #include "server/storage/store.h"
 
 namespace ringfence::replay {

@@ -1,4 +1,4 @@
-#include "scenario.h"
+#include "server/simulate/scenario.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

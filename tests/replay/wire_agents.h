@@ -14,8 +14,8 @@
 
 #include "absl/status/status.h"
 #include "ringfence/base/mutex.h"
-#include "server.h"
 #include "server/api/api_metrics.h"
+#include "server/simulate/server.h"
 
 namespace grpc {
 class Channel;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "app_server.h"
+#include "server/simulate/app_server.h"
 
 namespace ringfence::replay {
 

@@ -13,7 +13,7 @@
 #include "ringfence/base/status_macros.h"
 #include "run.h"
 #include "server/app/app.h"
-#include "virtual_time.h"
+#include "server/simulate/virtual_time.h"
 #include "wire_server.h"
 
 namespace ringfence::replay {

@@ -1,11 +1,12 @@
 // The simulated fleet against a server that pushes to everybody: what hosts do must be what the scenario
 // says.
-#include "world.h"
+#include "server/simulate/world.h"
+#include "artifacts.h"
 
 #include <gtest/gtest.h>
 
 #include "bounds.h"
-#include "stub_server.h"
+#include "server/simulate/stub_server.h"
 
 namespace ringfence::replay {
 namespace {
@@ -51,7 +52,8 @@ struct Played {
         clock(WallAtStart()),
         server(MakePushToAllServer(&clock, absl::Seconds(60),
                                    withdraw_at == kNever ? absl::InfiniteFuture() : ToWall(withdraw_at), 1)),
-        world(scenario, *MakeFleet(scenario, 1, 1), server.get(), &clock, 1) {
+        artifacts(scenario),
+        world(scenario, *MakeFleet(scenario, 1, 1), server.get(), &clock, &artifacts, 1) {
     status = world.Run();
   }
   double Number(const std::string& metric) {
@@ -64,6 +66,7 @@ struct Played {
   Scenario scenario;
   ManualClock clock;
   std::unique_ptr<Server> server;
+  Artifacts artifacts;
   World world;
   absl::Status status;
 };
