@@ -134,7 +134,7 @@ std::string ToText(const Wealth& wealth, int columns, int rows) {
     for (const auto& [level, name] : kLines) {
       if (row_of(std::log10(level)) == row) label = absl::StrFormat("%g", level);
     }
-    if (label.empty() && row_of(0.0) == row) label = "1";
+    if (label.empty() && row_of(0.0) == row) label.push_back('1');
     std::string line = grid[row];
     line.erase(line.find_last_not_of(' ') + 1);
     absl::StrAppendFormat(&out, "%8s |%s\n", label, line);
