@@ -84,6 +84,7 @@ class Process {
     RETURN_IF_ERROR(FollowUntilLeading(stop_signals));
     RETURN_IF_ERROR(StartApp());
     Lead();
+    ShowReadiness();  // whoever is told that the server started finds it ready
     RETURN_IF_ERROR(WriteFiles());
     log_->Info("started", {{"version", Version()},
                            {"grpc_port", server_->port()},
@@ -203,7 +204,7 @@ class Process {
     const absl::Status status = following.Look();
     readiness_->Follows(status);
     if (!status.ok() || files_written_) return absl::OkStatus();
-    server_->SetServing(readiness_->Faults().empty());
+    ShowReadiness();
     return WriteFiles();
   }
 
@@ -275,7 +276,7 @@ class Process {
     const absl::Duration period = EnginePeriod(flags_.checkin_interval, flags_.time_scale);
     commit_loop_.emplace(kCommitPatience, [this] { Commit(); });
     commit_wake_ = &*commit_loop_;
-    Step(period);  // whoever is told that the server started finds it ready
+    Step(period);
     engine_loop_.emplace(period, [this, period] { Step(period); });
     return absl::OkStatus();
   }
@@ -338,10 +339,16 @@ class Process {
     FillEnvironment();
     readiness_->Follows(absl::UnavailableError("it is not known yet who leads"));
     ASSIGN_OR_RETURN(server_, Server::Start({.listen = flags_.listen}, &env_));
-    health_loop_.emplace(kLeadPeriod, [this] { server_->SetServing(readiness_->Faults().empty()); });
-    server_->SetServing(readiness_->Faults().empty());
+    health_loop_.emplace(kLeadPeriod, [this] { ShowReadiness(); });
+    ShowReadiness();
     health_loop_->Wake();
     return absl::OkStatus();
+  }
+
+  // Two threads that asked at different times must not answer in the other order.
+  void ShowReadiness() {
+    MutexLock lock(&health_mutex_);
+    server_->SetServing(readiness_->Faults().empty());
   }
 
   absl::Status WriteFiles() {
@@ -398,6 +405,7 @@ class Process {
   std::unique_ptr<storage::Store> store_;
   storage::PostgresOptions database_;
   std::optional<storage::Leadership> leadership_;  // of the main thread until it leads, then of the lead loop
+  Mutex health_mutex_;
   Mutex lead_mutex_;
   std::string lead_secret_ ABSL_GUARDED_BY(lead_mutex_);
   bool serves_ ABSL_GUARDED_BY(lead_mutex_) = false;
