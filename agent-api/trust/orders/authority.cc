@@ -1,0 +1,42 @@
+#include "ringfence/trust/authority.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace ringfence::trust {
+
+Authority Authority::From(const TrustDocument& document) {
+  Authority authority;
+  authority.director = document.KeysOf("director");
+  authority.director_threshold = std::max(1, document.ThresholdOf("director"));
+  authority.halt = document.KeysOf("halt");
+  authority.halt_threshold = std::max(1, document.ThresholdOf("halt"));
+  authority.resume_threshold = std::max(kLeastResumePersons, document.ThresholdOf("resume"));
+  if (const auto role = document.roles.find("resume"); role != document.roles.end()) {
+    for (const TrustKey& key : role->second.keys) {
+      if (document.revoked.count(key.key.KeyId()) == 0) authority.resume.push_back(key);
+    }
+  }
+  return authority;
+}
+
+absl::Status Authority::Check() const {
+  if (halt.empty()) return absl::OkStatus();
+  std::set<std::string> persons;
+  for (const TrustKey& key : resume) {
+    if (!key.person.empty()) persons.insert(key.person);
+  }
+  if (static_cast<int>(persons.size()) >= kLeastResumePersons &&
+      static_cast<int>(resume.size()) >= resume_threshold) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("role resume: found ", resume.size(), " keys of ", persons.size(),
+                   " persons with a name, wanted ", resume_threshold, " keys of at least ",
+                   kLeastResumePersons, " persons: hosts would keep a halt for ever"));
+}
+
+}  // namespace ringfence::trust
