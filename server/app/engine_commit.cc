@@ -131,12 +131,13 @@ absl::StatusOr<int> Engine::CommitBatch(std::vector<PendingLease> batch) {
         doubted[{row.channel, row.serial}][{row.agent, row.bucket}] = i;
       }
     }
-    for (const auto& [release, keys] : doubted) {
-      const absl::Status looked =
-          tx.ForEachExposure(release.first, release.second, [&](const storage::ExposureRow& known) {
-            const auto it = keys.find({known.agent, known.bucket});
-            if (it != keys.end()) exists[it->second] = true;
-          });
+    for (const auto& release : doubted) {
+      const auto& keys = release.second;
+      const absl::Status looked = tx.ForEachExposure(release.first.first, release.first.second,
+                                                     [&](const storage::ExposureRow& known) {
+                                                       const auto it = keys.find({known.agent, known.bucket});
+                                                       if (it != keys.end()) exists[it->second] = true;
+                                                     });
       if (!looked.ok()) return looked;
     }
     if (!outcomes.empty()) {

@@ -330,28 +330,27 @@ absl::StatusOr<storage::PlanRow> Engine::ApplyPlan(const Act& act, const policy:
   }
   RETURN_IF_ERROR(policy::ToStatus(policy::Validate(plan)));
   storage::PlanRow row{plan, expected_revision + 1, act.actor.person, clock_->Now()};
-  const Digest fingerprint = Sha256(absl::StrCat("plan.apply\n", plan.tenant, "\n", expected_revision));
+  const Request request =
+      RequestFor("plan.apply", HashInput().String(plan.tenant).U64(static_cast<uint64_t>(expected_revision)));
   RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
-    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, tx.FindRequest(act.request_id));
-    ASSIGN_OR_RETURN(const std::vector<storage::PlanRow> history, tx.PlanHistory(plan.tenant));
+    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, Answered(tx, act, request));
     if (known.has_value()) {
+      ASSIGN_OR_RETURN(const std::vector<storage::PlanRow> history, tx.PlanHistory(plan.tenant));
       const auto same = std::find_if(history.begin(), history.end(), [&](const storage::PlanRow& candidate) {
         return candidate.revision == row.revision && candidate.plan == plan;
       });
-      if (known->fingerprint != fingerprint || same == history.end()) {
-        return absl::InvalidArgumentError("request_id: was used for another request");
-      }
+      if (same == history.end()) return absl::InvalidArgumentError("request_id: was used for another plan");
       row = *same;
       return absl::OkStatus();
     }
     RETURN_IF_ERROR(tx.InsertPlan(row));
     RETURN_IF_ERROR(tx.EnsureBrakes(std::vector<storage::Scope>{{plan.tenant, "", 0, ""}}));
-    storage::AuditRow audit = AuditOf(act, row.applied_at, "plan.apply", plan.tenant);
+    storage::AuditRow audit = AuditOf(act, row.applied_at, request.what, plan.tenant);
     audit.tenant = plan.tenant;
     audit.before = absl::StrCat("revision ", expected_revision);
     audit.after = absl::StrCat("revision ", row.revision);
     RETURN_IF_ERROR(tx.AppendAudit(audit));
-    return tx.PutRequest({act.request_id, act.actor.person, "plan.apply", fingerprint, "", row.applied_at});
+    return KeepAnswer(tx, act, request, row.applied_at);
   }));
   {
     // Also when it is a repeat: the first answer may have been lost in doubt, and with it the plan.
