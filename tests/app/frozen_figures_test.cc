@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/customers_only.h"
 #include "tests/support/fleet_harness.h"
 
 namespace ringfence::test {
@@ -37,11 +38,6 @@ class FrozenTest : public testing::Test {
  protected:
   static constexpr int kCrashed = 0, kDegraded = 1, kSilent = 2, kHealthy = 3, kHosts = 30;
 
-  static FleetHarness::Options OneTenant() {
-    FleetHarness::Options options;
-    options.internal_tenant = "";
-    return options;
-  }
   void SetUp() override {
     fleet.AddRing("acme", "canary", kHosts);
     fleet.AddRing("acme", "all", 10);
@@ -95,7 +91,7 @@ class FrozenTest : public testing::Test {
     return absl::StrCat(policy::Name(gate.gate), " ", gate.bad, " of ", gate.exposed);
   }
 
-  FleetHarness fleet{OneTenant()};
+  FleetHarness fleet{CustomersOnly()};
   policy::Release release;
 };
 

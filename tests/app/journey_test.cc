@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/customers_only.h"
 #include "tests/support/fleet_harness.h"
 
 namespace ringfence::test {
@@ -35,9 +36,7 @@ TEST(JourneyTest, AGoodReleaseReachesEveryHostOfTheVendorAndThenOfTheCustomer) {
 }
 
 TEST(JourneyTest, ARingIsToComeUntilItsTurnUnlessItLagsIsPausedOrHasANewerOne) {
-  FleetHarness::Options options;
-  options.internal_tenant = "";
-  FleetHarness fleet(options);
+  FleetHarness fleet(CustomersOnly());
   for (const char* ring : {"lead", "next", "late"}) fleet.AddRing("acme", ring, 4);
   fleet.AddRing("bolt", "all", 4);
   fleet.Start();

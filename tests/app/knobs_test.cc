@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/customers_only.h"
 #include "tests/support/fleet_harness.h"
 
 namespace ringfence::test {
@@ -19,31 +20,17 @@ using policy::RateGate;
 using policy::SilenceGate;
 using policy::SloGates;
 
-FleetHarness::Options OneTenant() {
-  FleetHarness::Options options;
-  options.internal_tenant = "";
-  return options;
-}
-
 // ---------------------------------------------------------------- which releases, and when
 
-class KnobTest : public testing::Test {
+class KnobTest : public OneCustomerTest {
  protected:
-  void Begin(const policy::Plan& plan, int hosts = 6) {
-    for (const policy::Ring& ring : plan.rings) fleet.AddRing("acme", ring.name, hosts);
-    fleet.Start();
-    fleet.Apply(plan);
-  }
-  bool Until(int64_t running, const policy::Release& release, absl::Duration within = absl::Hours(24)) {
-    return fleet.RunUntil([&] { return fleet.Running(release.digest) >= running; }, within);
-  }
+  void Begin(const policy::Plan& wanted, int hosts = 6) { OneCustomerTest::Begin(wanted, hosts); }
   policy::Release PublishUrgent() {
     policy::Release urgent = fleet.NextRelease();
     urgent.urgent = true;
     return fleet.TryPublish(urgent).value();
   }
   policy::Plan plan = PlanOf("acme", {RingNamed("all")});
-  FleetHarness fleet{OneTenant()};
 };
 
 TEST_F(KnobTest, AChannelThatLagsTakesTheReleaseBeforeTheNewest) {
@@ -275,7 +262,7 @@ class GateKnobTest : public testing::Test {
   }
 
   policy::Plan plan = PlanOf("acme", {RingNamed("all")});
-  FleetHarness fleet{OneTenant()};
+  FleetHarness fleet{CustomersOnly()};
   policy::Release release;
   uint64_t seq = 1000;
 };

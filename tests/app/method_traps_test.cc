@@ -3,6 +3,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/customers_only.h"
 #include "tests/support/fleet_harness.h"
 
 namespace ringfence::test {
@@ -122,9 +123,7 @@ TEST(MethodTrapsTest, Trap17WithACheckInEveryFiveMinutesTheProbationIsFiveTimesA
 }
 
 TEST(BudgetTest, ThirtyCustomersThatOpenTheirCanaryTogetherStartWithFourHosts) {
-  FleetHarness::Options options;
-  options.internal_tenant = "";
-  FleetHarness fleet(options);
+  FleetHarness fleet(CustomersOnly());
   for (int t = 0; t < 30; ++t) fleet.AddRing("customer-" + std::to_string(t), "canary", 8);
   fleet.Start();
   for (int t = 0; t < 30; ++t) fleet.Apply(PlanOf("customer-" + std::to_string(t), {RingNamed("canary")}));

@@ -9,6 +9,7 @@
 #include "absl/time/civil_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/customers_only.h"
 #include "tests/support/fleet_harness.h"
 
 namespace ringfence::test {
@@ -26,23 +27,9 @@ absl::Time Utc(int day, int hour, int minute = 0) {
   return absl::FromCivil(absl::CivilMinute(2023, 11, day, hour, minute), absl::UTCTimeZone());
 }
 
-class PlanLanguageTest : public testing::Test {
+class PlanLanguageTest : public OneCustomerTest {
  protected:
-  PlanLanguageTest() : fleet(Options()) {}
-  static FleetHarness::Options Options() {
-    FleetHarness::Options options;
-    options.internal_tenant = "";
-    return options;
-  }
-  void Begin(policy::Plan plan, int hosts) {
-    for (const policy::Ring& ring : plan.rings) fleet.AddRing("acme", ring.name, hosts);
-    fleet.Start();
-    fleet.Apply(plan);
-  }
   void RunTo(absl::Time time) { fleet.RunFor(time - fleet.now()); }
-  bool Until(int64_t running, const policy::Release& release, absl::Duration within = absl::Hours(24)) {
-    return fleet.RunUntil([&] { return fleet.Running(release.digest) >= running; }, within);
-  }
   policy::Eligibility Why(int host, uint64_t serial) {
     const auto reply = fleet.app().Explain(fleet.host(host).id, "content", serial);
     EXPECT_TRUE(reply.ok()) << reply.status();
@@ -57,7 +44,6 @@ class PlanLanguageTest : public testing::Test {
     wanted.approved = approved;
     return fleet.app().Consent(fleet.Admin("acme"), wanted);
   }
-  FleetHarness fleet;
 };
 
 // ---------------------------------------------------------------- windows
@@ -102,7 +88,7 @@ TEST_F(PlanLanguageTest, AWaveThatAWindowCutShortGoesOnInTheNextOneAndDoesNotPas
 }
 
 TEST_F(PlanLanguageTest, ALeaseDrawnInTheWindowIsNotCommittedAfterIt) {
-  FleetHarness::Options options = Options();
+  FleetHarness::Options options = CustomersOnly();
   options.late_commits = 1;  // leases wait for the next step
   FleetHarness late(options);
   policy::Ring ring = RingNamed("all");

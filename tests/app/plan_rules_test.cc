@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/customers_only.h"
 #include "tests/support/fleet_harness.h"
 
 namespace ringfence::test {
@@ -12,23 +13,9 @@ using policy::Reason;
 using policy::StageState;
 using storage::Outcome;
 
-FleetHarness::Options OneTenant() {
-  FleetHarness::Options options;
-  options.internal_tenant = "";
-  return options;
-}
-
-class PlanRulesTest : public testing::Test {
+class PlanRulesTest : public OneCustomerTest {
  protected:
-  void Begin(policy::Plan plan, int hosts = 30) {
-    for (const policy::Ring& ring : plan.rings) fleet.AddRing("acme", ring.name, hosts);
-    fleet.Start();
-    fleet.Apply(plan);
-  }
-  bool Until(int64_t running, const policy::Release& release, absl::Duration within = absl::Hours(24)) {
-    return fleet.RunUntil([&] { return fleet.Running(release.digest) >= running; }, within);
-  }
-  FleetHarness fleet{OneTenant()};
+  void Begin(const policy::Plan& plan, int hosts = 30) { OneCustomerTest::Begin(plan, hosts); }
 };
 
 TEST_F(PlanRulesTest, AnNMinusOneRingTakesTheOlderRelease) {
@@ -243,7 +230,7 @@ struct GateCase {
 class GateTest : public testing::TestWithParam<GateCase> {};
 
 TEST_P(GateTest, ActsAsThePlanSays) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   fleet.AddRing("acme", "all", 200);
   int n = 0;
   fleet.effect = [&](const SimHost&, const Digest&) {
@@ -284,7 +271,7 @@ INSTANTIATE_TEST_SUITE_P(
                     GateCase{Effect::kBricksLater, "silence", policy::OnBreach::kHalt}));
 
 TEST(TenantsTest, ABreachOfOneCustomersPlanStopsThatCustomerOnly) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   fleet.AddRing("acme", "all", 60);
   fleet.AddRing("bolt", "all", 60);
   int n = 0;

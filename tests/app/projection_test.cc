@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/customers_only.h"
 #include "tests/support/fleet_harness.h"
 #include "tests/support/seed.h"
 
@@ -13,12 +14,6 @@ namespace {
 
 using policy::Projection;
 using policy::Reason;
-
-FleetHarness::Options NoVendor() {
-  FleetHarness::Options options;
-  options.internal_tenant = "";
-  return options;
-}
 
 using Wave = std::tuple<std::string, uint64_t, int>;  // ring, serial, index
 using Openings = std::map<Wave, absl::Time>;
@@ -90,7 +85,7 @@ class ProjectionTest : public testing::Test {
     return plan;
   }
   Projection Preview(const policy::Plan& plan) { return fleet.app().PreviewPlan(plan).projected_then.at(0); }
-  FleetHarness fleet{NoVendor()};
+  FleetHarness fleet{CustomersOnly()};
 };
 
 TEST_F(ProjectionTest, RingsOpenOneAfterTheOtherWhenTheirSoaksAreOver) {
@@ -199,7 +194,7 @@ TEST(ProjectionPropertyTest, TheEngineOpensWavesInTheOrderAndAtTheTimesForeseen)
     const auto pick = [&](int least, int most) {
       return least + static_cast<int>(random() % static_cast<uint64_t>(most - least + 1));
     };
-    FleetHarness::Options options = NoVendor();
+    FleetHarness::Options options = CustomersOnly();
     options.seed = seed;
     FleetHarness fleet(options);
     std::vector<policy::Ring> rings;

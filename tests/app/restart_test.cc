@@ -2,6 +2,7 @@
 // bad stays counted, and what is ordered back is ordered back by the next process too.
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/customers_only.h"
 #include "tests/support/fleet_harness.h"
 
 namespace ringfence::test {
@@ -179,9 +180,7 @@ TEST_F(AfterRestartTest, TheDeadlineOfAProbationThatBeganAnewStays) {
 }
 
 TEST(ResumeTest, OneTenantsResumeLeavesTheEvidenceOfTheOthers) {
-  FleetHarness::Options options;
-  options.internal_tenant = "";
-  FleetHarness fleet(options);
+  FleetHarness fleet(CustomersOnly());
   fleet.AddRing("acme", "all", 40);
   fleet.AddRing("beta", "all", 40);
   fleet.Start();

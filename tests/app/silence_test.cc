@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/customers_only.h"
 #include "tests/support/fleet_harness.h"
 
 namespace ringfence::test {
@@ -11,12 +12,6 @@ using policy::StageState;
 using storage::Outcome;
 
 // A company with its own server: a canary of 12 hosts and a ring of 20.
-FleetHarness::Options OneTenant() {
-  FleetHarness::Options options;
-  options.internal_tenant = "";
-  return options;
-}
-
 void AddAcme(FleetHarness& fleet, int canary = 12, int all = 20) {
   fleet.AddRing("acme", "canary", canary);
   fleet.AddRing("acme", "all", all);
@@ -29,7 +24,7 @@ policy::Plan TwoRings() {
 class Trap1Test : public testing::TestWithParam<std::optional<policy::SloGates>> {};
 
 TEST_P(Trap1Test, AGroupThatFailedWhollyNeverPromotes) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet);
   fleet.effect = [](const SimHost&, const Digest&) { return Effect::kBricks; };
   fleet.Start();
@@ -53,7 +48,7 @@ INSTANTIATE_TEST_SUITE_P(WithoutGatesAndWithGatesOfNothingAndOfEverything, Trap1
                          testing::Values(std::nullopt, Limit(0), Limit(1'000'000)));
 
 TEST(Trap2Test, BrickedHostsStillCountAfterADayADeletionAndARegrouping) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet, 40);
   fleet.effect = [&](const SimHost& host, const Digest&) {
     return host.id.bytes[0] % 3 == 0 ? Effect::kBricks : Effect::kGood;
@@ -82,7 +77,7 @@ TEST(Trap2Test, BrickedHostsStillCountAfterADayADeletionAndARegrouping) {
 }
 
 TEST(Trap2Test, AHostThatIsDeletedBeforeItsSilenceIsSeenIsSilent) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet);
   fleet.effect = [](const SimHost&, const Digest&) { return Effect::kBricks; };
   fleet.Start();
@@ -102,7 +97,7 @@ class FirstCanaryTest : public testing::TestWithParam<Effect> {};
 
 // Trap 3, and: a failed first canary opened the gate elsewhere.
 TEST_P(FirstCanaryTest, AFirstCanaryThatFailsNeverOpensTheGate) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet);
   std::optional<AgentId> first;
   fleet.effect = [&](const SimHost& host, const Digest&) {
@@ -125,7 +120,7 @@ TEST_P(FirstCanaryTest, AFirstCanaryThatFailsNeverOpensTheGate) {
 TEST_P(FirstCanaryTest, ARingWhoseCanariesAllFailNeverPassesAndNoOtherOpens) {
   for (const int canaries : {1, 3}) {
     SCOPED_TRACE(canaries);
-    FleetHarness fleet(OneTenant());
+    FleetHarness fleet(CustomersOnly());
     AddAcme(fleet, canaries);
     fleet.effect = [&](const SimHost&, const Digest&) { return GetParam(); };
     fleet.Start();
@@ -148,7 +143,7 @@ INSTANTIATE_TEST_SUITE_P(InEachWay, FirstCanaryTest,
                                          Effect::kNeverActivates));
 
 TEST(SilenceTest, AHostThatTakesTheReleaseAndNeverSpeaksAgainIsCounted) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet);
   bool one = false;
   fleet.effect = [&](const SimHost&, const Digest&) {
@@ -166,7 +161,7 @@ TEST(SilenceTest, AHostThatTakesTheReleaseAndNeverSpeaksAgainIsCounted) {
 }
 
 TEST(Trap5Test, WithoutAnyDataNothingIsPromoted) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet, 12, 12);
   fleet.Start();
   fleet.Apply(TwoRings());
@@ -236,7 +231,7 @@ class Trap9Test : public testing::Test {
     }
     return -1;
   }
-  FleetHarness fleet{OneTenant()};
+  FleetHarness fleet{CustomersOnly()};
   uint64_t seq = 1000;
 };
 
@@ -272,7 +267,7 @@ TEST_F(Trap9Test, AfterAResumeNewEvidenceStopsAsTheFirstDid) {
 }
 
 TEST(Trap10Test, DownloadedAndWaitingIsNeitherFailedNorSuccess) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet);
   fleet.Start();
   fleet.Apply(TwoRings());
@@ -288,7 +283,7 @@ TEST(Trap10Test, DownloadedAndWaitingIsNeitherFailedNorSuccess) {
 }
 
 TEST(Trap11Test, InstalledIsNotHealthyBeforeTheProbationEnds) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet);
   fleet.Start();
   fleet.Apply(TwoRings());
@@ -305,7 +300,7 @@ class Trap12Test : public testing::TestWithParam<std::tuple<Effect, bool>> {};
 
 TEST_P(Trap12Test, AHostThatWentBackByItselfIsNeverOfferedTheDigestAgain) {
   const auto [effect, restarts] = GetParam();
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet, 6, 0);
   fleet.effect = [effect = effect](const SimHost&, const Digest&) { return effect; };
   fleet.Start();
@@ -324,7 +319,7 @@ INSTANTIATE_TEST_SUITE_P(HeardOfOrNotAndAfterARestart, Trap12Test,
                                           testing::Bool()));
 
 TEST(Trap12Test, AHostThatHadNothingAndWentBackToNothingIsReverted) {
-  FleetHarness::Options options = OneTenant();
+  FleetHarness::Options options = CustomersOnly();
   options.factory_content = false;
   FleetHarness fleet(options);
   AddAcme(fleet, 4, 0);
@@ -339,7 +334,7 @@ TEST(Trap12Test, AHostThatHadNothingAndWentBackToNothingIsReverted) {
 }
 
 TEST(Trap13Test, ALateArriverGetsWhatIsApprovedTodayAndNotWhatWasWhenItSlept) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet, 8, 0);
   fleet.Start();
   fleet.Apply(PlanOf("acme", {RingNamed("canary")}));
@@ -360,7 +355,7 @@ TEST(Trap13Test, ALateArriverGetsWhatIsApprovedTodayAndNotWhatWasWhenItSlept) {
 }
 
 TEST(GoodbyeTest, OneSaidAfterActivationExemptsNobody) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet);
   fleet.Start();
   fleet.Apply(TwoRings());
@@ -375,7 +370,7 @@ TEST(GoodbyeTest, OneSaidAfterActivationExemptsNobody) {
 }
 
 TEST(GoodbyeTest, OneSaidBeforeActivationIsNoHarmForAWhile) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet);
   std::optional<AgentId> leased;
   fleet.effect = [&](const SimHost& host, const Digest&) {
@@ -394,7 +389,7 @@ TEST(GoodbyeTest, OneSaidBeforeActivationIsNoHarmForAWhile) {
 }
 
 TEST(GoodbyeTest, AProvenHostThatSaysGoodbyeSleeps) {
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet);
   fleet.Start();
   fleet.Apply(TwoRings());
@@ -411,7 +406,7 @@ TEST(GoodbyeTest, AProvenHostThatSaysGoodbyeSleeps) {
 }
 
 TEST(TakeBackTest, AProvenHostThatGoesBadTwiceIsTakenBackOnceAndItsRevertFreesOnce) {  // trap 14
-  FleetHarness fleet(OneTenant());
+  FleetHarness fleet(CustomersOnly());
   AddAcme(fleet);
   fleet.Start();
   fleet.Apply(TwoRings());

@@ -1,6 +1,7 @@
 // What one tenant decides must not decide for another.
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/customers_only.h"
 #include "tests/support/fleet_harness.h"
 
 namespace ringfence::test {
@@ -15,9 +16,7 @@ absl::Duration Undecided(FleetHarness& fleet, const std::string& tenant) {
 }
 
 TEST(TenantsTest, EachTenantsHoldStaysUndecidedForAsLongAsItsOwnPlanSays) {
-  FleetHarness::Options options;
-  options.internal_tenant = "";
-  FleetHarness fleet(options);
+  FleetHarness fleet(CustomersOnly());
   fleet.effect = [](const SimHost&, const Digest&) { return Effect::kDegrades; };
   for (const char* tenant : {"acme", "beta", "gamma"}) fleet.AddRing(tenant, "all", 20);
   fleet.Start();
