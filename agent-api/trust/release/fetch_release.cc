@@ -11,7 +11,9 @@ namespace {
 // More evidence than this about one release is no evidence.
 constexpr size_t kMaxEnvelopes = 32;
 
-absl::StatusOr<std::string> FetchSmall(tuf::Updater& updater, const std::string& path, size_t most) {
+}  // namespace
+
+absl::StatusOr<std::string> FetchDocument(tuf::Updater& updater, const std::string& path, size_t most) {
   ASSIGN_OR_RETURN(const tuf::TargetFile target, updater.Find(path));
   if (*target.info.length > static_cast<int64_t>(most))
     return tuf::Failure(tuf::Fault::kLimitExceeded, path,
@@ -19,10 +21,18 @@ absl::StatusOr<std::string> FetchSmall(tuf::Updater& updater, const std::string&
   return updater.Download(target);
 }
 
-}  // namespace
+std::vector<std::string> FetchEnvelopes(tuf::Updater& updater, const ReleaseTerms& terms) {
+  std::vector<std::string> envelopes;
+  for (const QualificationRef& ref : terms.qualification) {
+    if (envelopes.size() == kMaxEnvelopes) break;
+    auto envelope = FetchDocument(updater, absl::StrCat("qual/", ref.envelope.ToString()), kMaxEnvelopeBytes);
+    if (envelope.ok()) envelopes.push_back(*std::move(envelope));
+  }
+  return envelopes;
+}
 
 absl::StatusOr<TrustDocument> FetchTrust(tuf::Updater& updater, int64_t accepted_version) {
-  ASSIGN_OR_RETURN(const std::string bytes, FetchSmall(updater, kTrustTarget, kMaxTrustBytes));
+  ASSIGN_OR_RETURN(const std::string bytes, FetchDocument(updater, kTrustTarget, kMaxTrustBytes));
   ASSIGN_OR_RETURN(TrustDocument document, ParseTrustDocument(bytes));
   if (document.version >= accepted_version) return document;
   return tuf::Failure(
@@ -39,11 +49,7 @@ absl::StatusOr<FetchedRelease> FetchRelease(tuf::Updater& updater, const std::st
   auto judged = CheckListing(release.target, host, step);
   if (const auto* refusal = std::get_if<Refusal>(&judged)) return ToStatus(*refusal);
   release.terms = std::get<ReleaseTerms>(judged);
-  for (const QualificationRef& ref : release.terms.qualification) {
-    if (release.envelopes.size() == kMaxEnvelopes) break;
-    auto envelope = FetchSmall(updater, absl::StrCat("qual/", ref.envelope.ToString()), kMaxEnvelopeBytes);
-    if (envelope.ok()) release.envelopes.push_back(*std::move(envelope));
-  }
+  release.envelopes = FetchEnvelopes(updater, release.terms);
   if (release.terms.kind == ReleaseKind::kContent &&
       static_cast<uint64_t>(*release.target.info.length) > content::kMaxFileBytes) {
     return ToStatus({RefusalType::kLimitExceeded, "artifact", "length",

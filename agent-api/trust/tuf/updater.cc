@@ -188,6 +188,43 @@ absl::StatusOr<TargetFile> Updater::Find(const std::string& path) {
   return Failure(Fault::kMissing, path, "no role that may speak of this target lists it");
 }
 
+absl::StatusOr<std::vector<TargetFile>> Updater::Select(
+    const std::function<bool(const TargetFile&)>& wanted) {
+  if (!refreshed_) {
+    RETURN_IF_ERROR(Refresh());
+  }
+  std::vector<std::pair<std::string, std::string>> to_ask = {{kTargets, kRoot}};
+  std::set<std::string> asked, paths;
+  absl::Status unread;
+  for (size_t next = 0; next < to_ask.size() && asked.size() < kMaxRolesPerSearch; ++next) {
+    const auto [role, delegator] = to_ask[next];
+    if (asked.count(role) != 0) continue;
+    if (const absl::Status had = RefreshTargets(role, delegator); !had.ok()) {
+      // Delegated to, but never published: it lists nothing.
+      if (trusted_->Listed(role) != nullptr) unread.Update(had);
+      continue;
+    }
+    asked.insert(role);
+    const Targets& targets = *trusted_->targets(role, delegator);
+    for (const auto& [path, target] : targets.targets) {
+      if (wanted(target)) paths.insert(path);
+    }
+    for (const Delegation& delegation : targets.delegations) to_ask.emplace_back(delegation.name, role);
+  }
+  std::vector<TargetFile> found;
+  for (const std::string& path : paths) {
+    absl::StatusOr<TargetFile> target = Find(path);
+    if (!target.ok()) {
+      // Listed by a role that may not speak of it: as if it were not listed.
+      if (FaultOf(target.status()) != Fault::kMissing) unread.Update(target.status());
+    } else if (wanted(*target)) {
+      found.push_back(*std::move(target));
+    }
+  }
+  if (found.empty() && !unread.ok()) return unread;
+  return found;
+}
+
 absl::StatusOr<std::string> TargetFileName(const TargetFile& target, bool consistent_snapshot) {
   if (!consistent_snapshot) return QuotePath(target.path);
   for (const char* algorithm : {"sha256", "sha512"}) {

@@ -11,6 +11,12 @@
 
 namespace ringfence::trust {
 
+// A target that is a document: of at most `most` bytes. Every error is a tuf::Failure.
+absl::StatusOr<std::string> FetchDocument(tuf::Updater& updater, const std::string& path, size_t most);
+
+// The envelopes that the terms name, as many as can be had: one that passes is enough.
+std::vector<std::string> FetchEnvelopes(tuf::Updater& updater, const ReleaseTerms& terms);
+
 // trust.json, of at least this version: the highest that the host ever accepted, 0 if none. Every error is a
 // tuf::Failure, kStaleVersion for a lower version.
 absl::StatusOr<TrustDocument> FetchTrust(tuf::Updater& updater, int64_t accepted_version);

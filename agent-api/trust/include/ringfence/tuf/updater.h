@@ -1,8 +1,10 @@
 // The client: fetches what TrustedSet wants next, and stores what it accepted.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -66,6 +68,11 @@ class Updater {
   // role asked once at most. Fetches the roles that it needs. kMissing if nobody who is asked lists the path.
   // Refreshes first if that has not been done.
   absl::StatusOr<TargetFile> Find(const std::string& path);
+
+  // Of all that is listed by any role that delegations lead to (kMaxRolesPerSearch at most, succinct ones
+  // left out), what `wanted` picks: each as Find gives it, so a role that may not speak of a path adds
+  // nothing. A role that cannot be had is an error only if nothing was found elsewhere.
+  absl::StatusOr<std::vector<TargetFile>> Select(const std::function<bool(const TargetFile&)>& wanted);
 
   // The bytes of a target that Find gave; of the length and with the hashes that are listed.
   absl::StatusOr<std::string> Download(const TargetFile& target);
