@@ -1,5 +1,5 @@
 // What agents call. CheckIn and Lease are answered on the gRPC thread, from memory (a lease finishes when its
-// exposure is committed); Enroll and GetArtifact touch the store and go to the agents' pool.
+// exposure is committed); Enroll, GetArtifact and FetchMetadata touch the store and go to the agents' pool.
 #include <memory>
 #include <utility>
 
@@ -9,6 +9,7 @@
 #include "server/api/artifact_download.h"
 #include "server/api/decode.h"
 #include "server/api/encode.h"
+#include "server/api/metadata_download.h"
 #include "server/api/rpc.h"
 #include "server/api/services.h"
 
@@ -23,6 +24,7 @@ class AgentService final : public RpcService {
     AddUnary("Lease", Lease);
     AddDownload("GetArtifact", StartArtifactDownload, /*relays=*/true);
     AddForwarded(kGetArtifact, AnswerMayFetch);
+    AddDownload("FetchMetadata", StartMetadataDownload);
   }
 
  private:

@@ -49,6 +49,11 @@ struct ArtifactRange {
   int64_t offset = 0;  // zero or more; its upper bound is the artifact's size
 };
 absl::Status Decode(const v1::GetArtifactRequest& in, ArtifactRange* out);
+struct MetadataRange {
+  std::string name;
+  uint64_t offset = 0;  // its upper bound is the file's size
+};
+absl::Status Decode(const v1::FetchMetadataRequest& in, MetadataRange* out);
 
 // ---- values
 

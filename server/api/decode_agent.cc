@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/base/utf8.h"
 #include "server/api/decode.h"
 #include "server/api/text.h"
 
@@ -208,6 +209,19 @@ absl::Status Decode(const v1::GetArtifactRequest& in, ArtifactRange* out) {
   Faults faults;
   out->digest = DecodeDigest(in.digest(), "digest", faults);
   if (in.offset() < 0) faults.Add("offset", absl::StrCat(in.offset()), "zero or more");
+  out->offset = in.offset();
+  return faults.ToStatus();
+}
+
+absl::Status Decode(const v1::FetchMetadataRequest& in, MetadataRange* out) {
+  Faults faults;
+  if (in.name().empty() || in.name().size() > storage::kMaxTrustDocumentName) {
+    faults.Add("name", absl::StrCat(in.name().size(), " bytes"),
+               absl::StrCat("1 to ", storage::kMaxTrustDocumentName));
+  } else if (FirstBadByte(in.name()).has_value()) {
+    faults.Add("name", "control characters", "the name of a file of the release repository");
+  }
+  out->name = in.name();
   out->offset = in.offset();
   return faults.ToStatus();
 }

@@ -73,6 +73,8 @@ class App {
   virtual absl::StatusOr<int64_t> MayFetch(const AgentId& agent, const Digest& digest) = 0;
   virtual absl::StatusOr<std::string> ArtifactChunk(const Digest& digest, int64_t chunk) = 0;
   static constexpr int64_t kChunkBytes = 1 << 20;
+  // A file of the release repository, by the name that a TUF client asks for. NotFound.
+  virtual absl::StatusOr<std::shared_ptr<const std::string>> TrustDocument(const std::string& name) = 0;
 
   // ---- releases. Refusals carry their word ("malformed", "stale_version", ...) as the payload kRefusalUrl.
   static constexpr char kRefusalUrl[] = "ringfence/refusal";

@@ -33,6 +33,7 @@
 #include "server/app/onset_series.h"
 #include "server/app/release_state.h"
 #include "server/app/timing_wheel.h"
+#include "server/app/trust_shelf.h"
 #include "server/record/decision_record.h"
 
 namespace ringfence::app {
@@ -95,6 +96,7 @@ class Engine final : public App {
   void Lease(const LeaseRequest& request, LeaseDone done) override;
   absl::StatusOr<int64_t> MayFetch(const AgentId& agent, const Digest& digest) override;
   absl::StatusOr<std::string> ArtifactChunk(const Digest& digest, int64_t chunk) override;
+  absl::StatusOr<std::shared_ptr<const std::string>> TrustDocument(const std::string& name) override;
 
   absl::StatusOr<PublishReply> Publish(const Act& act, const PublishRequest& request) override;
   absl::StatusOr<storage::ReleaseRow> Recall(const Act& act, const std::string& channel,
@@ -532,6 +534,8 @@ class Engine final : public App {
   Mutex step_mu_;
   Mutex commit_mu_;  // one writer of exposures at a time, new ones and outcomes; taken before mu_
   Mutex flush_mu_;   // one writer of the brake queue at a time; taken before mu_
+
+  TrustShelf shelf_{store_};
 
   Courier courier_;  // last: its errands use everything above
 };

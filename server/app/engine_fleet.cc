@@ -265,4 +265,8 @@ absl::StatusOr<std::string> Engine::ArtifactChunk(const Digest& digest, int64_t 
   return bytes;
 }
 
+absl::StatusOr<std::shared_ptr<const std::string>> Engine::TrustDocument(const std::string& name) {
+  return shelf_.Get(name);
+}
+
 }  // namespace ringfence::app

@@ -83,6 +83,9 @@ class StandIn final : public App {
   absl::Status CheckIn(const CheckInRequest&, CheckInReply*) override { return NotLeading(); }
   void Lease(const LeaseRequest&, LeaseDone done) override { done(NotLeading()); }
   absl::StatusOr<int64_t> MayFetch(const AgentId&, const Digest&) override { return NotLeading(); }
+  absl::StatusOr<std::shared_ptr<const std::string>> TrustDocument(const std::string&) override {
+    return NotLeading();
+  }
   absl::StatusOr<PublishReply> Publish(const Act&, const PublishRequest&) override { return NotLeading(); }
   absl::StatusOr<std::vector<storage::ReleaseRow>> ListReleases(const std::string&) override {
     return NotLeading();

@@ -43,6 +43,7 @@ struct Tables {
 
   std::map<ReleaseKey, ReleaseRow> releases;
   std::map<std::pair<Digest, int64_t>, std::string> chunks;
+  std::map<std::string, std::vector<TrustDocumentRow>> documents;  // by name, oldest first
 
   std::map<std::string, std::vector<PlanRow>> plans;  // by tenant, oldest first
 
@@ -248,6 +249,25 @@ class MemoryTransaction final : public Transaction {
       return absl::NotFoundError(absl::StrCat("artifact ", artifact.ToString(), " has no chunk ", chunk));
     }
     return found->second;
+  }
+
+  absl::Status PutTrustDocument(const TrustDocumentRow& row) override {
+    RETURN_IF_ERROR(CheckTrustDocument(row));
+    std::vector<TrustDocumentRow>& versions = tables_.documents[row.name];
+    const bool known = std::any_of(versions.begin(), versions.end(),
+                                   [&](const TrustDocumentRow& one) { return one.sha256 == row.sha256; });
+    if (!known) Append(versions, row, undo_);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<TrustDocumentRow> TrustDocument(const std::string& name,
+                                                 const std::optional<Digest>& sha256) override {
+    const auto versions = tables_.documents.find(name);
+    if (versions != tables_.documents.end()) {
+      for (auto one = versions->second.rbegin(); one != versions->second.rend(); ++one)
+        if (!sha256.has_value() || one->sha256 == *sha256) return *one;
+    }
+    return absl::NotFoundError(absl::StrCat("trust document ", name, ": there is none"));
   }
 
   absl::Status InsertPlan(const PlanRow& row) override {

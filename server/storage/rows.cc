@@ -39,4 +39,14 @@ absl::StatusOr<Outcome> ParseOutcome(absl::string_view name) {
   return absl::InvalidArgumentError(absl::StrCat("outcome: \"", name, "\" is not known"));
 }
 
+absl::Status CheckTrustDocument(const TrustDocumentRow& row) {
+  if (row.name.empty() || row.name.size() > kMaxTrustDocumentName) {
+    return absl::InvalidArgumentError(absl::StrCat("trust document: found a name of ", row.name.size(),
+                                                   " bytes, wanted 1 to ", kMaxTrustDocumentName));
+  }
+  if (!row.bytes.empty() && row.bytes.size() <= kMaxTrustDocumentBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("trust document ", row.name, ": found ", row.bytes.size(),
+                                                 " bytes, wanted 1 to ", kMaxTrustDocumentBytes));
+}
+
 }  // namespace ringfence::storage

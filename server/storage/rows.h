@@ -74,6 +74,22 @@ struct ReleaseRow {
   friend bool operator==(const ReleaseRow&, const ReleaseRow&) = default;
 };
 
+// A file of the release repository: signed metadata, or a small target. The bytes as they came.
+struct TrustDocumentRow {
+  std::string
+      name;       // without the hash that stands in a target's file name: "7.snapshot.json", "qual/<sha256>"
+  Digest sha256;  // of the bytes
+  std::string bytes;
+  absl::Time stored_at;
+
+  friend bool operator==(const TrustDocumentRow&, const TrustDocumentRow&) = default;
+};
+// What a client reads at most of the largest kind, a targets role.
+inline constexpr size_t kMaxTrustDocumentBytes = 5 << 20;
+inline constexpr size_t kMaxTrustDocumentName = 512;
+// InvalidArgument: see TrustTable.
+absl::Status CheckTrustDocument(const TrustDocumentRow& row);
+
 struct PlanRow {
   policy::Plan plan;
   int64_t revision = 0;  // from 1, without gaps, per tenant
@@ -281,8 +297,8 @@ struct DecisionRow {
   uint64_t serial = 0;
   std::string ring;  // empty: all
   StageId stage = 0;
-  std::string action;    // open_wave, pass_ring, vacant, hold, halt, block, revert, pause, resume, recall, publish,
-                         // refuse, ...
+  std::string action;  // open_wave, pass_ring, vacant, hold, halt, block, revert, pause, resume, recall,
+                       // publish, refuse, ...
   std::string rule;      // which rule decided: soak, gate_silence, test_r, guard_a, operator, ...
   std::string actor;     // "server" or the person
   std::string why;       // one sentence

@@ -54,6 +54,18 @@ class ReleaseTable {
   virtual absl::StatusOr<std::string> ArtifactChunk(const Digest& artifact, int64_t chunk) = 0;  // NotFound
 };
 
+// The release repository's files; append-only: of a name that was stored again the newest counts.
+class TrustTable {
+ public:
+  virtual ~TrustTable() = default;
+  // Idempotent: bytes that are there under this name stay as they are. InvalidArgument: the name is empty or
+  // too long, or there are no bytes or too many.
+  virtual absl::Status PutTrustDocument(const TrustDocumentRow& row) = 0;
+  // The newest of this name, or the one with this digest. NotFound.
+  virtual absl::StatusOr<TrustDocumentRow> TrustDocument(const std::string& name,
+                                                         const std::optional<Digest>& sha256) = 0;
+};
+
 // Plans, and what people said about releases that a plan asks about; append-only.
 class PlanTable {
  public:
@@ -166,6 +178,7 @@ class JournalTable {
 
 class Transaction : public FleetTable,
                     public ReleaseTable,
+                    public TrustTable,
                     public PlanTable,
                     public RolloutTable,
                     public JournalTable {};

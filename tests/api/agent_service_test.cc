@@ -236,5 +236,57 @@ TEST_F(ArtifactTest, EndsWhenTheAgentGoesAway) {
   // The fixture's end waits for the server's side of the call.
 }
 
+class MetadataTest : public AgentServiceTest {
+ protected:
+  MetadataTest() { app().documents["12.targets.json"] = std::string(2 * kMiB + 1000, 't'); }
+
+  grpc::Status Fetch(const std::string& name, uint64_t offset, std::string* bytes) {
+    v1::FetchMetadataRequest request;
+    request.set_name(name);
+    request.set_offset(offset);
+    auto reader = stub_->FetchMetadata(&context_, request);
+    v1::FetchMetadataResponse part;
+    while (reader->Read(&part)) {
+      EXPECT_EQ(part.total(), 2 * kMiB + 1000);
+      EXPECT_LE(part.data().size(), kMiB);
+      *bytes += part.data();
+    }
+    return reader->Finish();
+  }
+};
+
+TEST_F(MetadataTest, AFileComesWhole) {
+  std::string bytes;
+  ASSERT_TRUE(Fetch("12.targets.json", 0, &bytes).ok());
+  EXPECT_EQ(bytes, app().documents["12.targets.json"]);
+}
+
+TEST_F(MetadataTest, ResumesAnywhereAndIsEmptyAtTheEnd) {
+  std::string bytes;
+  ASSERT_TRUE(Fetch("12.targets.json", 2 * kMiB + 900, &bytes).ok());
+  EXPECT_EQ(bytes, std::string(100, 't'));
+}
+
+TEST_F(MetadataTest, BeyondTheEndIsOutOfRange) {
+  std::string bytes;
+  EXPECT_EQ(Fetch("12.targets.json", 2 * kMiB + 1001, &bytes).error_code(), StatusCode::OUT_OF_RANGE);
+}
+
+TEST_F(MetadataTest, WhatTheRepositoryDoesNotHaveIsNotFound) {
+  std::string bytes;
+  EXPECT_EQ(Fetch("2.root.json", 0, &bytes).error_code(), StatusCode::NOT_FOUND);
+}
+
+TEST_F(MetadataTest, ANameThatNoFileHasIsInvalid) {
+  std::string bytes;
+  EXPECT_EQ(Fetch("", 0, &bytes).error_code(), StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(MetadataTest, ANameWithAControlCharacterIsInvalid) {
+  std::string bytes;
+  EXPECT_EQ(Fetch("a\nb", 0, &bytes).error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(app().calls(), testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace ringfence::api

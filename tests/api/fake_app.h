@@ -81,6 +81,13 @@ class FakeApp final : public app::App {
     return artifact.substr(static_cast<size_t>(chunk * kChunkBytes), kChunkBytes);
   }
 
+  absl::StatusOr<std::shared_ptr<const std::string>> TrustDocument(const std::string& name) override {
+    Note("TrustDocument");
+    const auto found = documents.find(name);
+    if (found == documents.end()) return absl::NotFoundError("name: the release repository has none");
+    return std::make_shared<const std::string>(found->second);
+  }
+
   absl::StatusOr<app::PublishReply> Publish(const app::Act& act,
                                             const app::PublishRequest& request) override {
     Note("Publish");
@@ -224,6 +231,7 @@ class FakeApp final : public app::App {
   app::LeaseReply lease_reply;
   bool hold_leases = false;
   std::string artifact;
+  std::map<std::string, std::string> documents;  // of the release repository
   std::vector<storage::ReleaseRow> releases;
   std::vector<app::ApprovalInfo> approvals;
   app::PreviewReply preview;

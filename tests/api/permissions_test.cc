@@ -73,7 +73,8 @@ const std::set<std::string>& MayCall(const std::string& caller) {
     manager.insert(kBrakes.begin(), kBrakes.end());
     manager.insert(
         {"ReleaseService/PublishRelease", "ReleaseService/RecallRelease", "RolloutService/ListEvidence"});
-    (*all)["agent"] = {"AgentService/CheckIn", "AgentService/Lease", "AgentService/GetArtifact"};
+    (*all)["agent"] = {"AgentService/CheckIn", "AgentService/Lease", "AgentService/GetArtifact",
+                       "AgentService/FetchMetadata"};
     (*all)["nobody"] = {};
     (*all)["stranger"] = {};
     return all;

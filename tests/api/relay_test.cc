@@ -337,6 +337,23 @@ TEST_F(RelayTest, AnArtifactIsAllowedByTheLeaderAndReadHere) {
   EXPECT_THAT(follower_.app().calls(), ElementsAre("ArtifactChunk", "ArtifactChunk"));
 }
 
+TEST_F(RelayTest, AFileOfTheReleaseRepositoryComesFromTheLeader) {
+  leader_.app().documents["timestamp.json"] = std::string(1'500'000, 't');
+  auto stub = v1::AgentService::NewStub(follower_.channel());
+  v1::FetchMetadataRequest request;
+  request.set_name("timestamp.json");
+  request.set_offset(100);
+  grpc::ClientContext context;
+  Authorize(context, AgentToken());
+  auto reader = stub->FetchMetadata(&context, request);
+  size_t got = 0;
+  for (v1::FetchMetadataResponse part; reader->Read(&part);) got += part.data().size();
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(got, 1'499'900u);
+  EXPECT_THAT(leader_.app().calls(), ElementsAre("TrustDocument"));
+  EXPECT_THAT(follower_.app().calls(), IsEmpty());
+}
+
 TEST_F(RelayTest, AnArtifactThatTheLeaderDeniesIsDenied) {
   leader_.app().error = absl::PermissionDeniedError("digest: not for this agent");
   v1::GetArtifactRequest request;

@@ -89,7 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   namespace v1 = ringfence::v1;
   if (size == 0) return 0;
   const std::string bytes(reinterpret_cast<const char*>(data + 1), size - 1);
-  switch (data[0] % 8) {
+  switch (data[0] % 9) {
     case 0:
       FuzzCheckIn(bytes);
       break;
@@ -118,6 +118,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 6:
       FuzzScope(bytes);
       break;
+    case 7: {
+      MetadataRange value;
+      FuzzOther<v1::FetchMetadataRequest>(bytes, &value);
+      break;
+    }
     default:
       // Texts that are no messages: a credential.
       (void)ParseAgentCredential(bytes).ok();

@@ -6,8 +6,10 @@ namespace {
 
 using ReleaseTableTest = StoreTest;
 using PlanTableTest = StoreTest;
+using TrustTableTest = StoreTest;
 RF_BOTH_STORES(ReleaseTableTest);
 RF_BOTH_STORES(PlanTableTest);
+RF_BOTH_STORES(TrustTableTest);
 
 ReleaseRow MakeRelease(const std::string& channel, uint64_t serial, uint8_t digest) {
   ReleaseRow row;
@@ -133,6 +135,31 @@ TEST_P(ReleaseTableTest, ChunkOfAllByteValuesComesBackAndIsIdempotent) {
   EXPECT_TRUE(Commit([&](Transaction& tx) { return tx.ArtifactChunk(MakeDigest(1), 3); }) == chunk);
   EXPECT_EQ(Refusal([](Transaction& tx) { return tx.ArtifactChunk(MakeDigest(1), 0).status(); }),
             absl::StatusCode::kNotFound);
+}
+
+TEST_P(TrustTableTest, OfANameTheNewestCountsAndTheOlderStaysByItsDigest) {
+  const TrustDocumentRow old{"trust.json", MakeDigest(1), std::string("{\0\xff}", 4), kNow};
+  const TrustDocumentRow fresh{"trust.json", MakeDigest(2), "{}\n", kNow + absl::Hours(1)};
+  for (const TrustDocumentRow* row : {&old, &fresh, &old})  // what is there stays where it is
+    Commit([&](Transaction& tx) { return tx.PutTrustDocument(*row); });
+  EXPECT_EQ(Commit([](Transaction& tx) { return tx.TrustDocument("trust.json", std::nullopt); }), fresh);
+  EXPECT_EQ(Commit([](Transaction& tx) { return tx.TrustDocument("trust.json", MakeDigest(1)); }), old);
+  EXPECT_EQ(Refusal([](Transaction& tx) { return tx.TrustDocument("trust.json", MakeDigest(3)).status(); }),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(Refusal([](Transaction& tx) { return tx.TrustDocument("1.root.json", std::nullopt).status(); }),
+            absl::StatusCode::kNotFound);
+}
+
+TEST_P(TrustTableTest, ADocumentIsBounded) {
+  TrustDocumentRow row{"5.targets.json", MakeDigest(1), std::string(kMaxTrustDocumentBytes, 'x'), kNow};
+  Commit([&](Transaction& tx) { return tx.PutTrustDocument(row); });
+  const auto refused = [&] { return Refusal([&](Transaction& tx) { return tx.PutTrustDocument(row); }); };
+  row.bytes += 'x';
+  EXPECT_EQ(refused(), absl::StatusCode::kInvalidArgument);
+  row.bytes = "";
+  EXPECT_EQ(refused(), absl::StatusCode::kInvalidArgument);
+  row = {std::string(kMaxTrustDocumentName + 1, 'n'), MakeDigest(1), "x", kNow};
+  EXPECT_EQ(refused(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST_P(PlanTableTest, PlanComesBackAsItWasInserted) {

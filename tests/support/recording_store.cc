@@ -65,6 +65,12 @@ class RecordingTransaction final : public Transaction {
     return tx_.ArtifactChunk(artifact, chunk);
   }
 
+  absl::Status PutTrustDocument(const TrustDocumentRow& row) override { return tx_.PutTrustDocument(row); }
+  absl::StatusOr<TrustDocumentRow> TrustDocument(const std::string& name,
+                                                 const std::optional<Digest>& sha256) override {
+    return tx_.TrustDocument(name, sha256);
+  }
+
   absl::Status InsertPlan(const PlanRow& row) override {
     RETURN_IF_ERROR(tx_.InsertPlan(row));
     changes_.plans.push_back(row);

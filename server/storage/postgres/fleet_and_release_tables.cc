@@ -36,6 +36,17 @@ absl::StatusOr<AgentRow> ReadAgent(const pqxx::row& row) {
   return agent;
 }
 
+absl::StatusOr<TrustDocumentRow> ReadTrustDocument(const pqxx::row& row) {
+  RowReader reader(row);
+  TrustDocumentRow document;
+  document.name = reader.Text();
+  document.sha256 = reader.Sha256();
+  document.bytes = reader.Bytes();
+  document.stored_at = reader.Time();
+  RETURN_IF_ERROR(reader.status());
+  return document;
+}
+
 absl::StatusOr<ConsentRow> ReadConsent(const pqxx::row& row) {
   RowReader reader(row);
   ConsentRow consent;
@@ -326,6 +337,25 @@ absl::StatusOr<std::string> PostgresTransaction::ArtifactChunk(const Digest& art
   std::string bytes = reader.Bytes();
   RETURN_IF_ERROR(reader.status());
   return bytes;
+}
+
+// ---- the release repository
+
+absl::Status PostgresTransaction::PutTrustDocument(const TrustDocumentRow& row) {
+  RETURN_IF_ERROR(CheckTrustDocument(row));
+  return Run(statements::kPutTrustDocument,
+             {row.name, PgBytes(row.sha256.raw()), PgBytes(row.bytes), PgTime(row.stored_at)})
+      .status();
+}
+
+absl::StatusOr<TrustDocumentRow> PostgresTransaction::TrustDocument(const std::string& name,
+                                                                    const std::optional<Digest>& sha256) {
+  ASSIGN_OR_RETURN(const std::vector<TrustDocumentRow> rows,
+                   sha256.has_value() ? ReadAll(ReadTrustDocument, statements::kTrustDocument,
+                                                {name, PgBytes(sha256->raw())})
+                                      : ReadAll(ReadTrustDocument, statements::kNewestTrustDocument, {name}));
+  if (!rows.empty()) return rows.front();
+  return absl::NotFoundError(absl::StrCat("trust document ", name, ": there is none"));
 }
 
 // ---- plans

@@ -41,6 +41,10 @@ class PostgresTransaction final : public Transaction {
   absl::Status PutArtifactChunk(const Digest& artifact, int64_t chunk, absl::string_view bytes) override;
   absl::StatusOr<std::string> ArtifactChunk(const Digest& artifact, int64_t chunk) override;
 
+  absl::Status PutTrustDocument(const TrustDocumentRow& row) override;
+  absl::StatusOr<TrustDocumentRow> TrustDocument(const std::string& name,
+                                                 const std::optional<Digest>& sha256) override;
+
   absl::Status InsertPlan(const PlanRow& row) override;
   absl::StatusOr<std::vector<PlanRow>> NewestPlans() override;
   absl::StatusOr<std::vector<PlanRow>> PlanHistory(const std::string& tenant) override;

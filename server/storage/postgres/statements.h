@@ -109,6 +109,16 @@ inline constexpr Statement kPutArtifactChunk{"put_artifact_chunk", R"sql(
 inline constexpr Statement kArtifactChunk{"artifact_chunk", R"sql(
   SELECT bytes FROM artifact_chunks WHERE artifact = $1::bytea AND chunk = $2::bigint)sql"};
 
+inline constexpr Statement kPutTrustDocument{"put_trust_document", R"sql(
+  INSERT INTO trust_documents (name, sha256, bytes, stored_at) VALUES ($1, $2::bytea, $3::bytea, $4::timestamptz)
+  ON CONFLICT DO NOTHING)sql"};
+
+inline constexpr Statement kNewestTrustDocument{"newest_trust_document", R"sql(
+  SELECT name, sha256, bytes, stored_at FROM trust_documents WHERE name = $1 ORDER BY number DESC LIMIT 1)sql"};
+
+inline constexpr Statement kTrustDocument{"trust_document", R"sql(
+  SELECT name, sha256, bytes, stored_at FROM trust_documents WHERE name = $1 AND sha256 = $2::bytea)sql"};
+
 // ---- plans
 
 // Of two that insert the same revision at once the second waits and then inserts nothing.
