@@ -37,7 +37,7 @@ TEST(BenchJsonTest, EachFigureStandsBesideItsFloorOfTheSameRun) {
     // A figure with a target says whether it was met, one without says neither.
     EXPECT_EQ(figure.at("target").is_string(), figure.at("met").is_boolean()) << figure;
   }
-  EXPECT_EQ(names, "index checkin forwarded exposures halt ");
+  EXPECT_EQ(names, "index cells evidence checkin forwarded exposures halt ");
 }
 
 TEST(BenchJsonTest, WrongArgumentsAreRefused) {

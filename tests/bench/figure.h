@@ -48,6 +48,8 @@ Figure MeasureCheckIn(const Options& options);
 Figure MeasureForwarded(const Options& options);
 Figure MeasureExposures(const Options& options);
 Figure MeasureIndex(const Options& options);
+Figure MeasureCells(const Options& options);
+Figure MeasureEvidence(const Options& options);
 Figure MeasureHalt(const Options& options);
 
 }  // namespace ringfence::bench

@@ -1,8 +1,5 @@
 // Memory for each host at a million: the fleet index alone, and what an application holds in all.
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstdio>
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -13,6 +10,7 @@
 #include "server/app/fleet_index.h"
 #include "tests/bench/figure.h"
 #include "tests/bench/fleet.h"
+#include "tests/bench/resident.h"
 
 namespace ringfence::bench {
 namespace {
@@ -20,15 +18,6 @@ namespace {
 // A quarter of them for the application: tables that double are as full as with all.
 constexpr int kHosts = 1'000'000;
 constexpr int kTinyHosts = 20'000;
-
-// Resident memory of this process, in bytes.
-double Resident() {
-  long pages = 0;
-  FILE* file = std::fopen("/proc/self/statm", "r");
-  RF_CHECK(file != nullptr && std::fscanf(file, "%*d %ld", &pages) == 1);
-  std::fclose(file);
-  return static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE));
-}
 
 // The least that could do the work: an id, and a row that holds a secret's hash, a time and two references.
 struct BareRow {
@@ -75,26 +64,6 @@ double AppBytes(int hosts) {
   const double before = Resident();
   RF_CHECK(app->Start().ok());
   return (Resident() - before) / hosts;
-}
-
-// Each in a process that did nothing before: none grows into memory that another gave back.
-template <typename F>
-double InOwnProcess(F measure) {
-  int result[2];
-  RF_CHECK(::pipe(result) == 0);
-  const pid_t pid = ::fork();
-  RF_CHECK(pid >= 0);
-  double value = 0;
-  if (pid == 0) {
-    value = measure();
-    RF_CHECK(::write(result[1], &value, sizeof(value)) == sizeof(value));
-    ::_exit(0);
-  }
-  RF_CHECK(::read(result[0], &value, sizeof(value)) == sizeof(value));
-  ::close(result[0]);
-  ::close(result[1]);
-  ::waitpid(pid, nullptr, 0);
-  return value;
 }
 
 }  // namespace
