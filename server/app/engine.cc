@@ -117,6 +117,7 @@ absl::Status Engine::RunOnce() {
       release->exposed_series.Advance(fleet_now, series_keep_);
       release->ExpireWindows(fleet_now);
       ExplainSilence(*release, fleet_now);
+      release->cell_awaited = false;  // unless a judge that wants to stop says so again
       MatureSpells(*release, fleet_now);
       EndProbations(*release, fleet_now);
       JudgeMethod(*release, now);

@@ -254,12 +254,21 @@ class Engine final : public App {
   void StaysOnOlder(const ReleaseState& release, const Exposure& exposure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes in what matured, and brakes, holds or halts on it.
   void JudgeMethod(ReleaseState& release, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // ---- one cohort at fault (engine_cohort.cc)
+  // A judge wants to stop everyone, and what is in flight may yet name the one cell that all bad news are
+  // about: then the stop waits for it, a short time only, while nobody is let in. True: not yet.
+  bool AwaitsCell(ReleaseState& release, bool may_be_named, FleetNanos now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // All bad hosts of the gate share a cell that may yet be named.
+  bool IsOfOneCell(const ReleaseState& release, const GateConfig& config, const GateReading& reading) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The evidence wants a halt for everyone: is it one customer, or one cell?
   void ReviewHalt(ReleaseState& release, const policy::StopState& before, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Keeps the release from the hosts of a cell, orders them back and takes them out of the gates.
   void BlockCell(ReleaseState& release, policy::CellIndex cell, const std::string& why,
                  const std::string& evidence, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // ---- decisions of both judges (engine_judge.cc)
   // For decisions: what everyone thought, and all that the method looked at.
   record::Figures FiguresOf(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string MethodEvidence(const ReleaseState& release, const std::string& acted,

@@ -59,7 +59,8 @@ std::string Engine::MethodEvidence(const ReleaseState& release, const std::strin
   method.activation_failures = static_cast<int>(release.activation_failed.size());
   std::vector<record::GateEvidence> gates;
   for (const GateConfig& config : gate_configs_) {
-    for (const GateReading& reading : ReadGates(release, config.gates, -1, release.windows_from, FleetNow())) {
+    for (const GateReading& reading :
+         ReadGates(release, config.gates, -1, release.windows_from, FleetNow())) {
       if (reading.bad > 0) gates.push_back(EvidenceOf(config.gates, reading));
     }
   }
@@ -225,6 +226,7 @@ void Engine::JudgeMethod(ReleaseState& release, absl::Time now) {
 
   const bool by_guard = stop.rule == "guard_a";
   const bool by_failures = stop.rule == "activation_failures";
+  if (!by_failures && AwaitsCell(release, judgement.MayYetBeNamed().has_value(), FleetNow())) return;
   std::optional<policy::CellIndex> cell;
   if (!by_failures) cell = judgement.Suspected(by_guard);
   BrakeChange change;
@@ -242,78 +244,6 @@ void Engine::JudgeMethod(ReleaseState& release, absl::Time now) {
   decision.evidence = MethodEvidence(release, change.rule, before);
   if (cell.has_value()) decision.cohort = judgement.NameOf(*cell);
   Brake(change, std::move(decision));
-}
-
-void Engine::ReviewHalt(ReleaseState& release, const policy::StopState& before, absl::Time now) {
-  ReleaseJudgement& judgement = release.judgement;
-  // As it was before anything is blocked.
-  const std::string evidence = MethodEvidence(release, "test_r", before);
-  const policy::HaltReview review = judgement.Review(options_.internal_tenant);
-  const double m_r = judgement.reading().m_r_in_order;
-  BrakeChange change;
-  change.scope = {"", release.release().channel, release.release().serial, ""};
-  change.actor = "server";
-  change.at = now;
-  change.rule = "test_r";
-  switch (review.answer) {
-    case policy::HaltAnswer::kHalt: {
-      const std::optional<policy::CellIndex> cell = judgement.Suspected(false);
-      change.halted = true;
-      change.reverting = true;
-      change.reason =
-          absl::StrFormat("M_R = %.4g reached %g: %s", m_r, policy::kHaltAt, judgement.InWords(cell));
-      storage::DecisionRow decision = DecisionFor(release, "halt", change.rule, change.reason, now);
-      decision.evidence = evidence;
-      if (cell.has_value()) decision.cohort = judgement.NameOf(*cell);
-      return Brake(change, std::move(decision));
-    }
-    case policy::HaltAnswer::kBlockGoOn:
-      return BlockCell(release, review.cell,
-                       absl::StrFormat("M_R = %.4g reached %g: %s; %.3g without them, so that others go on",
-                                       m_r, policy::kHaltAt, judgement.InWords(review.cell), review.residual),
-                       evidence, now);
-    case policy::HaltAnswer::kBlockHold:
-    case policy::HaltAnswer::kBlockTenantHold:
-      break;
-  }
-  // One customer must not stop everybody, nor may it be overlooked: a person looks.
-  const bool tenant = review.answer == policy::HaltAnswer::kBlockTenantHold;
-  const std::string words = judgement.InWords(review.cell);
-  BlockCell(release, review.cell,
-            absl::StrFormat("M_R = %.4g reached %g: %s; %.3g without them", m_r, policy::kHaltAt, words,
-                            review.residual),
-            evidence, now);
-  const auto brake = brakes_.find(change.scope);
-  if (brake != brakes_.end() && brake->second.held) return;
-  change.held = true;
-  change.hold_revert_at = now + UndecidedFor(change.scope);
-  change.reason = absl::StrFormat("M_R = %.4g reached %g, and is %.3g without %s", m_r, policy::kHaltAt,
-                                  review.residual, tenant ? "the hosts of one customer" : "one cohort");
-  change.rule = "test_r_review";
-  storage::DecisionRow decision = DecisionFor(release, "hold", change.rule, change.reason, now);
-  if (!tenant) decision.cohort = judgement.NameOf(review.cell);
-  Brake(change, std::move(decision));
-}
-
-void Engine::BlockCell(ReleaseState& release, policy::CellIndex cell, const std::string& why,
-                       const std::string& evidence, absl::Time now) {
-  storage::DecisionRow decision = DecisionFor(release, "block", "test_r", why, now);
-  decision.evidence = evidence;
-  decision.cohort = release.judgement.NameOf(cell);
-  // A customer's trouble is that customer's and the vendor's to read.
-  for (const Tenant& tenant : tenants_) {
-    if (decision.cohort == CellOfTenant(tenant.name)) decision.tenant = tenant.name;
-  }
-  release.judgement.Block(cell);
-  for (Exposure& exposure : release.exposures) {
-    if (exposure.blocked || !release.judgement.IsBlocked(release.judgement.CellsOf(exposure.host))) continue;
-    exposure.blocked = true;
-    exposure.revert_ordered = false;
-    release.RemoveBad(exposure.host);
-  }
-  if (metrics_ != nullptr) metrics_->Decision(decision.action, decision.rule);
-  new_decisions_.push_back(std::move(decision));
-  Changed();
 }
 
 std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const policy::SloGates& gates,
@@ -442,6 +372,7 @@ void Engine::JudgeGatesFrom(ReleaseState& release, const GateConfig& config, con
 }
 
 void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const GateReading& reading) {
+  if (AwaitsCell(release, IsOfOneCell(release, config, reading), FleetNow())) return;
   const policy::OnBreach wanted = reading.breached ? config.gates.on_breach : policy::OnBreach::kHold;
   const std::string& channel = release.release().channel;
   const uint64_t serial = release.release().serial;

@@ -32,6 +32,7 @@ std::optional<int64_t> Engine::WaveRoom(const Stage& stage) const {
 int64_t Engine::TokensNow(const Stage& stage) const {
   if (blind_ || database_down_ || stage.plan_says != policy::Reason::kNone) return 0;
   const ReleaseState& release = *stage.release;
+  if (release.cell_awaited && FleetNow() < release.cell_awaited_until) return 0;
   // It may be an outage's beginning; nobody is let in before that is known.
   if (release.may_be_outage && release.silence_trips_since != 0 &&
       FleetNow() - release.silence_trips_since < h_)

@@ -21,6 +21,14 @@ constexpr char kRingCell[] = "ring ";
 constexpr double kClearlyWorse = 3.0;
 constexpr int64_t kLeastBad = 2;
 
+SpellCounts& operator-=(SpellCounts& from, const SpellCounts& less) {
+  from.bad_treated -= less.bad_treated;
+  from.all_treated -= less.all_treated;
+  from.bad_control -= less.bad_control;
+  from.all_control -= less.all_control;
+  return from;
+}
+
 SpellCounts& operator+=(SpellCounts& to, const SpellCounts& more) {
   to.bad_treated += more.bad_treated;
   to.all_treated += more.all_treated;
@@ -250,14 +258,25 @@ SpellCounts ReleaseJudgement::Counts(HealthChannel channel, std::optional<CellIn
   return counts;
 }
 
+SpellCounts ReleaseJudgement::CountsOfRest(HealthChannel channel) const {
+  SpellCounts rest = Counts(channel, std::nullopt);
+  for (const CellIndex cell : blocked_) rest -= Counts(channel, cell);
+  // A host of two blocked cells was taken off twice.
+  rest.bad_treated = std::max<int64_t>(0, rest.bad_treated);
+  rest.all_treated = std::max(rest.bad_treated, rest.all_treated);
+  rest.bad_control = std::max<int64_t>(0, rest.bad_control);
+  rest.all_control = std::max(rest.bad_control, rest.all_control);
+  return rest;
+}
+
 bool ReleaseJudgement::TellsMore(CellIndex cell) const {
   for (size_t c = 0; c < kCountedChannels; ++c) {
     const auto channel = static_cast<HealthChannel>(c);
     const SpellCounts in = Counts(channel, cell);
-    const SpellCounts all = Counts(channel, std::nullopt);
+    const SpellCounts all = CountsOfRest(channel);
     if (in.bad_treated < kLeastBad) continue;
     const auto others = static_cast<double>(all.all_treated - in.all_treated);
-    const auto bad_others = static_cast<double>(all.bad_treated - in.bad_treated);
+    const auto bad_others = static_cast<double>(std::max<int64_t>(0, all.bad_treated - in.bad_treated));
     if (others < 1) continue;
     const double share = static_cast<double>(in.bad_treated) / static_cast<double>(in.all_treated);
     if (share > kClearlyWorse * (bad_others + 0.5) / (others + 1)) return true;
@@ -284,10 +303,30 @@ std::optional<CellIndex> ReleaseJudgement::Suspected(bool by_guard) {
   return suspected;
 }
 
+bool ReleaseJudgement::MayYetBeNamed(CellIndex cell) const {
+  const std::string& name = names_[cell];
+  const bool part = IsTenantCell(name) || absl::StartsWith(name, kRingCell) || slots_.IsOther(cell);
+  if (part || IsBlocked({&cell, 1}) || blocked_.size() >= policy::kMostBlockedCells) return false;
+  return judge_.MayBeNamed(cell) && judge_.Without(cell, log_) < policy::kBrakeAt;
+}
+
+std::optional<CellIndex> ReleaseJudgement::MayYetBeNamed() const {
+  for (CellIndex cell = 0; cell < names_.size(); ++cell) {
+    if (TellsMore(cell) && MayYetBeNamed(cell)) return cell;
+  }
+  return std::nullopt;
+}
+
+std::optional<CellIndex> ReleaseJudgement::SlotNamed(absl::string_view name) const {
+  const auto it = slot_of_.find(name);
+  if (it == slot_of_.end()) return std::nullopt;
+  return it->second;
+}
+
 std::string ReleaseJudgement::InWords(std::optional<CellIndex> cell) const {
   if (!cell.has_value()) {
-    const SpellCounts silence = Counts(HealthChannel::kSilence, cell);
-    const SpellCounts crash = Counts(HealthChannel::kCrash, cell);
+    const SpellCounts silence = CountsOfRest(HealthChannel::kSilence);
+    const SpellCounts crash = CountsOfRest(HealthChannel::kCrash);
     return absl::StrCat(silence.bad_treated, " of ", silence.all_treated, " updated hosts fell silent and ",
                         crash.bad_treated, " crashed; of the controls of the same minutes ",
                         silence.bad_control, " and ", crash.bad_control, " of ", silence.all_control);
@@ -298,10 +337,12 @@ std::string ReleaseJudgement::InWords(std::optional<CellIndex> cell) const {
     if (Counts(channel, cell).bad_treated > Counts(worst, cell).bad_treated) worst = channel;
   }
   const SpellCounts in = Counts(worst, cell);
-  const SpellCounts all = Counts(worst, std::nullopt);
+  // As long as its hosts are part of the test.
+  const SpellCounts all = IsBlocked({&*cell, 1}) ? Counts(worst, std::nullopt) : CountsOfRest(worst);
   const std::string of = OfCell(names_[*cell]);
   return absl::StrCat(in.bad_treated, " of ", in.all_treated, " hosts ", of, " ", WhatHappened(worst), "; ",
-                      all.bad_treated - in.bad_treated, " of ", all.all_treated - in.all_treated,
+                      std::max<int64_t>(0, all.bad_treated - in.bad_treated), " of ",
+                      std::max<int64_t>(0, all.all_treated - in.all_treated),
                       absl::StartsWith(of, "with") ? " without" : " others");
 }
 

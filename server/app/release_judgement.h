@@ -91,6 +91,12 @@ class ReleaseJudgement {
   // The cell that the evidence (or guard A's) points at, when it tells more than the release as a whole: its
   // treated hosts fared clearly worse than the others.
   std::optional<policy::CellIndex> Suspected(bool by_guard);
+  // A kind of host that the release can go on without (no tenant, ring or shared slot), blocked neither yet
+  // nor once too often, without whose hosts no evidence is left, and that the spells in flight may yet name.
+  bool MayYetBeNamed(policy::CellIndex cell) const;
+  // One that all bad news point at; none: a stop for everyone need not wait for it.
+  std::optional<policy::CellIndex> MayYetBeNamed() const;
+  std::optional<policy::CellIndex> SlotNamed(absl::string_view name) const;
   // "26 of 26 hosts with coinstalled=symantec-dlp fell silent; 0 of 410 without", or the same of the release
   // beside its controls.
   std::string InWords(std::optional<policy::CellIndex> cell) const;
@@ -142,6 +148,8 @@ class ReleaseJudgement {
   std::vector<policy::CellIndex> SlotsOf(absl::Span<const std::string> names);
   void Count(policy::HealthChannel channel, policy::CellSpan cells, policy::Arm arm, bool bad);
   bool TellsMore(policy::CellIndex cell) const;
+  // Of the release but for the hosts of blocked cells.
+  SpellCounts CountsOfRest(policy::HealthChannel channel) const;
   storage::EvidenceRow RowOf(policy::HealthChannel channel, size_t scope) const;
   storage::EvidenceRecordRow RowOf(const Record& record, absl::FunctionRef<AgentId(HostRef)> agent_of) const;
   policy::JudgeSetup Setup() const;

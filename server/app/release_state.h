@@ -156,6 +156,10 @@ struct ReleaseState {
   double m_a() const { return judgement.reading().m_a; }
   double m_r_mark = 0, m_a_mark = 0;  // at the last resume
   size_t failures_mark = 0;
+  // A stop for everyone waits until here at the latest for what is in flight to name the one cell that all
+  // bad news are about (engine_cohort.cc); nobody is let in meanwhile. 0: none ever did.
+  FleetNanos cell_awaited_until = 0;
+  bool cell_awaited = false;  // now
 
   // ---- SLO gates: one window per kind and length that some plan uses, and one per kind of the greatest
   // length that a plan may name: from it a new one learns what was seen before.

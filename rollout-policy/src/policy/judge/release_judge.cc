@@ -176,16 +176,16 @@ bool ReleaseJudge::SoakBad(HostIndex host, HealthChannel channel) {
   return true;
 }
 
-void ReleaseJudge::AddTo(EvidenceTable& table, const Stratum& stratum) const {
+void ReleaseJudge::AddTo(EvidenceTable& table, const Stratum& stratum, CellSpan without) {
   for (const PendingBad& bad : stratum.bad) {
     const Spell& spell = stratum.spells[bad.spell];
-    if (IsBlocked(stratum.CellsOf(spell))) continue;
+    if (HasAnyOf(stratum.CellsOf(spell), without)) continue;
     table.AddBad(bad.channel, stratum.CellsOf(spell), spell.arm == Arm::kTreatment,
                  stratum.coins[spell.coin].pi);
   }
   for (const PendingGauge& gauge : stratum.gauges) {
     const Spell& spell = stratum.spells[gauge.spell];
-    if (IsBlocked(stratum.CellsOf(spell))) continue;
+    if (HasAnyOf(stratum.CellsOf(spell), without)) continue;
     table.AddGauge(stratum.CellsOf(spell), spell.arm == Arm::kTreatment, stratum.coins[spell.coin].pi,
                    gauge.x, stratum.gauge_c);
   }
@@ -254,6 +254,30 @@ HealthReading ReleaseJudge::Read() {
 
 RecordLog ReleaseJudge::TakeRecords() {
   return std::exchange(log_, {});
+}
+
+bool ReleaseJudge::MayBeNamed(CellIndex cell) const {
+  EvidenceTable table = in_order_;
+  for (const auto& stratum : strata_) {
+    AddTo(table, *stratum);
+    for (const Spell& spell : stratum->spells) {
+      const CellSpan cells = stratum->CellsOf(spell);
+      if (spell.matured || spell.arm != Arm::kTreatment || IsBlocked(cells)) continue;
+      if (HasAnyOf(cells, {&cell, 1})) {
+        table.AddBad(HealthChannel::kSilence, cells, true, stratum->coins[spell.coin].pi);
+      }
+    }
+  }
+  return table.IsNamed(cell);
+}
+
+double ReleaseJudge::Without(CellIndex cell, const RecordLog& log) const {
+  std::vector<CellIndex> without = blocked_;
+  without.push_back(cell);
+  EvidenceTable table = Replay(log, setup_.k_max, setup_.rho0, Lateness::kAll, without);
+  for (const auto& stratum : strata_) AddTo(table, *stratum, without);
+  for (const auto& [number, stratum] : late_strata_) AddTo(table, *stratum, without);
+  return table.M();
 }
 
 void ReleaseJudge::Rebuild() {

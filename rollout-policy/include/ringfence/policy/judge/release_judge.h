@@ -111,6 +111,12 @@ class ReleaseJudge {
   // Cells at the proven level; in draw order only.
   std::vector<CellIndex> Named() { return in_order_.Named(); }
 
+  // Would the cell be at the proven level if every T spell of it that is still open ended silent? If not, no
+  // outcome of what is in flight can name it.
+  bool MayBeNamed(CellIndex cell) const;
+  // M_R over everything that matured, without the hosts of the cell too; `log`: all records so far.
+  double Without(CellIndex cell, const RecordLog& log) const;
+
   const EvidenceTable& evidence() const { return all_; }
   const EvidenceTable& in_order() const { return in_order_; }
   const GuardTable& guard() const { return guard_; }
@@ -190,8 +196,9 @@ class ReleaseJudge {
   const Stratum* FindStratum(StratumNumber number) const;
   std::unique_ptr<Stratum> NewStratum();
   bool IsBlocked(CellSpan cells) const { return !blocked_.empty() && HasAnyOf(cells, blocked_); }
-  // Adds what a stratum has so far.
-  void AddTo(EvidenceTable& table, const Stratum& stratum) const;
+  // Adds what a stratum has so far, but for the hosts of these cells.
+  static void AddTo(EvidenceTable& table, const Stratum& stratum, CellSpan without);
+  void AddTo(EvidenceTable& table, const Stratum& stratum) const { AddTo(table, stratum, blocked_); }
   // A complete stratum leaves.
   void Absorb(std::unique_ptr<Stratum> stratum);
   void Record(const Stratum& stratum);
