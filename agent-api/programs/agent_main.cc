@@ -7,18 +7,23 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <random>
+#include <set>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "host_platform.h"
 #include "ringfence/agent/agent.h"
 #include "ringfence/agent/boot_clock.h"
 #include "ringfence/agent/content_loader.h"
+#include "ringfence/agent/release_verifier.h"
 #include "ringfence/base/status_macros.h"
 #include "ringfence/base/version.h"
+#include "ringfence/content/layout.h"
 #include "ringfence/content/source.h"
 
 namespace {
@@ -71,13 +76,63 @@ absl::StatusOr<ringfence::agent::ContentRules> Rules(ringfence::agent::FileSyste
   return rules;
 }
 
+// Absent without a root of trust.
+absl::StatusOr<std::unique_ptr<ringfence::agent::ReleaseVerifier>> Verifier(
+    ringfence::agent::FileSystem& files, const std::string& root, const std::string& folder,
+    const std::string& platform, const std::string& sensor_version,
+    const std::vector<ringfence::content::SensorSchema>& schemas, ringfence::Clock* clock) {
+  if (root.empty()) return nullptr;
+  ringfence::agent::VerifierOptions options;
+  ASSIGN_OR_RETURN(options.root, files.Read(root));
+  options.folder = folder;
+  options.platform = platform.empty() ? ringfence::agent::HostPlatform() : platform;
+  options.schemas = schemas;
+  std::set<ringfence::content::SensorVersion> versions;
+  for (const auto& schema : schemas) versions.insert(schema.sensor);
+  if (!sensor_version.empty()) {
+    ASSIGN_OR_RETURN(options.sensor, ringfence::content::SensorVersion::Parse(sensor_version));
+  } else if (versions.size() == 1) {
+    options.sensor = *versions.begin();
+  } else {
+    return absl::InvalidArgumentError(
+        "--trust-root: wanted --sensor-version too, or a --schema of one version: releases are for some "
+        "sensors only");
+  }
+  return ringfence::agent::ReleaseVerifier::Open(std::move(options), clock);
+}
+
+// Replaced at once, so that whoever reads it never reads half.
+void WriteStatus(ringfence::agent::FileSystem& files, const std::string& path, const std::string& text) {
+  static std::string written;
+  if (text == written) return;
+  if (files.Write(path + ".new", text, 0644).ok() && files.Rename(path + ".new", path).ok()) written = text;
+}
+
+// FCT1 content has a serial, other bytes have none.
+std::map<ringfence::Digest, uint64_t> SerialsOf(ringfence::agent::FileSystem& files,
+                                                const ringfence::agent::ArtifactStore& artifacts,
+                                                const std::vector<ringfence::agent::Running>& running) {
+  std::map<ringfence::Digest, uint64_t> serials;
+  for (const auto& one : running) {
+    const absl::StatusOr<std::string> bytes = files.Read(artifacts.PathOf(one.digest));
+    if (!bytes.ok()) continue;
+    const auto layout =
+        ringfence::content::Validate({reinterpret_cast<const uint8_t*>(bytes->data()), bytes->size()},
+                                     {.build_keys = std::nullopt, .sensors = std::nullopt});
+    if (const auto* sound = std::get_if<ringfence::content::Layout>(&layout))
+      serials[one.digest] = sound->serial();
+  }
+  return serials;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   ringfence::agent::AgentOptions options;
   std::string state_dir = "/var/lib/ringfence-agent", token_file;
   std::vector<std::string> labels, channels, content_channels, schemas, build_keys;
-  bool once = false;
+  std::string trust_root, platform, sensor_version;
+  bool once = false, show_status = false;
   CLI::App app{
       "The reference agent: takes what its server's plan allows, proves it, goes back when told. Without a "
       "server it\n"
@@ -98,10 +153,25 @@ int main(int argc, char** argv) {
       ->allow_extra_args(false);
   app.add_option("--build-key", build_keys, "Public key (PEM) that content must be signed by; again for each")
       ->allow_extra_args(false);
+  app.add_option("--trust-root", trust_root,
+                 "root.json of the installation: every release is verified from it. Without it the server is "
+                 "believed");
+  app.add_option("--platform", platform,
+                 "What this host is called in release metadata [linux/x86_64/debian-12]");
+  app.add_option("--sensor-version", sensor_version, "Version of the sensor on this host [that of --schema]");
+  app.add_flag("--status", show_status, "Print what the running agent says of itself (JSON), and end");
   app.add_flag("--once", once,
                "One check-in and what follows from it, then end; exit 3 if the server does not answer");
   CLI11_PARSE(app, argc, argv);
 
+  const std::string status_file = state_dir + "/status.json";
+  const auto files = ringfence::agent::MakePosixFileSystem();
+  if (show_status) {
+    const absl::StatusOr<std::string> status = files->Read(status_file);
+    if (!status.ok()) return Fail(status.status().message(), 1);
+    std::cout << *status;
+    return 0;
+  }
   if (!token_file.empty()) options.enrol_token = FirstLine(token_file);
   std::vector<ringfence::policy::Labels::Pair> pairs;
   for (const std::string& label : labels) {
@@ -123,11 +193,15 @@ int main(int argc, char** argv) {
   ::chmod(state_dir.c_str(), 0700);  // it holds the agent's secret
 
   ringfence::agent::ArtifactStore artifacts(state_dir + "/artifacts");
-  const auto files = ringfence::agent::MakePosixFileSystem();
   ringfence::agent::LinkLoader links(state_dir + "/current");
   auto rules = Rules(*files, content_channels, schemas, build_keys);
   if (!rules.ok()) return Fail(rules.status().message(), 2);
   rules->serials_file = state_dir + "/serials";
+  ringfence::SystemClock wall_clock;
+  const auto schemas_here = rules->sensors.value_or(std::vector<ringfence::content::SensorSchema>());
+  auto verifier =
+      Verifier(*files, trust_root, state_dir + "/trust", platform, sensor_version, schemas_here, &wall_clock);
+  if (!verifier.ok()) return Fail(verifier.status().message(), 2);
   ringfence::agent::ContentLoader loader(&links, files.get(), *std::move(rules));
   for (const std::string& channel : channels) {
     const std::pair<std::string, std::string> named = absl::StrSplit(channel, absl::MaxSplits('=', 1));
@@ -142,6 +216,13 @@ int main(int argc, char** argv) {
     if (!flipped.ok()) return Fail(flipped.message(), 1);
   }
 
+  if (*verifier == nullptr) {
+    Log("releases are not verified on this host: no --trust-root was given");
+  } else {
+    options.verifier = verifier->get();
+    options.factory_serials = SerialsOf(*files, artifacts, loader.Attest());
+    for (const std::string& trouble : (*verifier)->report().trouble) Log(trouble);
+  }
   ringfence::agent::StateStore store(files.get(), state_dir);
   ringfence::agent::BootClock clock;
   absl::StatusOr<std::unique_ptr<Agent>> agent =
@@ -157,9 +238,13 @@ int main(int argc, char** argv) {
     if ((*agent)->failed_calls() > 0) return false;
     return (*agent)->checkins() == 0 || (*agent)->fetching();
   };
-  while (waits()) (*agent)->RunOnce(absl::Milliseconds(200));
+  while (waits()) {
+    (*agent)->RunOnce(absl::Milliseconds(200));
+    WriteStatus(*files, status_file, (*agent)->StatusJson());
+  }
   const bool heard = (*agent)->failed_calls() == 0;
   (*agent)->Stop(absl::Seconds(3));
+  WriteStatus(*files, status_file, (*agent)->StatusJson());
   Log("agent stops; what runs keeps running");
   return once && !heard ? 3 : 0;
 }

@@ -7,8 +7,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "release_desk.h"
 #include "ringfence/agent/boot_clock.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/tuf/fault.h"
+#include "ringfence/tuf/folder_store.h"
+#include "server_metadata.h"
 
 namespace ringfence::agent {
 
@@ -50,9 +54,16 @@ Agent::Agent(AgentOptions options, Durable durable, StateStore* store, ArtifactS
       loader_(loader),
       clock_(clock),
       machine_(options_.machine, std::move(durable), options_.seed),
-      client_(options_.client) {}
+      client_(options_.client) {
+  if (options_.verifier == nullptr) return;
+  metadata_ = std::make_unique<ServerMetadata>(&client_);
+  desk_ = std::make_unique<ReleaseDesk>(options_.verifier, metadata_.get(), clock_, options_.recheck_after);
+}
 
-Agent::~Agent() = default;
+Agent::~Agent() {
+  client_.Close();
+  if (desk_ != nullptr) desk_->Close();
+}
 
 void Agent::Post(Event event) {
   MutexLock lock(&mutex_);
@@ -78,9 +89,11 @@ void Agent::SetLabels(policy::Labels labels) {
 void Agent::RunOnce(absl::Duration patience) {
   if (!started_) {
     started_ = true;
+    CheckWhatRuns();
     Step(Started{options_.boot_id, options_.labels, loader_->Attest()});
   }
   if (clock_->Now() >= machine_.NextWakeup()) Step(TimePassed{});
+  if (desk_ != nullptr && machine_.enrolled() && clock_->Now() >= refresh_at_) RefreshMetadata();
   std::vector<Event> events;
   {
     MutexLock lock(&mutex_);
@@ -138,63 +151,184 @@ void Agent::Carry(const Effect& effect, bool* memory_failed) {
     ++fetching_;
     Fetch(fetch->release);
   } else if (const auto* lease = std::get_if<SendLease>(&effect)) {
-    client_.Lease(who, lease->channel, lease->digest, machine_.boot_id(),
-                  [this, lease = *lease](absl::StatusOr<LeaseReply> reply) {
-                    if (reply.ok()) return Post(Leased{lease.channel, lease.ask, *std::move(reply)});
-                    Post(LeaseFailed{lease.channel, lease.ask, std::string(reply.status().message())});
-                  });
+    AskForLease(*lease);
   } else if (const auto* activate = std::get_if<Activate>(&effect)) {
     Flip(activate->channel, activate->digest, *memory_failed, activate->deadline);
   } else if (const auto* revert = std::get_if<Revert>(&effect)) {
     Flip(revert->channel, revert->to, *memory_failed, absl::InfiniteFuture());
+  } else if (const auto* discard = std::get_if<Discard>(&effect)) {
+    // What is refused is not kept, whatever becomes of the candidate.
+    bool needed = false;
+    for (const auto& [name, channel] : machine_.ToDurable().channels)
+      needed |= discard->digest == channel.running || discard->digest == channel.previous;
+    if (!needed) artifacts_->Remove(discard->digest);
   } else if (const auto* note = std::get_if<Note>(&effect)) {
     options_.log(note->text);
   }
-  // CancelFetch: the machine will not listen to its end. Discard: CollectGarbage follows from what it
-  // remembers.
+  // CancelFetch: the machine will not listen to its end.
 }
 
+namespace {
+
+Offer OfferOf(const Directive& release) {
+  return {release.channel, release.serial, release.digest, release.size_bytes};
+}
+
+FetchFault FaultOf(const absl::Status& status) {
+  if (!IsRefusal(status)) return FetchFault::kDownload;
+  return IsForGood(status) ? FetchFault::kRefused : FetchFault::kRefusedNow;
+}
+
+// "expired of timestamp": what does not change while the same thing is wrong.
+std::string CauseOf(const absl::Status& status) {
+  const std::optional<tuf::Fault> fault = tuf::FaultOf(status);
+  if (!fault.has_value()) return absl::StatusCodeToString(status.code());
+  return absl::StrCat(tuf::Name(*fault), " of ", tuf::RoleOf(status).value_or(""));
+}
+
+}  // namespace
+
 void Agent::Fetch(const Directive& release) {
-  const auto finish = [this, release] {
-    const absl::StatusOr<Digest> came =
-        artifacts_->Has(release.digest) ? release.digest : artifacts_->Finish(release.digest);
-    if (!came.ok()) {
-      return Post(FetchFailed{release.channel, release.digest, FetchFault::kDownload,
-                              std::string(came.status().message())});
-    }
-    if (*came == release.digest) {
-      const absl::Status checked = loader_->Check(release.channel, artifacts_->PathOf(release.digest));
-      if (!checked.ok()) {
-        const FetchFault fault =
-            absl::IsInvalidArgument(checked) ? FetchFault::kRefused : FetchFault::kDownload;
-        return Post(FetchFailed{release.channel, release.digest, fault, std::string(checked.message())});
-      }
-    }
-    Post(Fetched{release.channel, release.digest, *came});
-  };
-  if (artifacts_->Has(release.digest)) return finish();
+  const Credential who{machine_.agent(), machine_.secret()};
+  if (desk_ == nullptr) return Download(release, who);
+  metadata_->SetCredential(who);
+  desk_->Offered(OfferOf(release), [this, release, who](const absl::Status& judged) {
+    if (judged.ok()) return Download(release, who);
+    Post(FetchFailed{release.channel, release.digest, FaultOf(judged), std::string(judged.message())});
+  });
+}
+
+void Agent::Download(const Directive& release, const Credential& who) {
+  if (artifacts_->Has(release.digest)) return Downloaded(release);
   int64_t offset = artifacts_->PartSize(release.digest);
   if (offset >= release.size_bytes) offset = 0;  // a whole part that was not finished is not to be trusted
   client_.Fetch(
-      {machine_.agent(), machine_.secret()}, release.digest, offset,
-      [this, digest = release.digest](int64_t at, absl::string_view bytes) {
-        return artifacts_->Append(digest, at, bytes);
+      who, release.digest, offset,
+      [this, release](int64_t at, absl::string_view bytes) -> absl::Status {
+        // Whoever sends without end does not fill this disk.
+        if (at + static_cast<int64_t>(bytes.size()) > release.size_bytes)
+          return absl::ResourceExhaustedError(absl::StrCat(
+              "limit_exceeded: artifact: found more bytes, wanted the ", release.size_bytes, " announced"));
+        return artifacts_->Append(release.digest, at, bytes);
       },
-      [this, release, finish](absl::StatusOr<int64_t> size) {
-        if (size.ok()) return finish();
+      [this, release](absl::StatusOr<int64_t> size) {
+        if (size.ok()) return Downloaded(release);
         Post(FetchFailed{release.channel, release.digest, FetchFault::kDownload,
                          std::string(size.status().message())});
       });
 }
 
+void Agent::Downloaded(const Directive& release) {
+  const absl::StatusOr<Digest> came =
+      artifacts_->Has(release.digest) ? release.digest : artifacts_->Finish(release.digest);
+  if (!came.ok()) {
+    return Post(FetchFailed{release.channel, release.digest, FetchFault::kDownload,
+                            std::string(came.status().message())});
+  }
+  const auto last = [this, release, came = *came](const absl::Status& judged) {
+    if (!judged.ok()) {
+      return Post(
+          FetchFailed{release.channel, release.digest, FaultOf(judged), std::string(judged.message())});
+    }
+    const absl::Status checked = came == release.digest
+                                     ? loader_->Check(release.channel, artifacts_->PathOf(release.digest))
+                                     : absl::OkStatus();
+    if (checked.ok()) return Post(Fetched{release.channel, release.digest, came});
+    const FetchFault fault = absl::IsInvalidArgument(checked) ? FetchFault::kRefused : FetchFault::kDownload;
+    Post(FetchFailed{release.channel, release.digest, fault, std::string(checked.message())});
+  };
+  if (desk_ == nullptr || *came != release.digest) return last(absl::OkStatus());
+  desk_->Staged(OfferOf(release), artifacts_->PathOf(release.digest), last);
+}
+
+// What was right when it was staged may have been recalled since, or nobody knows any more.
+void Agent::AskForLease(const SendLease& lease) {
+  const Credential who{machine_.agent(), machine_.secret()};
+  const auto ask = [this, who, lease, boot_id = machine_.boot_id()] {
+    client_.Lease(who, lease.channel, lease.digest, boot_id, [this, lease](absl::StatusOr<LeaseReply> reply) {
+      if (reply.ok()) return Post(Leased{lease.channel, lease.ask, *std::move(reply)});
+      Post(LeaseFailed{lease.channel, lease.ask, std::string(reply.status().message())});
+    });
+  };
+  const ChannelState* state = machine_.Find(lease.channel);
+  if (desk_ == nullptr || state == nullptr) return ask();
+  metadata_->SetCredential(who);
+  desk_->BeforeLease(OfferOf(state->candidate), artifacts_->PathOf(lease.digest),
+                     [this, lease, ask](const absl::Status& judged) {
+                       HeldUp(lease, judged);
+                       if (judged.ok()) return ask();
+                       const std::string detail(judged.message());
+                       if (!IsRefusal(judged)) return Post(LeaseFailed{lease.channel, lease.ask, detail});
+                       Post(Unfit{lease.channel, lease.ask, IsForGood(judged), detail});
+                     });
+}
+
+// A release that is held up by something else than itself is reported once for each cause, not at each try.
+void Agent::HeldUp(const SendLease& lease, const absl::Status& judged) {
+  const std::string cause = judged.ok() || IsRefusal(judged) ? "" : CauseOf(judged);
+  {
+    MutexLock lock(&mutex_);
+    std::string& told = held_up_[lease.channel];
+    if (told == cause) return;
+    told = cause;
+  }
+  if (!cause.empty()) {
+    Report({EventKind::kStagingFailed, lease.channel, lease.digest, "",
+            absl::StrCat("held: ", judged.message())});
+  }
+}
+
+absl::Status Agent::CheckLoad(const std::string& channel, const Digest& to, trust::Step step) {
+  ASSIGN_OR_RETURN(const std::string bytes, tuf::ReadFile(artifacts_->PathOf(to), tuf::kMaxTargetBytes));
+  RETURN_IF_ERROR(options_.verifier->CheckLoad(channel, to, bytes, step));
+  return step == trust::Step::kForward ? options_.verifier->Remember(channel, to) : absl::OkStatus();
+}
+
+// What runs, runs on, whatever comes out of this: it is for the log, the status and, if the content itself is
+// wrong for this sensor, for the server.
+void Agent::CheckWhatRuns() {
+  if (options_.verifier == nullptr) return;
+  std::vector<Running> present = loader_->Attest();
+  for (const auto& [name, channel] : machine_.ToDurable().channels)
+    present.push_back({name, channel.previous});
+  const absl::Status adopted = options_.verifier->Adopt(present, options_.factory_serials);
+  if (!adopted.ok()) options_.log(absl::StrCat("cannot keep what ran before: ", adopted.message()));
+  for (const Running& running : loader_->Attest()) {
+    const absl::Status checked = CheckLoad(running.channel, running.digest, trust::Step::kKeep);
+    loads_[running.digest] = std::string(checked.message());
+    if (checked.ok()) continue;
+    options_.log(absl::StrCat("what runs in ", running.channel,
+                              " could not be verified again, and runs on: ", checked.message()));
+    if (IsRefusal(checked)) {
+      Report({EventKind::kRejected, running.channel, running.digest, "", std::string(checked.message())});
+    }
+  }
+}
+
+void Agent::RefreshMetadata() {
+  refresh_at_ = clock_->Now() + options_.refresh_every;
+  metadata_->SetCredential({machine_.agent(), machine_.secret()});
+  desk_->Refresh([this](const absl::Status& refreshed) {
+    if (!refreshed.ok())
+      options_.log(absl::StrCat("release metadata is not up to date: ", refreshed.message()));
+  });
+}
+
 void Agent::Flip(const std::string& channel, const Digest& to, bool memory_failed, absl::Time deadline) {
-  Flipped flipped{channel, Digest{}, false, ""};
+  Flipped flipped{channel, Digest{}, false, "", std::nullopt};
+  const bool forward = deadline != absl::InfiniteFuture();
   if (memory_failed) {
     flipped.detail = "the agent's memory could not be written";
   } else if (clock_->Now() >= deadline) {
     flipped.too_late = true;
   } else {
-    const absl::Status status = loader_->Flip(channel, artifacts_->PathOf(to));
+    absl::Status status;
+    if (options_.verifier != nullptr) {
+      status = CheckLoad(channel, to, forward ? trust::Step::kForward : trust::Step::kRollback);
+      if (IsRefusal(status) || absl::IsDataLoss(status)) flipped.fault = FaultOf(status);
+    }
+    if (status.ok()) status = loader_->Flip(channel, artifacts_->PathOf(to));
+    if (status.ok()) loads_[to] = "";
     if (!status.ok()) flipped.detail = std::string(status.message());
   }
   flipped.running = AttestedIn(channel);
@@ -218,6 +352,7 @@ void Agent::CollectGarbage() {
     if (state->phase != Phase::kIdle) wanted.insert(state->candidate.digest);
   }
   artifacts_->KeepOnly(wanted);
+  if (options_.verifier != nullptr) options_.verifier->KeepOnly(wanted);
 }
 
 }  // namespace ringfence::agent

@@ -91,6 +91,12 @@ absl::StatusOr<Digest> ArtifactStore::Import(const std::string& path) {
   return Finish(digest);
 }
 
+void ArtifactStore::Remove(const Digest& digest) {
+  std::error_code error;
+  fs::remove(PathOf(digest), error);
+  fs::remove(PartOf(digest), error);
+}
+
 void ArtifactStore::KeepOnly(const std::set<Digest>& wanted) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_, error)) {

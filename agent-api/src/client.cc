@@ -180,10 +180,67 @@ class Download final : public grpc::ClientReadReactor<v1::GetArtifactResponse> {
   std::function<void(std::unique_ptr<Download>)> close_;
 };
 
+// Reads a whole small file.
+class MetadataDownload final : public grpc::ClientReadReactor<v1::FetchMetadataResponse> {
+ public:
+  MetadataDownload(size_t most, Client::Done<std::string> done,
+                   std::function<void(std::unique_ptr<MetadataDownload>)> close)
+      : most_(most), done_(std::move(done)), close_(std::move(close)) {}
+
+  grpc::ClientContext* context() { return &context_; }
+  void Start(v1::AgentService::Stub& stub, const std::string& name) {
+    request_.set_name(name);
+    stub.async()->FetchMetadata(&context_, &request_, this);
+    StartRead(&chunk_);
+    StartCall();
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return;  // the end, good or bad: OnDone says which
+    total_ = chunk_.total();
+    if (total_ > most_ || chunk_.data().size() > most_ - bytes_.size()) {
+      refusal_ = absl::ResourceExhaustedError(absl::StrCat("more than ", most_, " bytes"));
+      context_.TryCancel();
+      return;
+    }
+    bytes_ += chunk_.data();
+    StartRead(&chunk_);
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    std::unique_ptr<MetadataDownload> self(this);
+    done_(Result(status));
+    const auto close = std::move(close_);
+    close(std::move(self));
+  }
+
+ private:
+  absl::StatusOr<std::string> Result(const grpc::Status& status) {
+    if (!refusal_.ok()) return refusal_;
+    if (!status.ok()) return ToStatus(status, context_);
+    if (bytes_.size() == total_) return std::move(bytes_);
+    return absl::DataLossError(absl::StrCat("the file ended at byte ", bytes_.size(), " of ", total_));
+  }
+
+  grpc::ClientContext context_;
+  v1::FetchMetadataRequest request_;
+  v1::FetchMetadataResponse chunk_;
+  const size_t most_;
+  uint64_t total_ = 0;
+  std::string bytes_;
+  absl::Status refusal_;
+  Client::Done<std::string> done_;
+  std::function<void(std::unique_ptr<MetadataDownload>)> close_;
+};
+
 }  // namespace
 
 Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Client::~Client() {
+  Close();
+}
+
+void Client::Close() {
   impl_->CancelAndWait();
 }
 
@@ -235,6 +292,16 @@ void Client::Fetch(const Credential& who, const Digest& digest, int64_t offset, 
   request.set_digest(std::string(digest.raw()));
   request.set_offset(offset);
   download.release()->Start(impl_->stub(), std::move(request));  // owns itself until OnDone
+}
+
+void Client::FetchMetadata(const Credential& who, const std::string& name, size_t most,
+                           Done<std::string> done) {
+  auto download = std::make_unique<MetadataDownload>(
+      most, done,
+      [impl = impl_.get()](std::unique_ptr<MetadataDownload> ended) { impl->Close(std::move(ended)); });
+  if (!impl_->Open(download->context())) return done(absl::CancelledError("the client is closing"));
+  Prepare(*download->context(), impl_->options().deadline, &who);
+  download.release()->Start(impl_->stub(), name);  // owns itself until OnDone
 }
 
 absl::Duration Client::RetryAfter(const absl::Status& status) {

@@ -101,6 +101,7 @@ void Machine::FollowPrefetch(const Directive& directive, absl::Time now, Effects
   state.candidate.kind = DirectiveKind::kPrefetch;
   state.phase = Phase::kFetchLater;
   state.fetch_failures = 0;
+  state.refusal_told = false;
   state.lease_again_at = absl::InfinitePast();
   state.fetch_at = now + chance_.Below(std::max(absl::ZeroDuration(), directive.within));
 }
@@ -190,18 +191,34 @@ void Machine::On(const FetchFailed& event, absl::Time now, Effects& out) {
     return;
   ChannelState& state = it->second;
   if (event.fault == FetchFault::kRefused) {
-    // The loader will never open it, so it is burned like one it went back from. The server hears that at
-    // once.
-    Queue(EventKind::kRejected, event.channel, event.digest, "", event.detail);
-    Burn(state, event.digest);
-    state.phase = Phase::kIdle;
+    Refused(event.channel, state, /*for_good=*/true, event.detail, out);
+  } else if (event.fault == FetchFault::kRefusedNow) {
+    // Asked again at leisure: the server may only have been early. Nothing was learned of the bytes, so they
+    // are not burned: whoever offers a good release too soon must not be able to spoil it for ever.
+    if (!state.refusal_told) {
+      state.refusal_told = true;
+      Queue(EventKind::kRejected, event.channel, event.digest, "", event.detail);
+      out.push_back(Note{absl::StrCat("refused ", Named(state.candidate), ": ", event.detail)});
+    }
     out.push_back(Discard{event.channel, event.digest});
-    out.push_back(Note{absl::StrCat("refused ", Named(state.candidate), ": ", event.detail)});
+    RetryFetchLater(state, now);
   } else {
     Queue(EventKind::kStagingFailed, event.channel, event.digest, "", event.detail);
     RetryFetchLater(state, now);
   }
   CheckInSoon(now);
+}
+
+// What the host will not open is reported at once, and what it will never open is burned like one that it
+// went back from.
+void Machine::Refused(const std::string& channel, ChannelState& state, bool for_good,
+                      absl::string_view detail, Effects& out) {
+  Queue(EventKind::kRejected, channel, state.candidate.digest, "", detail);
+  if (for_good) Burn(state, state.candidate.digest);
+  state.phase = Phase::kIdle;
+  dirty_ = true;
+  out.push_back(Discard{channel, state.candidate.digest});
+  out.push_back(Note{absl::StrCat("refused ", Named(state.candidate), ": ", detail)});
 }
 
 // ---------------------------------------------------------------- leases
@@ -237,6 +254,14 @@ void Machine::On(const LeaseFailed& event, absl::Time, Effects& out) {
   out.push_back(Note{absl::StrCat("no lease for ", Named(it->second.candidate), ": ", event.detail)});
 }
 
+void Machine::On(const Unfit& event, absl::Time now, Effects& out) {
+  const auto it = channels_.find(event.channel);
+  if (it == channels_.end() || it->second.phase != Phase::kLeasing || it->second.lease_ask != event.ask)
+    return;
+  Refused(event.channel, it->second, event.for_good, event.detail, out);
+  CheckInSoon(now);
+}
+
 // ---------------------------------------------------------------- flips
 
 void Machine::On(const Flipped& event, absl::Time now, Effects& out) {
@@ -252,13 +277,7 @@ void Machine::On(const Flipped& event, absl::Time now, Effects& out) {
       out.push_back(Note{absl::StrCat("activated ", Named(state.candidate))});
       if (state.revert_wanted) BeginRevert(event.channel, state, out);
     } else {
-      state.phase = Phase::kStaged;
-      if (!event.too_late) {
-        Queue(EventKind::kActivationFailed, event.channel, state.candidate.digest, "", event.detail);
-        if (!event.running.IsZero()) state.running = event.running;
-      }
-      out.push_back(Note{absl::StrCat("did not activate ", Named(state.candidate), ": ",
-                                      event.too_late ? "the lease had ended" : event.detail)});
+      NotActivated(event, state, now, out);
       if (state.revert_wanted) AbandonCandidate(event.channel, state, out);
     }
     state.revert_wanted = false;
@@ -269,9 +288,33 @@ void Machine::On(const Flipped& event, absl::Time now, Effects& out) {
   } else {
     state.phase = Phase::kIdle;  // the order is repeated with the next check-in
     if (!event.running.IsZero()) state.running = event.running;
+    if (event.fault == FetchFault::kRefused || event.fault == FetchFault::kRefusedNow) {
+      // Behind the floor, or not fit for this sensor any more: no place to go back to. The order stands, and
+      // whoever gave it has to know.
+      Queue(EventKind::kActivationFailed, event.channel, state.running, "",
+            absl::StrCat("cannot go back to ", state.previous.ToString(), ": ", event.detail));
+      state.previous = Digest{};
+    }
     out.push_back(Note{absl::StrCat("could not go back in ", event.channel, ": ", event.detail)});
   }
   CheckInSoon(now);
+}
+
+void Machine::NotActivated(const Flipped& event, ChannelState& state, absl::Time now, Effects& out) {
+  state.phase = Phase::kStaged;
+  if (!event.running.IsZero() && !event.too_late) state.running = event.running;
+  if (!event.too_late && event.fault.has_value()) {
+    if (event.fault != FetchFault::kDownload)
+      return Refused(event.channel, state, event.fault == FetchFault::kRefused, event.detail, out);
+    // The disk's doing, not the release's: fetched again.
+    Queue(EventKind::kStagingFailed, event.channel, state.candidate.digest, "", event.detail);
+    out.push_back(Discard{event.channel, state.candidate.digest});
+    RetryFetchLater(state, now);
+  } else if (!event.too_late) {
+    Queue(EventKind::kActivationFailed, event.channel, state.candidate.digest, "", event.detail);
+  }
+  out.push_back(Note{absl::StrCat("did not activate ", Named(state.candidate), ": ",
+                                  event.too_late ? "the lease had ended" : event.detail)});
 }
 
 void Machine::On(const FellBack& event, absl::Time now, Effects& out) {

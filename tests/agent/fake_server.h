@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,8 +51,12 @@ class FakeServer final : public v1::AgentService::Service {
         return grpc::Status::OK;
       };
   std::map<std::string, std::string> artifacts;  // by raw digest
-  int64_t break_downloads_after = -1;            // bytes; -1: never. Once.
-  std::map<std::string, std::string> trailers;   // sent with every check-in
+  // Files of the release repository, by the name that is asked for; absent: it has none of that name.
+  std::function<std::optional<std::string>(const std::string&)> on_metadata = [](const std::string&) {
+    return std::nullopt;
+  };
+  int64_t break_downloads_after = -1;           // bytes; -1: never. Once.
+  std::map<std::string, std::string> trailers;  // sent with every check-in
 
   std::string last_authorization() {
     MutexLock lock(&mutex_);
@@ -100,6 +105,22 @@ class FakeServer final : public v1::AgentService::Service {
       chunk.set_offset(at);
       chunk.set_size_bytes(size);
       chunk.set_data(found->second.substr(static_cast<size_t>(at), kChunk));
+      writer->Write(chunk);
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status FetchMetadata(grpc::ServerContext* context, const v1::FetchMetadataRequest* request,
+                             grpc::ServerWriter<v1::FetchMetadataResponse>* writer) override {
+    MutexLock lock(&mutex_);
+    Note(context);
+    const std::optional<std::string> bytes = on_metadata(request->name());
+    if (!bytes.has_value()) return {grpc::StatusCode::NOT_FOUND, "no such file"};
+    constexpr size_t kChunk = 700;
+    for (size_t at = 0; at == 0 || at < bytes->size(); at += kChunk) {
+      v1::FetchMetadataResponse chunk;
+      chunk.set_data(bytes->substr(at, kChunk));
+      chunk.set_total(bytes->size());
       writer->Write(chunk);
     }
     return grpc::Status::OK;

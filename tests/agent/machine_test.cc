@@ -85,6 +85,14 @@ class MachineTest : public ::testing::Test {
     Do(Flipped{kContent, D(bytes), false, ""});
     Wake();
   }
+  // Lives on until the download is tried again.
+  ::testing::AssertionResult FetchesAgain() {
+    for (int i = 0; i < 20; ++i) {
+      if (FindEffect<StartFetch>(last_) != nullptr) return ::testing::AssertionSuccess();
+      FindEffect<SendCheckIn>(last_) != nullptr ? Answer({}) : Wake();
+    }
+    return ::testing::AssertionFailure() << "no download was started";
+  }
   const CheckIn& Sent() {
     const SendCheckIn* sent = FindEffect<SendCheckIn>(last_);
     EXPECT_NE(sent, nullptr);
@@ -307,6 +315,65 @@ TEST_F(MachineTest, ReportsAFileTheLoaderRefusedAndNeverFetchesItAgain) {
   EXPECT_EQ(Sent().events[0].kind, EventKind::kRejected);
   Answer({Of(DirectiveKind::kPrefetch, "v2")});
   EXPECT_EQ(FindEffect<StartFetch>(last_), nullptr);
+}
+
+// The server may only have been early: the bytes are not to blame, and it is said once.
+TEST_F(MachineTest, ARefusalOfTheMomentIsReportedOnceAndTriedAgain) {
+  Answer({Of(DirectiveKind::kPrefetch, "v2")});
+  Do(FetchFailed{kContent, D("v2"), FetchFault::kRefusedNow, "bad_signature: nobody lists it"});
+  ASSERT_EQ(machine_->ToDurable().queue.size(), 1u);
+  EXPECT_EQ(machine_->ToDurable().queue[0].kind, EventKind::kRejected);
+  const uint64_t told = machine_->ToDurable().next_seq;
+  ASSERT_TRUE(FetchesAgain());
+  Do(FetchFailed{kContent, D("v2"), FetchFault::kRefusedNow, "bad_signature: nobody lists it"});
+  EXPECT_EQ(machine_->ToDurable().next_seq, told);
+  EXPECT_FALSE(IsBurned(*machine_->Find(kContent), D("v2")));
+  ASSERT_TRUE(FetchesAgain());
+  Do(Fetched{kContent, D("v2"), D("v2")});
+  EXPECT_EQ(phase(), Phase::kStaged) << "now it is listed";
+}
+
+TEST_F(MachineTest, WhatIsFoundUnfitBeforeTheLeaseIsReportedAndLeft) {
+  AskLease("v2");
+  Do(Unfit{kContent, ask_ + 1, true, "another question"});
+  EXPECT_EQ(phase(), Phase::kLeasing);
+  Do(Unfit{kContent, ask_, true, "known_bad: recalled"});
+  EXPECT_EQ(phase(), Phase::kIdle);
+  EXPECT_NE(FindEffect<Discard>(last_), nullptr);
+  EXPECT_TRUE(IsBurned(*machine_->Find(kContent), D("v2")));
+  EXPECT_EQ(machine_->ToDurable().queue.back().kind, EventKind::kRejected);
+}
+
+TEST_F(MachineTest, WhatIsRefusedAtTheLoadIsReportedAndWhatRunsStays) {
+  AskLease("v2");
+  Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
+  Do(Flipped{kContent, D("v1"), false, "schema_mismatch: 21 fields", FetchFault::kRefusedNow});
+  EXPECT_EQ(phase(), Phase::kIdle);
+  EXPECT_EQ(machine_->Find(kContent)->running, D("v1"));
+  EXPECT_EQ(machine_->ToDurable().queue.back().kind, EventKind::kRejected);
+}
+
+// The disk's doing: it must not halt a fleet.
+TEST_F(MachineTest, WhatRottedOnTheDiskIsFetchedAgain) {
+  AskLease("v2");
+  Do(Leased{kContent, ask_, {true, absl::Seconds(20), "", {}}});
+  Do(Flipped{kContent, D("v1"), false, "other bytes", FetchFault::kDownload});
+  EXPECT_EQ(machine_->ToDurable().queue.back().kind, EventKind::kStagingFailed);
+  EXPECT_FALSE(IsBurned(*machine_->Find(kContent), D("v2")));
+  EXPECT_TRUE(FetchesAgain());
+}
+
+TEST_F(MachineTest, AnOrderToGoBackThatMustNotBeFollowedIsAnsweredOnce) {
+  Activate_("v2");
+  Answer({Of(DirectiveKind::kRevert, "v2")});
+  ASSERT_NE(FindEffect<Revert>(last_), nullptr);
+  Do(Flipped{kContent, D("v2"), false, "stale_version: behind the floor", FetchFault::kRefusedNow});
+  EXPECT_EQ(machine_->Find(kContent)->running, D("v2"));
+  EXPECT_EQ(machine_->ToDurable().queue.back().kind, EventKind::kActivationFailed);
+  EXPECT_EQ(machine_->ToDurable().queue.back().digest, D("v2"));
+  Wake();
+  Answer({Of(DirectiveKind::kRevert, "v2")});
+  EXPECT_EQ(FindEffect<Revert>(last_), nullptr) << "there is nothing good to go back to";
 }
 
 TEST_F(MachineTest, SendsAnEventAgainUntilACheckInWasAnswered) {

@@ -136,13 +136,11 @@ TEST_F(ReleaseVerifierTest, RefusesOtherBytesThanAreListed) {
   const std::string good = release.bytes;
   release.bytes[100] = static_cast<char>(release.bytes[100] ^ 1);
   EXPECT_EQ(Word(Stage(release)), "evidence_mismatch: artifact bytes");
-  release.bytes = good.substr(0, good.size() - 1);
-  ASSERT_EQ(verifier_->CheckOffer({"ipc-detect", 1042, release.digest, static_cast<int64_t>(good.size())},
-                                  repository_.tuf),
-            absl::OkStatus());
-  EXPECT_EQ(Word(verifier_->CheckStaged(OfferOf(release), release.bytes)),
+  const Offer offer{"ipc-detect", 1042, release.digest, static_cast<int64_t>(good.size())};
+  ASSERT_EQ(verifier_->CheckOffer(offer, repository_.tuf), absl::OkStatus());
+  EXPECT_EQ(Word(verifier_->CheckStaged(offer, good.substr(0, good.size() - 1))),
             "evidence_mismatch: artifact bytes");
-  EXPECT_FALSE(IsRefusal(verifier_->CheckStaged(OfferOf(release), good))) << "an offer is good for one look";
+  EXPECT_FALSE(IsRefusal(verifier_->CheckStaged(offer, good))) << "an offer is good for one look";
 }
 
 TEST_F(ReleaseVerifierTest, RefusesWithoutEvidenceForTheseBytesOnThisPlatform) {

@@ -12,6 +12,12 @@ namespace ringfence::trust {
 
 ReleaseRepository::ReleaseRepository() {
   tuf.Delegate(tuf::kTargets, kContentRole, {"content/*/*"}, true);
+  // Two keys of two, as a build and a gate hold them.
+  nlohmann::json& delegations = tuf.signed_part(tuf::kTargets)["delegations"];
+  delegations["keys"]["key-90"] = tuf.KeyJson(90);
+  delegations["roles"][0]["keyids"].push_back("key-90");
+  delegations["roles"][0]["threshold"] = 2;
+  tuf.signers(kContentRole).push_back(90);
   tuf.Delegate(tuf::kTargets, kQualificationRole, {"qual/*"}, true);
   trust.version = 1;
   trust.roles["qualification"] = {{{lab_.public_key(), "lab"}}, 1};

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "ringfence/agent/client.h"
 #include "ringfence/agent/loader.h"
 #include "ringfence/agent/machine.h"
+#include "ringfence/agent/release_verifier.h"
 #include "ringfence/agent/state_store.h"
 #include "ringfence/base/clock.h"
 #include "ringfence/base/mutex.h"
@@ -28,8 +30,18 @@ struct AgentOptions {
   std::string boot_id;      // of the host
   policy::Labels labels;
   uint64_t seed = 0;  // of jitter
+  // Judges every release; absent: releases are not verified on this host. It outlives the agent.
+  ReleaseVerifier* verifier = nullptr;
+  // Serials of what the host was installed with, where it has any: the floor of a way back holds for it too.
+  std::map<Digest, uint64_t> factory_serials;
+  // A release that passed this recently is not looked at again when permission is asked for once more.
+  absl::Duration recheck_after = absl::Minutes(1);
+  absl::Duration refresh_every = absl::Hours(1);  // of metadata, when nothing is offered
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };
+
+class ReleaseDesk;
+class ServerMetadata;
 
 // One thread runs it; Report, SetLabels and RequestStop may come from any. What it is given outlives it.
 class Agent {
@@ -56,6 +68,9 @@ class Agent {
   int64_t checkins() const { return checkins_; }          // answered
   int64_t failed_calls() const { return failed_calls_; }  // in a row
   bool fetching() const { return fetching_ > 0; }
+  // For people and programs, as JSON: what runs and whether it was verified, what is trusted and until when,
+  // what holds new releases up. Thread-compatible with RunOnce.
+  std::string StatusJson() const;
 
  private:
   Agent(AgentOptions options, Durable durable, StateStore* store, ArtifactStore* artifacts, Loader* loader,
@@ -64,7 +79,14 @@ class Agent {
   void Step(const Event& event);
   void Carry(const Effect& effect, bool* memory_failed);
   void Fetch(const Directive& release);
+  void Download(const Directive& release, const Credential& who);
+  void Downloaded(const Directive& release);
+  void AskForLease(const SendLease& lease);
   void Flip(const std::string& channel, const Digest& to, bool memory_failed, absl::Time deadline);
+  absl::Status CheckLoad(const std::string& channel, const Digest& to, trust::Step step);
+  void HeldUp(const SendLease& lease, const absl::Status& judged);
+  void CheckWhatRuns();
+  void RefreshMetadata();
   Digest AttestedIn(absl::string_view channel);
   void CollectGarbage();
 
@@ -77,13 +99,20 @@ class Agent {
   bool started_ = false;
   int64_t checkins_ = 0, failed_calls_ = 0;
   int fetching_ = 0;
-  std::deque<Event> follow_ups_;  // of the step that is being carried out
+  std::deque<Event> follow_ups_;         // of the step that is being carried out
+  std::map<Digest, std::string> loads_;  // what CheckLoad said last of what runs; empty: it is right
+  absl::Time refresh_at_ = absl::InfinitePast();
 
   Mutex mutex_;
   std::condition_variable wake_;
   std::vector<Event> inbox_ ABSL_GUARDED_BY(mutex_);
+  // By channel: why no permission was asked for, as it was reported.
+  std::map<std::string, std::string> held_up_ ABSL_GUARDED_BY(mutex_);
 
-  Client client_;  // last: closed first, so that no callback outlives the rest
+  // Closed in this order, so that no callback outlives the rest: client, desk.
+  std::unique_ptr<ServerMetadata> metadata_;
+  std::unique_ptr<ReleaseDesk> desk_;
+  Client client_;
 };
 
 // A fresh random UUIDv4.

@@ -28,6 +28,8 @@ class ArtifactStore {
   absl::StatusOr<Digest> Finish(const Digest& digest);
   // Brings a file of the host in, as if it had been downloaded.
   absl::StatusOr<Digest> Import(const std::string& path);
+  // Removes the bytes of this digest, finished or not.
+  void Remove(const Digest& digest);
   // Removes everything that is not in `wanted`, unfinished downloads included.
   void KeepOnly(const std::set<Digest>& wanted);
 

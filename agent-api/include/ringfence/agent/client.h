@@ -55,6 +55,13 @@ class Client {
   using Sink = std::function<absl::Status(int64_t offset, absl::string_view bytes)>;
   void Fetch(const Credential& who, const Digest& digest, int64_t offset, Sink sink, Done<int64_t> done);
 
+  // A file of the release repository, by the name that a TUF client asks by; of at most `most` bytes, beyond
+  // which the call ends with ResourceExhausted. NotFound if the server has none.
+  void FetchMetadata(const Credential& who, const std::string& name, size_t most, Done<std::string> done);
+
+  // Cancels what is open and waits for it; what is asked after that ends at once. What the destructor does.
+  void Close();
+
   // The wait that the server asked for with an error; zero if it named none.
   static absl::Duration RetryAfter(const absl::Status& status);
 

@@ -58,9 +58,10 @@ struct ChannelState {
   // Passing details, meaningless after a restart:
   absl::Time fetch_at;  // kFetchLater
   int fetch_failures = 0;
-  uint64_t lease_ask = 0;                            // kLeasing: which question awaits its answer
-  absl::Time lease_asked_at;                         // kLeasing, kActivating
-  absl::Time lease_ends_at;                          // kActivating: activate before this or not at all
+  bool refusal_told = false;  // of this candidate: a refusal that lasts is one report, not one for each try
+  uint64_t lease_ask = 0;     // kLeasing: which question awaits its answer
+  absl::Time lease_asked_at;  // kLeasing, kActivating
+  absl::Time lease_ends_at;   // kActivating: activate before this or not at all
   absl::Time lease_again_at = absl::InfinitePast();  // do not ask before
   bool revert_wanted = false;  // REVERT came while the loader was flipping to the same digest
   Digest stuck_on;             // ordered back from this, with nothing to go back to; said once
@@ -116,11 +117,15 @@ struct Fetched {
   Digest wanted;
   Digest got;
 };
-enum class FetchFault : uint8_t { kDownload, kRefused };
+enum class FetchFault : uint8_t {
+  kDownload,
+  kRefused,     // never to be had: these bytes are bad or were recalled
+  kRefusedNow,  // not as things stand: no listing, no evidence, another sensor
+};
 struct FetchFailed {
   std::string channel;
   Digest digest;
-  FetchFault fault = FetchFault::kDownload;  // kRefused: the loader's validator will not have these bytes
+  FetchFault fault = FetchFault::kDownload;
   std::string detail;
 };
 // `ask` is SendLease's: the answer to an older question must not pass for the answer to the newer one.
@@ -134,12 +139,22 @@ struct LeaseFailed {
   uint64_t ask = 0;
   std::string detail;
 };
+// What is staged was looked at again before permission was asked for, and may not be activated.
+struct Unfit {
+  std::string channel;
+  uint64_t ask = 0;
+  bool for_good = false;  // as kRefused
+  std::string detail;
+};
 // The loader ended a flip asked for by Activate or Revert; `running` is what it attests now.
 struct Flipped {
   std::string channel;
   Digest running;
   bool too_late = false;  // not tried: the lease had ended
   std::string detail;     // why not, when `running` is not what was asked for
+  // Why, as far as it is known. kRefused, kRefusedNow: the bytes or what is known of them. kDownload: the
+  // disk damaged them, so they must be fetched again. Absent: the flip itself failed.
+  std::optional<FetchFault> fault = std::nullopt;
 };
 // The loader went back by itself after repeated failed starts.
 struct FellBack {
@@ -163,7 +178,7 @@ struct Stopping {};
 
 using Event =
     std::variant<Started, TimePassed, Enrolled, EnrolFailed, CheckedIn, CheckInFailed, Fetched, FetchFailed,
-                 Leased, LeaseFailed, Flipped, FellBack, Reported, LabelsChanged, Stopping>;
+                 Leased, LeaseFailed, Unfit, Flipped, FellBack, Reported, LabelsChanged, Stopping>;
 
 // ---------------------------------------------------------------- effects, in the order in which to carry
 // them out
@@ -250,6 +265,7 @@ class Machine {
   void On(const FetchFailed& event, absl::Time now, Effects& out);
   void On(const Leased& event, absl::Time now, Effects& out);
   void On(const LeaseFailed& event, absl::Time now, Effects& out);
+  void On(const Unfit& event, absl::Time now, Effects& out);
   void On(const Flipped& event, absl::Time now, Effects& out);
   void On(const FellBack& event, absl::Time now, Effects& out);
   void On(const Reported& event, absl::Time now, Effects& out);
@@ -275,6 +291,9 @@ class Machine {
   void CallEnded(absl::Time now, Effects& out);
   void StartDueFetches(absl::Time now, Effects& out);
   void RetryFetchLater(ChannelState& state, absl::Time now);
+  void Refused(const std::string& channel, ChannelState& state, bool for_good, absl::string_view detail,
+               Effects& out);
+  void NotActivated(const Flipped& event, ChannelState& state, absl::Time now, Effects& out);
   CheckIn MakeCheckIn(bool goodbye) const;
 
   MachineOptions options_;
