@@ -22,8 +22,10 @@ bool Engine::AwaitsCell(ReleaseState& release, bool may_be_named, FleetNanos now
     const bool news = release.cell_awaited_until == 0 || now > release.cell_awaited_until + longest;
     if (news) release.cell_awaited_until = now + longest;
   }
-  release.cell_awaited = may_be_named && now < release.cell_awaited_until;
-  return release.cell_awaited;
+  const bool waits = may_be_named && now < release.cell_awaited_until;
+  // One judge that waits keeps everyone out, also when another, for one customer, does not.
+  release.cell_awaited = release.cell_awaited || waits;
+  return waits;
 }
 
 bool Engine::IsOfOneCell(const ReleaseState& release, const GateConfig& config,
