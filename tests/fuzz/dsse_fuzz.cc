@@ -10,6 +10,7 @@
 #include "ringfence/base/hash.h"
 #include "ringfence/trust/qualification.h"
 #include "ringfence/trust/qualify.h"
+#include "tests/fuzz/json_mutator.h"
 
 namespace ringfence::trust {
 namespace {
@@ -96,3 +97,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
+
+#ifdef RINGFENCE_LIBFUZZER
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned int seed) {
+  return ringfence::fuzz::MutateChoiceAndJson(data, size, max_size, seed);
+}
+#endif

@@ -7,6 +7,7 @@
 #include "ringfence/trust/release_terms.h"
 #include "ringfence/trust/trust_document.h"
 #include "ringfence/tuf/fault.h"
+#include "tests/fuzz/json_mutator.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace ringfence::trust;  // NOLINT(google-build-using-namespace): the whole file is about it
@@ -33,3 +34,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CoveringPlatform(terms->platforms, "windows/x86_64/10.0.22631");
   return 0;
 }
+
+#ifdef RINGFENCE_LIBFUZZER
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned int seed) {
+  return ringfence::fuzz::MutateChoiceAndJson(data, size, max_size, seed);
+}
+#endif

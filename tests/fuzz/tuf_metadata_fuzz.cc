@@ -14,6 +14,7 @@
 #include "ringfence/tuf/canonical_json.h"
 #include "ringfence/tuf/fault.h"
 #include "ringfence/tuf/trusted_set.h"
+#include "tests/fuzz/json_mutator.h"
 
 namespace ringfence::tuf {
 namespace {
@@ -149,3 +150,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
+
+#ifdef RINGFENCE_LIBFUZZER
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned int seed) {
+  return ringfence::fuzz::MutateChoiceAndJson(data, size, max_size, seed);
+}
+#endif
