@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <filesystem>
@@ -20,11 +21,14 @@
 #include "ringfence/agent/agent.h"
 #include "ringfence/agent/boot_clock.h"
 #include "ringfence/agent/content_loader.h"
+#include "ringfence/agent/loader_process.h"
 #include "ringfence/agent/release_verifier.h"
+#include "ringfence/agent/slot_loader.h"
 #include "ringfence/base/status_macros.h"
 #include "ringfence/base/version.h"
 #include "ringfence/content/layout.h"
 #include "ringfence/content/source.h"
+#include "ringfence/loader/demo_sensor.h"
 
 namespace {
 
@@ -131,7 +135,8 @@ int main(int argc, char** argv) {
   ringfence::agent::AgentOptions options;
   std::string state_dir = "/var/lib/ringfence-agent", token_file;
   std::vector<std::string> labels, channels, content_channels, schemas, build_keys;
-  std::string trust_root, platform, sensor_version;
+  std::string trust_root, platform, sensor_version, sensor_channel;
+  ringfence::agent::LoaderProcessOptions loader_process;
   bool once = false, show_status = false;
   CLI::App app{
       "The reference agent: takes what its server's plan allows, proves it, goes back when told. Without a "
@@ -159,6 +164,15 @@ int main(int argc, char** argv) {
   app.add_option("--platform", platform,
                  "What this host is called in release metadata [linux/x86_64/debian-12]");
   app.add_option("--sensor-version", sensor_version, "Version of the sensor on this host [that of --schema]");
+  app.add_option(
+      "--sensor", loader_process.sensor,
+      "PROGRAM that reads content: ringfence-loader starts it as PROGRAM FILE, counts its starts, and "
+      "goes back by itself");
+  app.add_option("--sensor-channel", sensor_channel, "Its CHANNEL [the only --content-channel]");
+  app.add_option("--loader", loader_process.program, "Path of ringfence-loader [beside this program]");
+  app.add_option("--loader-dir", loader_process.folder, "Its slots and records [STATE-DIR/loader]");
+  app.add_option("--healthy-after", loader_process.healthy_after,
+                 "The sensor has proven its content when it lives for so long [10m]");
   app.add_flag("--status", show_status, "Print what the running agent says of itself (JSON), and end");
   app.add_flag("--once", once,
                "One check-in and what follows from it, then end; exit 3 if the server does not answer");
@@ -202,13 +216,37 @@ int main(int argc, char** argv) {
   auto verifier =
       Verifier(*files, trust_root, state_dir + "/trust", platform, sensor_version, schemas_here, &wall_clock);
   if (!verifier.ok()) return Fail(verifier.status().message(), 2);
-  ringfence::agent::ContentLoader loader(&links, files.get(), *std::move(rules));
+  ringfence::agent::BootClock clock;
+  if (!loader_process.sensor.empty()) {
+    if (sensor_channel.empty() && content_channels.size() == 1) sensor_channel = content_channels.front();
+    if (!ringfence::IsSlug(sensor_channel))
+      return Fail("--sensor: wanted --sensor-channel CHANNEL too, or one --content-channel", 2);
+    if (loader_process.program.empty())
+      loader_process.program = fs::read_symlink("/proc/self/exe", error).parent_path() / "ringfence-loader";
+    if (loader_process.folder.empty()) loader_process.folder = state_dir + "/loader";
+    loader_process.build_keys = build_keys;
+    fs::create_directories(loader_process.folder, error);
+    rules->channels.insert(sensor_channel);
+  }
+  ringfence::agent::SlotLoader slots(
+      &links, files.get(), &clock,
+      {sensor_channel, loader_process.folder,
+       schemas_here.size() == 1 ? schemas_here.front() : ringfence::loader::DemoSchema(), rules->build_keys,
+       [&loader_process] { return ringfence::agent::EnsureLoader(loader_process); }});
+  ringfence::agent::Loader* flips = &links;
+  if (!loader_process.sensor.empty()) {
+    flips = &slots;
+    const absl::Status ensured = ringfence::agent::EnsureLoader(loader_process);
+    if (!ensured.ok()) return Fail(ensured.message(), 1);
+  }
+  ringfence::agent::ContentLoader loader(flips, files.get(), *std::move(rules));
   for (const std::string& channel : channels) {
     const std::pair<std::string, std::string> named = absl::StrSplit(channel, absl::MaxSplits('=', 1));
     if (!ringfence::IsSlug(named.first) || named.second.empty()) {
       return Fail(absl::StrCat("--channel ", channel, ": wanted CHANNEL=FILE"), 2);
     }
-    if (fs::is_symlink(state_dir + "/current/" + named.first, error))
+    const auto runs = loader.Attest();
+    if (std::any_of(runs.begin(), runs.end(), [&](const auto& one) { return one.channel == named.first; }))
       continue;  // a release may run there by now
     const absl::StatusOr<ringfence::Digest> digest = artifacts.Import(named.second);
     if (!digest.ok()) return Fail(digest.status().message(), 2);
@@ -224,7 +262,6 @@ int main(int argc, char** argv) {
     for (const std::string& trouble : (*verifier)->report().trouble) Log(trouble);
   }
   ringfence::agent::StateStore store(files.get(), state_dir);
-  ringfence::agent::BootClock clock;
   absl::StatusOr<std::unique_ptr<Agent>> agent =
       Agent::Make(std::move(options), &store, &artifacts, &loader, &clock);
   if (!agent.ok()) return Fail(agent.status().message(), 1);
@@ -238,8 +275,15 @@ int main(int argc, char** argv) {
     if ((*agent)->failed_calls() > 0) return false;
     return (*agent)->checkins() == 0 || (*agent)->fetching();
   };
+  absl::Time look_at = clock.Now();
   while (waits()) {
     (*agent)->RunOnce(absl::Milliseconds(200));
+    if (!loader_process.sensor.empty() && clock.Now() >= look_at) {
+      look_at = clock.Now() + absl::Seconds(1);
+      LookAfter(slots, **agent);
+      const absl::Status ensured = ringfence::agent::EnsureLoader(loader_process);
+      if (!ensured.ok()) Log(std::string(ensured.message()));
+    }
     WriteStatus(*files, status_file, (*agent)->StatusJson());
   }
   const bool heard = (*agent)->failed_calls() == 0;

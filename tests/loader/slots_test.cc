@@ -98,6 +98,32 @@ TEST_F(SlotsTest, ThreeStartsWithoutProofGoBackAndQuarantine) {
   EXPECT_EQ(Open().NextStart().slot, Slot::kBuiltIn);
 }
 
+// The agent flips while the loader's sensor runs.
+TEST_F(SlotsTest, TwoProcessesSeeEachOthersRecords) {
+  RunOld();
+  const auto open_shared = [&] {
+    return Slots(&disk, {"d", DemoSchema(), {{gate::ThrowawayKey("build").public_key()}}, /*shared=*/true});
+  };
+  Slots loader = open_shared(), agent = open_shared();
+  const Start old_start = loader.NextStart();
+  EXPECT_FALSE(loader.IsSuperseded(old_start));
+  ASSERT_TRUE(agent.Flip(*agent.Stage(new_file)).ok());
+  EXPECT_TRUE(loader.IsSuperseded(old_start));
+  ASSERT_TRUE(loader.MarkHealthy(old_start.digest).ok());
+  EXPECT_FALSE(open_shared().record().healthy) << "what was flipped to has proven nothing";
+
+  ASSERT_TRUE(agent.Withdraw(new_digest).ok());
+  EXPECT_FALSE(loader.IsSuperseded(old_start));
+  EXPECT_EQ(open_shared().record().DigestOf(open_shared().record().active), old_digest);
+  EXPECT_TRUE(open_shared().record().healthy);
+
+  ASSERT_TRUE(agent.Flip(new_digest).ok());
+  const Start new_start = loader.NextStart();
+  EXPECT_EQ(new_start.digest, new_digest);
+  EXPECT_FALSE(loader.IsSuperseded(new_start));
+  EXPECT_TRUE(absl::IsFailedPrecondition(agent.Withdraw(new_digest))) << "it was begun";
+}
+
 TEST_F(SlotsTest, OrderlyEndsAreNoFailures) {
   RunOld();
   Slots slots = Open();

@@ -1,5 +1,8 @@
 // ringfence-loader: starts a sensor with content that it validated, and falls back by itself. docs/loader.md.
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
@@ -70,6 +73,7 @@ int ShowStatus(const loader::Slots& slots) {
 
 int main(int argc, char** argv) {
   std::string folder = "/var/lib/ringfence-loader", file, sha256, program, healthy_after = "10m";
+  bool stay = false;
   std::vector<std::string> keys;
   CLI::App app{
       "Starts a sensor with content that it validated, counts the starts, and falls back by itself."};
@@ -86,6 +90,10 @@ int main(int argc, char** argv) {
   CLI::App* flip = app.add_subcommand("flip", "Start the staged content from now on");
   flip->add_option("SHA256", sha256, "As `stage` printed it")->required();
   CLI::App* status = app.add_subcommand("status", "What it remembers");
+  CLI::App* sensor =
+      app.add_subcommand("sensor", "The demonstration sensor alone, as `run --sensor` starts one");
+  sensor->add_option("FILE", file, "FCT1")->required();
+  sensor->add_flag("--stay", stay, "Live on when the standard input ends");
   CLI::App* schema = app.add_subcommand("schema", "What the demonstration sensor supplies, to be registered");
   try {
     app.parse(argc, argv);
@@ -96,7 +104,16 @@ int main(int argc, char** argv) {
     std::cout << loader::DemoSchemaYaml();
     return 0;
   }
-  loader::SlotsOptions options{folder, loader::DemoSchema(), std::nullopt};
+  if (sensor->parsed()) {
+    const absl::StatusOr<std::string> bytes = ReadFile(file);
+    if (!bytes.ok()) return Fail(bytes.status().message(), kUsage);
+    const absl::Status ran = loader::RunDemoSensor(*bytes, std::cin, std::cout);
+    if (!ran.ok()) return FailWith(ran);
+    std::cout.flush();
+    while (stay) ::pause();
+    return 0;
+  }
+  loader::SlotsOptions options{folder, loader::DemoSchema(), std::nullopt, /*shared=*/true};
   for (const std::string& path : keys) {
     const absl::StatusOr<std::string> pem = ReadFile(path);
     if (!pem.ok()) return Fail(pem.status().message(), kUsage);
@@ -105,7 +122,10 @@ int main(int argc, char** argv) {
     if (!options.build_keys.has_value()) options.build_keys.emplace();
     options.build_keys->push_back(*key);
   }
-  loader::ProcessOptions process{program, folder, absl::ZeroDuration(), &g_stop};
+  loader::ProcessOptions process;
+  process.program = program;
+  process.folder = folder;
+  process.stop = &g_stop;
   if (!absl::ParseDuration(healthy_after, &process.healthy_after))
     return Fail(absl::StrCat("--healthy-after ", healthy_after, ": wanted a duration like 10m"), kUsage);
   std::error_code error;
@@ -129,6 +149,13 @@ int main(int argc, char** argv) {
     const absl::Status flipped = slots.Flip(*digest);
     return flipped.ok() ? 0 : FailWith(flipped);
   }
+  // One loader for each folder. Whoever wants to know whether there is one tries this lock.
+  const int running = ::open((folder + "/run.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (running >= 0 && ::flock(running, LOCK_EX | LOCK_NB) != 0)
+    return Fail(absl::StrCat("a loader runs in ", folder, " already"), kUsage);
+  const std::string pid = absl::StrCat(::getpid(), "\n");
+  if (running >= 0 && (::ftruncate(running, 0) != 0 || ::write(running, pid.data(), pid.size()) < 0))
+    std::cerr << "cannot write " << folder << "/run.lock" << std::endl;
   signal(SIGTERM, OnSignal);
   signal(SIGINT, OnSignal);
   const auto runner = loader::MakeProcessRunner(process);

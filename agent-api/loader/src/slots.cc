@@ -1,6 +1,11 @@
 #include "ringfence/loader/slots.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -55,20 +60,46 @@ std::string BuiltInContent(const content::SensorSchema& sensor) {
   return *std::move(file);
 }
 
+// Between two processes. Without the lock file, which a full disk can refuse, it goes on alone: to start
+// something matters more.
+class Slots::Turn {
+ public:
+  explicit Turn(Slots* slots) {
+    if (!slots->options_.shared) return;
+    fd_ = ::open((slots->options_.folder + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kMode);
+    while (fd_ >= 0 && ::flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    std::vector<std::string> ignored;
+    slots->ReadRecords(&ignored);
+  }
+  ~Turn() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  int fd_ = -1;
+};
+
 Slots::Slots(agent::FileSystem* files, SlotsOptions options) : files_(files), options_(std::move(options)) {
+  if (!ReadRecords(&notes_)) Salvage();
+}
+
+bool Slots::ReadRecords(std::vector<std::string>* notes) {
   bool whole = false;
   for (const char* name : {"/record.0", "/record.1"}) {
     const absl::StatusOr<std::string> bytes = files_->Read(options_.folder + name);
     if (absl::IsNotFound(bytes.status())) continue;
     absl::StatusOr<Record> record = bytes.ok() ? DecodeRecord(*bytes) : bytes.status();
     if (!record.ok()) {
-      notes_.push_back(absl::StrCat(name + 1, ": ", record.status().message(), "; the other copy counts"));
-    } else if (!whole || record->generation > record_.generation) {
-      record_ = *std::move(record);
-      whole = true;
+      notes->push_back(absl::StrCat(name + 1, ": ", record.status().message(), "; the other copy counts"));
+      continue;
     }
+    whole = true;
+    if (record->generation > record_.generation) record_ = *std::move(record);
   }
-  if (!whole) Salvage();
+  return whole;
 }
 
 // Without a record: what is sound in the slots. The older one first, it is the likelier to have proven
@@ -137,7 +168,7 @@ absl::StatusOr<std::string> Slots::Open(const Record& record, Slot slot) const {
 }
 
 Start Slots::BuiltIn(std::vector<std::string> notes) const {
-  return {Slot::kBuiltIn, Digest{}, BuiltInContent(options_.sensor), std::move(notes)};
+  return {Slot::kBuiltIn, Digest{}, BuiltInContent(options_.sensor), std::move(notes), record_.generation};
 }
 
 // The count cannot be written, so nothing may be started that could crash uncounted.
@@ -148,13 +179,15 @@ Start Slots::StartProven(std::vector<std::string> notes) const {
   for (const Slot slot : proven) {
     if (slot == Slot::kBuiltIn || record_.IsQuarantined(record_.DigestOf(slot))) continue;
     absl::StatusOr<std::string> bytes = Open(record_, slot);
-    if (bytes.ok()) return {slot, record_.DigestOf(slot), *std::move(bytes), std::move(notes)};
+    if (bytes.ok())
+      return {slot, record_.DigestOf(slot), *std::move(bytes), std::move(notes), record_.generation};
     notes.push_back(std::string(bytes.status().message()));
   }
   return BuiltIn(std::move(notes));
 }
 
 Start Slots::NextStart() {
+  const Turn turn(this);
   std::vector<std::string> notes = notes_;
   for (Record next = record_;; next = record_) {
     if (next.active == Slot::kBuiltIn) return BuiltIn(std::move(notes));
@@ -177,7 +210,8 @@ Start Slots::NextStart() {
     if (goes_back) continue;
     absl::StatusOr<std::string> bytes = Open(record_, record_.active);
     if (bytes.ok())
-      return {record_.active, record_.DigestOf(record_.active), *std::move(bytes), std::move(notes)};
+      return {record_.active, record_.DigestOf(record_.active), *std::move(bytes), std::move(notes),
+              record_.generation};
     next = record_;
     notes.push_back(
         absl::StrCat(Short(next.DigestOf(next.active)), " cannot be started: ", bytes.status().message()));
@@ -190,7 +224,9 @@ Start Slots::NextStart() {
   }
 }
 
-absl::Status Slots::MarkHealthy() {
+absl::Status Slots::MarkHealthy(const std::optional<Digest>& only) {
+  const Turn turn(this);
+  if (only.has_value() && record_.DigestOf(record_.active) != *only) return absl::OkStatus();
   if (record_.active == Slot::kBuiltIn || (record_.healthy && record_.starts == 0)) return absl::OkStatus();
   Record next = record_;
   next.healthy = true;
@@ -199,6 +235,7 @@ absl::Status Slots::MarkHealthy() {
 }
 
 absl::Status Slots::MarkOrderlyEnd() {
+  const Turn turn(this);
   if (record_.starts == 0) return absl::OkStatus();
   Record next = record_;
   --next.starts;
@@ -206,6 +243,7 @@ absl::Status Slots::MarkOrderlyEnd() {
 }
 
 absl::StatusOr<Digest> Slots::Stage(absl::string_view bytes) {
+  const Turn turn(this);
   RETURN_IF_ERROR(Validate(bytes));
   const Digest digest = Sha256(bytes);
   if (record_.IsQuarantined(digest)) {
@@ -229,7 +267,27 @@ absl::StatusOr<Digest> Slots::Stage(absl::string_view bytes) {
   return digest;
 }
 
+bool Slots::IsSuperseded(const Start& start) {
+  const Turn turn(this);
+  return record_.generation > start.generation && record_.starts == 0 && !record_.healthy &&
+         record_.active != Slot::kBuiltIn && record_.DigestOf(record_.active) != start.digest;
+}
+
+absl::Status Slots::Withdraw(const Digest& digest) {
+  const Turn turn(this);
+  if (record_.healthy || record_.starts > 0 || record_.active == Slot::kBuiltIn ||
+      record_.DigestOf(record_.active) != digest)
+    return absl::FailedPreconditionError(
+        absl::StrCat(Short(digest), " is being started, or does not wait to be"));
+  Record next = record_;
+  FallBack(&next);
+  // A flip made it the last good one because it had proven itself.
+  next.healthy = true;
+  return Commit(std::move(next));
+}
+
 absl::Status Slots::Flip(const Digest& digest) {
+  const Turn turn(this);
   if (digest == record_.DigestOf(record_.active) && record_.active != Slot::kBuiltIn) return absl::OkStatus();
   const Slot to = Other(record_.active);
   if (digest.IsZero() || record_.DigestOf(to) != digest || record_.IsQuarantined(digest)) {

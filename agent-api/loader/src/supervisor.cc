@@ -12,12 +12,17 @@ int Supervise(Slots* slots, ChildRunner* runner, const std::function<void(const 
         "starts ", Name(start.slot),
         start.slot == Slot::kBuiltIn ? "" : absl::StrCat(" ", start.digest.ToString().substr(0, 12))));
     bool proven = false;
-    const ChildEnd end = runner->Run(start, [&] {
+    const auto prove = [&] {
       proven = true;
-      const absl::Status marked = slots->MarkHealthy();
+      const absl::Status marked = slots->MarkHealthy(start.digest);
       log(marked.ok() ? "has proven itself"
                       : absl::StrCat("cannot write that it has proven itself: ", marked.message()));
-    });
+    };
+    const ChildEnd end = runner->Run(start, prove, [&] { return slots->IsSuperseded(start); });
+    if (end.superseded) {
+      log("ended for what is to be started next");
+      continue;
+    }
     if (end.orderly) {
       if (!proven) {
         const absl::Status marked = slots->MarkOrderlyEnd();

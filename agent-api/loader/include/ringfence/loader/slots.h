@@ -28,6 +28,9 @@ struct SlotsOptions {
   content::SensorSchema sensor;  // what this sensor really supplies: compiled in, not configured
   // Content must be signed by one of these; absent: that signature is not looked at.
   std::optional<std::vector<trust::PublicKey>> build_keys;
+  // Another process uses the folder too, the agent beside the loader: each call below is made under a lock of
+  // the folder, and begins with the newest record.
+  bool shared = false;
 };
 
 // What to start, already validated in memory of its own: nothing is read again from the disk.
@@ -36,9 +39,10 @@ struct Start {
   Digest digest;                   // zero of the built-in content
   std::string bytes;               // FCT1; of the built-in content too
   std::vector<std::string> notes;  // what went wrong on the way here, for the log
+  uint64_t generation = 0;         // of the record when it was decided
 };
 
-// Not thread-safe; one process at a time per folder.
+// Not thread-safe; one process at a time per folder, unless `shared`.
 class Slots {
  public:
   // Reads the newest whole record. With none, whatever in the slots is sound counts, the older serial first;
@@ -51,8 +55,9 @@ class Slots {
   // last good one, and that for the built-in; a digest that failed for what it is, not for damage, is
   // quarantined.
   Start NextStart();
-  // What runs has proven itself: it may be fallen back to from now on.
-  absl::Status MarkHealthy();
+  // What runs has proven itself: it may be fallen back to from now on. Of `only`, if given: what was flipped
+  // to meanwhile has proven nothing.
+  absl::Status MarkHealthy(const std::optional<Digest>& only = std::nullopt);
   // It ended in an orderly way before it had proven itself: that start was no failure.
   absl::Status MarkOrderlyEnd();
 
@@ -63,10 +68,19 @@ class Slots {
   // The staged content is what starts next. FailedPrecondition unless it is staged.
   absl::Status Flip(const Digest& digest);
 
+  // Something else was to be started since, and was not started yet.
+  bool IsSuperseded(const Start& start);
+  // Takes a Flip back that nobody began to start: what it replaced is started again. FailedPrecondition if it
+  // was begun, or was no flip.
+  absl::Status Withdraw(const Digest& digest);
+
   const Record& record() const { return record_; }
   const std::vector<std::string>& notes() const { return notes_; }  // of opening
 
  private:
+  class Turn;
+  // Adopts the newer of the records on the disk; false if none is whole.
+  bool ReadRecords(std::vector<std::string>* notes);
   absl::Status Commit(Record next);
   absl::Status Validate(absl::string_view bytes) const;
   // The bytes of a slot if they may be started; DataLoss: not what the record says; InvalidArgument: refused.
