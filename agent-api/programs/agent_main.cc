@@ -107,9 +107,10 @@ absl::StatusOr<std::unique_ptr<ringfence::agent::ReleaseVerifier>> Verifier(
 
 // Replaced at once, so that whoever reads it never reads half.
 void WriteStatus(ringfence::agent::FileSystem& files, const std::string& path, const std::string& text) {
-  static std::string written;
-  if (text == written) return;
-  if (files.Write(path + ".new", text, 0644).ok() && files.Rename(path + ".new", path).ok()) written = text;
+  static std::map<std::string, std::string> written;
+  if (text == written[path]) return;
+  if (files.Write(path + ".new", text, 0644).ok() && files.Rename(path + ".new", path).ok())
+    written[path] = text;
 }
 
 // FCT1 content has a serial, other bytes have none.
@@ -275,6 +276,10 @@ int main(int argc, char** argv) {
     if ((*agent)->failed_calls() > 0) return false;
     return (*agent)->checkins() == 0 || (*agent)->fetching();
   };
+  const auto write_status = [&] {
+    WriteStatus(*files, status_file, (*agent)->StatusJson());
+    WriteStatus(*files, state_dir + "/metrics.prom", (*agent)->MetricsText());
+  };
   absl::Time look_at = clock.Now();
   while (waits()) {
     (*agent)->RunOnce(absl::Milliseconds(200));
@@ -284,11 +289,11 @@ int main(int argc, char** argv) {
       const absl::Status ensured = ringfence::agent::EnsureLoader(loader_process);
       if (!ensured.ok()) Log(std::string(ensured.message()));
     }
-    WriteStatus(*files, status_file, (*agent)->StatusJson());
+    write_status();
   }
   const bool heard = (*agent)->failed_calls() == 0;
   (*agent)->Stop(absl::Seconds(3));
-  WriteStatus(*files, status_file, (*agent)->StatusJson());
+  write_status();
   Log("agent stops; what runs keeps running");
   return once && !heard ? 3 : 0;
 }

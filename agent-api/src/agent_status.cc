@@ -14,20 +14,25 @@ json DigestJson(const Digest& digest) {
   return digest.IsZero() ? json(nullptr) : json(digest.ToString());
 }
 
+constexpr const char* kStates[] = {"off", "starting", "following", "holding"};
+
+std::string StateOf(const ReleaseVerifier* verifier) {
+  if (verifier == nullptr) return "off";
+  const ReleaseVerifier::Report report = verifier->report();
+  if (!report.fault.empty()) return "holding";
+  return report.refreshed_at == absl::InfinitePast() ? "starting" : "following";
+}
+
 json VerificationJson(const ReleaseVerifier* verifier) {
   if (verifier == nullptr) return {{"state", "off"}, {"text", "releases are not verified on this host"}};
   const ReleaseVerifier::Report report = verifier->report();
+  const std::string state = StateOf(verifier);
   json out;
-  if (!report.fault.empty()) {
-    out["state"] = "holding";
-    out["text"] = absl::StrCat("new releases are held, what runs keeps running: ", report.fault);
-  } else if (report.refreshed_at == absl::InfinitePast()) {
-    out["state"] = "starting";
-    out["text"] = "release metadata was not asked for yet";
-  } else {
-    out["state"] = "following";
-    out["text"] = "every release is verified by this host";
-  }
+  out["state"] = state;
+  out["text"] = state == "holding"
+                    ? absl::StrCat("new releases are held, what runs keeps running: ", report.fault)
+                : state == "starting" ? "release metadata was not asked for yet"
+                                      : "every release is verified by this host";
   out["refreshed_at"] =
       report.refreshed_at == absl::InfinitePast()
           ? json(nullptr)
@@ -83,6 +88,32 @@ std::string Agent::StatusJson() const {
                        {"verification", VerificationJson(options_.verifier)},
                        {"channels", std::move(channels)}};
   return status.dump(1, ' ', /*ensure_ascii=*/false, json::error_handler_t::replace) + "\n";
+}
+
+std::string Agent::MetricsText() const {
+  const std::string state = StateOf(options_.verifier);
+  std::string text = "# TYPE ringfence_agent_verification_state gauge\n";
+  for (const char* one : kStates)
+    absl::StrAppend(&text, "ringfence_agent_verification_state{state=\"", one, "\"} ", state == one ? 1 : 0,
+                    "\n");
+  absl::StrAppend(&text, "# TYPE ringfence_agent_failed_calls gauge\nringfence_agent_failed_calls ",
+                  failed_calls_, "\n");
+  if (options_.verifier == nullptr) return text;
+  const ReleaseVerifier::Report report = options_.verifier->report();
+  absl::StrAppend(&text, "# TYPE ringfence_agent_metadata_expires_seconds gauge\n");
+  for (const ReleaseVerifier::Expiry& expiry : report.metadata) {
+    // A role's name is a stranger's: quoted as a file's would be, it cannot break the line.
+    absl::StrAppend(&text, "ringfence_agent_metadata_expires_seconds{role=\"", tuf::Quote(expiry.role),
+                    "\"} ", absl::ToUnixSeconds(expiry.expires), "\n");
+  }
+  std::string serials = "# TYPE ringfence_agent_highest_serial gauge\n";
+  std::string floors = "# TYPE ringfence_agent_rollback_floor gauge\n";
+  for (const auto& [name, channel] : report.memory.channels) {
+    absl::StrAppend(&serials, "ringfence_agent_highest_serial{channel=\"", name, "\"} ", channel.highest,
+                    "\n");
+    absl::StrAppend(&floors, "ringfence_agent_rollback_floor{channel=\"", name, "\"} ", channel.floor, "\n");
+  }
+  return absl::StrCat(text, serials, floors);
 }
 
 }  // namespace ringfence::agent

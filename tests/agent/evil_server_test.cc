@@ -394,6 +394,38 @@ TEST_F(EvilServerTest, ARootOfItsOwn) {
   ExpectHonestReleasesGoOn();
 }
 
+// Two of five, where three are wanted: two persons are not enough, however often they sign.
+TEST_F(EvilServerTest, ARootBelowItsThreshold) {
+  std::vector<int> signers = {60, 61, 62};
+  signers.insert(signers.end(), repository_.tuf.signers(tuf::kRoot).begin(),
+                 repository_.tuf.signers(tuf::kRoot).end());
+  repository_.tuf.SetKeys(tuf::kRoot, {60, 61, 62, 63, 64}, 3, signers);
+  repository_.tuf.Publish({tuf::kRoot});
+  json root = repository_.tuf.signed_part(tuf::kRoot);
+  root["version"] = root["version"].get<int>() + 1;
+  root["keys"]["key-77"] = repository_.tuf.KeyJson(77);
+  root["roles"]["targets"]["keyids"] = {"key-77"};
+  const std::string name = root["version"].dump() + ".root.json";
+  const Published next = repository_.Publish(1043);
+  Serve();
+  ServeInstead(name, repository_.tuf.Seal(root, {60, 61}));
+  Offer(next);
+  ExpectRefused("STAGING_FAILED: bad_signature: root");
+  ServeInstead(name, repository_.tuf.Seal(root, {60, 61, 61}));
+  Offer(next);
+  ExpectRefused("STAGING_FAILED: malformed: root");
+  ExpectHonestReleasesGoOn();
+}
+
+TEST_F(EvilServerTest, MetadataWithoutEnd) {
+  const Published next = repository_.Publish(1043);
+  Serve();
+  ServeInstead("timestamp.json", std::string(1 << 20, ' '));
+  Offer(next);
+  ExpectRefused("STAGING_FAILED: limit_exceeded: timestamp");
+  ExpectHonestReleasesGoOn();
+}
+
 // One of the two keys was stolen, and signs twice under its one name, or under two.
 TEST_F(EvilServerTest, OneKeyOfTwoThatSignsTwice) {
   const std::vector<int> both = repository_.tuf.signers(kContentRole);
@@ -492,6 +524,9 @@ TEST_F(EvilServerTest, EverythingExpiresAndWhatRunsRunsOn) {
   EXPECT_EQ(status["verification"]["state"], "holding");
   EXPECT_EQ(status["channels"][kChannel]["verified"], "yes");
   EXPECT_EQ(status["channels"][kChannel]["highest_serial"], 1042);
+  EXPECT_THAT(agent_->MetricsText(), HasSubstr("ringfence_agent_verification_state{state=\"holding\"} 1\n"));
+  EXPECT_THAT(agent_->MetricsText(),
+              HasSubstr("ringfence_agent_highest_serial{channel=\"ipc-detect\"} 1042\n"));
 }
 
 }  // namespace

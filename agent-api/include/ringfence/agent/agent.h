@@ -71,6 +71,8 @@ class Agent {
   // For people and programs, as JSON: what runs and whether it was verified, what is trusted and until when,
   // what holds new releases up. Thread-compatible with RunOnce.
   std::string StatusJson() const;
+  // The numbers among them in Prometheus' text form, for a textfile collector; docs/agent.md lists them.
+  std::string MetricsText() const;
 
  private:
   Agent(AgentOptions options, Durable durable, StateStore* store, ArtifactStore* artifacts, Loader* loader,
