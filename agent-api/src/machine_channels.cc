@@ -126,6 +126,12 @@ void Machine::FollowDrop(const Directive& directive, Effects& out) {
   AbandonCandidate(directive.channel, it->second, out);
 }
 
+// The same bytes may be what the host would go back to: those stay.
+void Machine::DiscardCandidate(const std::string& channel, const ChannelState& state, Effects& out) {
+  if (state.candidate.digest == state.previous || state.candidate.digest == state.running) return;
+  out.push_back(Discard{channel, state.candidate.digest});
+}
+
 void Machine::AbandonCandidate(const std::string& channel, ChannelState& state, Effects& out) {
   switch (state.phase) {
     case Phase::kIdle:
@@ -139,10 +145,7 @@ void Machine::AbandonCandidate(const std::string& channel, ChannelState& state, 
       break;
     case Phase::kStaged:
     case Phase::kLeasing:  // its answer will find nobody waiting
-      // The same bytes may be what the host would go back to: those stay.
-      if (state.candidate.digest != state.previous && state.candidate.digest != state.running) {
-        out.push_back(Discard{channel, state.candidate.digest});
-      }
+      DiscardCandidate(channel, state, out);
       dirty_ = true;
       break;
   }
@@ -174,7 +177,7 @@ void Machine::On(const Fetched& event, absl::Time now, Effects& out) {
   if (event.got != event.wanted) {
     Queue(EventKind::kStagingFailed, event.channel, event.wanted, "",
           absl::StrCat("the bytes that came have sha256 ", event.got.ToString()));
-    out.push_back(Discard{event.channel, event.wanted});
+    DiscardCandidate(event.channel, state, out);
     RetryFetchLater(state, now);
   } else {
     state.phase = Phase::kStaged;
@@ -200,7 +203,7 @@ void Machine::On(const FetchFailed& event, absl::Time now, Effects& out) {
       Queue(EventKind::kRejected, event.channel, event.digest, "", event.detail);
       out.push_back(Note{absl::StrCat("refused ", Named(state.candidate), ": ", event.detail)});
     }
-    out.push_back(Discard{event.channel, event.digest});
+    DiscardCandidate(event.channel, state, out);
     RetryFetchLater(state, now);
   } else {
     Queue(EventKind::kStagingFailed, event.channel, event.digest, "", event.detail);
@@ -217,7 +220,7 @@ void Machine::Refused(const std::string& channel, ChannelState& state, bool for_
   if (for_good) Burn(state, state.candidate.digest);
   state.phase = Phase::kIdle;
   dirty_ = true;
-  out.push_back(Discard{channel, state.candidate.digest});
+  DiscardCandidate(channel, state, out);
   out.push_back(Note{absl::StrCat("refused ", Named(state.candidate), ": ", detail)});
 }
 
@@ -308,7 +311,7 @@ void Machine::NotActivated(const Flipped& event, ChannelState& state, absl::Time
       return Refused(event.channel, state, event.fault == FetchFault::kRefused, event.detail, out);
     // The disk's doing, not the release's: fetched again.
     Queue(EventKind::kStagingFailed, event.channel, state.candidate.digest, "", event.detail);
-    out.push_back(Discard{event.channel, state.candidate.digest});
+    DiscardCandidate(event.channel, state, out);
     RetryFetchLater(state, now);
   } else if (!event.too_late) {
     Queue(EventKind::kActivationFailed, event.channel, state.candidate.digest, "", event.detail);

@@ -127,6 +127,7 @@ class World {
     const Digest& digest = lease.digest;
     leases_.erase(leases_.begin());
     if (Chance(15)) return Step(LeaseFailed{channel, lease.ask, "unavailable"});
+    if (Chance(10)) return Step(Unfit{channel, lease.ask, Chance(50), "recalled"});
     LeaseReply reply;
     reply.granted = Chance(75);
     reply.ttl = absl::Seconds(Pick(1500));
@@ -138,12 +139,15 @@ class World {
     if (fetches_.empty()) return;
     const auto [channel, digest] = fetches_.front();
     fetches_.erase(fetches_.begin());
-    if (Chance(15))
-      return Step(
-          FetchFailed{channel, digest, Chance(30) ? FetchFault::kRefused : FetchFault::kDownload, "?"});
+    if (Chance(15)) return Step(FetchFailed{channel, digest, AnyFault(), "?"});
     const Digest got = Chance(10) ? AnyDigest() : digest;
     if (got == digest) staged_.insert({channel, digest});
     Step(Fetched{channel, digest, got});
+  }
+
+  FetchFault AnyFault() {
+    constexpr FetchFault kAll[] = {FetchFault::kDownload, FetchFault::kRefused, FetchFault::kRefusedNow};
+    return kAll[Pick(3)];
   }
 
   void AnswerFlip() {
@@ -152,7 +156,9 @@ class World {
     flips_.erase(flips_.begin());
     const bool works = Chance(80);
     if (works) loader_[channel] = target;
-    Step(Flipped{channel, loader_.count(channel) ? loader_[channel] : Digest{}, !works && Chance(50), "?"});
+    Flipped flipped{channel, loader_.count(channel) ? loader_[channel] : Digest{}, !works && Chance(50), "?"};
+    if (!works && !flipped.too_late && Chance(50)) flipped.fault = AnyFault();
+    Step(flipped);
   }
 
   void LoaderFallsBack() {
@@ -239,6 +245,8 @@ class World {
   void Carry(const Discard& discard) {
     ASSERT_FALSE(loader_.count(discard.channel) && loader_[discard.channel] == discard.digest)
         << "discards what runs";
+    const ChannelState* state = machine_->Find(discard.channel);
+    ASSERT_TRUE(state == nullptr || state->previous != discard.digest) << "discards what it would go back to";
     staged_.erase({discard.channel, discard.digest});
   }
   void Carry(const Note&) {}

@@ -277,6 +277,7 @@ class Machine {
   void FollowRevert(const Directive& directive, Effects& out);
   void FollowDrop(const Directive& directive, Effects& out);
   void AbandonCandidate(const std::string& channel, ChannelState& state, Effects& out);
+  void DiscardCandidate(const std::string& channel, const ChannelState& state, Effects& out);
   void BeginRevert(const std::string& channel, ChannelState& state, Effects& out);
   void Burn(ChannelState& state, const Digest& digest);
   void WentBack(const std::string& channel, ChannelState& state, Digest from, Digest to,
