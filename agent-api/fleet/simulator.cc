@@ -185,7 +185,7 @@ void Simulator::Carry(size_t index, const Effect& effect, absl::Time now, std::d
                                   std::string(size.status().message())});
         });
   } else if (const auto* lease = std::get_if<agent::SendLease>(&effect)) {
-    client.Lease(credential(), lease->channel, lease->digest, host.machine->boot_id(),
+    client.Lease(credential(), {lease->channel, lease->digest, host.machine->boot_id()},
                  [this, index, life, lease = *lease](absl::StatusOr<agent::LeaseReply> reply) {
                    if (reply.ok())
                      return Post(index, life, agent::Leased{lease.channel, lease.ask, *std::move(reply)});

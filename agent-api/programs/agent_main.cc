@@ -130,6 +130,17 @@ std::map<ringfence::Digest, uint64_t> SerialsOf(ringfence::agent::FileSystem& fi
   return serials;
 }
 
+// Nobody without a document: leases and halts are then not verified.
+absl::StatusOr<ringfence::trust::Authority> Believed(ringfence::agent::FileSystem& files,
+                                                     const std::string& path) {
+  if (path.empty()) return ringfence::trust::Authority();
+  ASSIGN_OR_RETURN(const std::string bytes, files.Read(path));
+  ASSIGN_OR_RETURN(const auto document, ringfence::trust::ParseTrustDocument(bytes));
+  auto authority = ringfence::trust::Authority::From(document);
+  RETURN_IF_ERROR(authority.Check());
+  return authority;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -139,6 +150,7 @@ int main(int argc, char** argv) {
   std::string trust_root, platform, sensor_version, sensor_channel;
   ringfence::agent::LoaderProcessOptions loader_process;
   bool once = false, show_status = false;
+  std::string authority_file;
   CLI::App app{
       "The reference agent: takes what its server's plan allows, proves it, goes back when told. Without a "
       "server it\n"
@@ -175,6 +187,8 @@ int main(int argc, char** argv) {
   app.add_option("--healthy-after", loader_process.healthy_after,
                  "The sensor has proven its content when it lives for so long [10m]");
   app.add_flag("--status", show_status, "Print what the running agent says of itself (JSON), and end");
+  app.add_option("--authority", authority_file,
+                 "trust.json: who signs leases and halts, and who takes a halt off");
   app.add_flag("--once", once,
                "One check-in and what follows from it, then end; exit 3 if the server does not answer");
   CLI11_PARSE(app, argc, argv);
@@ -255,6 +269,11 @@ int main(int argc, char** argv) {
     if (!flipped.ok()) return Fail(flipped.message(), 1);
   }
 
+  auto authority = Believed(*files, authority_file);
+  if (!authority.ok()) return Fail(authority.status().message(), 2);
+  ringfence::agent::ActivationGuard guard(files.get(), state_dir, &wall_clock, *std::move(authority));
+  Log(guard.Describe());
+  options.guard = &guard;
   if (*verifier == nullptr) {
     Log("releases are not verified on this host: no --trust-root was given");
   } else {

@@ -118,13 +118,31 @@ void Agent::Step(const Event& event) {
   if (std::holds_alternative<CheckInFailed>(event) || std::holds_alternative<EnrolFailed>(event))
     ++failed_calls_;
   if (std::holds_alternative<Fetched>(event) || std::holds_alternative<FetchFailed>(event)) --fetching_;
-  follow_ups_.push_back(event);
+  follow_ups_.push_back(options_.guard == nullptr ? event : Guarded(event));
   while (!follow_ups_.empty()) {
     const Effects effects = machine_.Step(follow_ups_.front(), clock_->Now());
     follow_ups_.pop_front();
     bool memory_failed = false;
     for (const Effect& effect : effects) Carry(effect, &memory_failed);
   }
+}
+
+Event Agent::Guarded(Event event) {
+  if (options_.verifier != nullptr) {
+    if (const auto trust = options_.verifier->trust(); trust.has_value()) options_.guard->Follow(*trust);
+  }
+  const auto take_in = [this](const SignedNotices& notices) {
+    for (const std::string& text : options_.guard->TakeIn(notices, machine_.tenant())) options_.log(text);
+  };
+  if (const auto* checked_in = std::get_if<CheckedIn>(&event)) take_in(checked_in->reply.notices);
+  if (auto* leased = std::get_if<Leased>(&event)) {
+    take_in(leased->reply.notices);
+    const bool granted = leased->reply.granted;
+    leased->reply = options_.guard->Judge(leased->ask, std::move(leased->reply), clock_->Now());
+    if (granted && !leased->reply.granted)
+      options_.log(absl::StrCat("a lease for ", leased->channel, " is not used: ", leased->reply.reason));
+  }
+  return event;
 }
 
 void Agent::Carry(const Effect& effect, bool* memory_failed) {
@@ -143,7 +161,9 @@ void Agent::Carry(const Effect& effect, bool* memory_failed) {
                     Post(EnrolFailed{std::string(reply.status().message())});
                   });
   } else if (const auto* check_in = std::get_if<SendCheckIn>(&effect)) {
-    client_.CheckIn(who, check_in->request, [this](absl::StatusOr<CheckInReply> reply) {
+    CheckIn request = check_in->request;
+    if (options_.guard != nullptr) request.halt_seq = options_.guard->halt_seq();
+    client_.CheckIn(who, request, [this](absl::StatusOr<CheckInReply> reply) {
       if (reply.ok()) return Post(CheckedIn{*std::move(reply)});
       Post(CheckInFailed{Client::RetryAfter(reply.status()), std::string(reply.status().message())});
     });
@@ -244,13 +264,20 @@ void Agent::Downloaded(const Directive& release) {
 // What was right when it was staged may have been recalled since, or nobody knows any more.
 void Agent::AskForLease(const SendLease& lease) {
   const Credential who{machine_.agent(), machine_.secret()};
-  const auto ask = [this, who, lease, boot_id = machine_.boot_id()] {
-    client_.Lease(who, lease.channel, lease.digest, boot_id, [this, lease](absl::StatusOr<LeaseReply> reply) {
+  const ChannelState* state = machine_.Find(lease.channel);
+  Client::LeaseAsk question{lease.channel, lease.digest, machine_.boot_id()};
+  // The guard's time runs from here, and not from when the release was looked at once more.
+  if (options_.guard != nullptr && state != nullptr) {
+    question.nonce =
+        options_.guard->Ask(lease.ask, machine_.agent(), machine_.tenant(), state->candidate, clock_->Now());
+    question.halt_seq = options_.guard->halt_seq();
+  }
+  const auto ask = [this, who, lease, question] {
+    client_.Lease(who, question, [this, lease](absl::StatusOr<LeaseReply> reply) {
       if (reply.ok()) return Post(Leased{lease.channel, lease.ask, *std::move(reply)});
       Post(LeaseFailed{lease.channel, lease.ask, std::string(reply.status().message())});
     });
   };
-  const ChannelState* state = machine_.Find(lease.channel);
   if (desk_ == nullptr || state == nullptr) return ask();
   metadata_->SetCredential(who);
   desk_->BeforeLease(OfferOf(state->candidate), artifacts_->PathOf(lease.digest),
@@ -314,6 +341,12 @@ void Agent::RefreshMetadata() {
   });
 }
 
+// Only to go forward a halt is asked about: going back is always allowed.
+absl::Status Agent::MayFlip(const Digest& to, absl::Time deadline) const {
+  if (options_.guard == nullptr || deadline == absl::InfiniteFuture()) return absl::OkStatus();
+  return options_.guard->MayActivate(to, machine_.tenant());
+}
+
 void Agent::Flip(const std::string& channel, const Digest& to, bool memory_failed, absl::Time deadline) {
   Flipped flipped{channel, Digest{}, false, "", std::nullopt};
   const bool forward = deadline != absl::InfiniteFuture();
@@ -321,6 +354,9 @@ void Agent::Flip(const std::string& channel, const Digest& to, bool memory_faile
     flipped.detail = "the agent's memory could not be written";
   } else if (clock_->Now() >= deadline) {
     flipped.too_late = true;
+  } else if (const absl::Status may = MayFlip(to, deadline); !may.ok()) {
+    flipped.too_late = true;  // not tried: a halt came between the lease and this moment
+    options_.log(absl::StrCat("not activated: ", may.message()));
   } else {
     absl::Status status;
     if (options_.verifier != nullptr) {

@@ -268,14 +268,15 @@ void Client::CheckIn(const Credential& who, const agent::CheckIn& request, Done<
                                  open->Callback<CheckInReply>(impl_.get(), std::move(done)));
 }
 
-void Client::Lease(const Credential& who, absl::string_view channel, const Digest& digest,
-                   absl::string_view boot_id, Done<LeaseReply> done) {
+void Client::Lease(const Credential& who, const LeaseAsk& ask, Done<LeaseReply> done) {
   auto call = std::make_unique<Call<v1::LeaseRequest, v1::LeaseResponse>>();
   if (!impl_->Open(call->context())) return done(absl::CancelledError("the client is closing"));
   Prepare(*call->context(), impl_->options().deadline, &who);
-  call->request.set_channel(std::string(channel));
-  call->request.set_digest(std::string(digest.raw()));
-  call->request.set_boot_id(std::string(boot_id));
+  call->request.set_channel(ask.channel);
+  call->request.set_digest(std::string(ask.digest.raw()));
+  call->request.set_boot_id(ask.boot_id);
+  call->request.set_nonce(ask.nonce);
+  call->request.set_halt_seq(ask.halt_seq);
   auto* open = call.release();  // until its callback
   impl_->stub().async()->Lease(open->context(), &open->request, &open->response,
                                open->Callback<LeaseReply>(impl_.get(), std::move(done)));

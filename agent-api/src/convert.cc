@@ -25,6 +25,12 @@ absl::StatusOr<Directive> FromProto(const v1::Directive& wire) {
   return directive;
 }
 
+template <typename Response>
+SignedNotices NoticesOf(const Response& response) {
+  return {{response.halt_notices().begin(), response.halt_notices().end()},
+          {response.resume_orders().begin(), response.resume_orders().end()}};
+}
+
 }  // namespace
 
 void ToProto(const policy::Labels& labels, google::protobuf::RepeatedPtrField<v1::Label>* out) {
@@ -58,12 +64,14 @@ void ToProto(const CheckIn& request, v1::CheckInRequest* out) {
     wire->set_detail(event.detail);
   }
   out->set_goodbye(request.goodbye);
+  out->set_halt_seq(request.halt_seq);
 }
 
 absl::StatusOr<CheckInReply> FromProto(const v1::CheckInResponse& response) {
   CheckInReply reply;
   reply.next_checkin = ToDuration(response.next_checkin());
   reply.send_labels = response.send_labels();
+  reply.notices = NoticesOf(response);
   for (const v1::Directive& wire : response.directives()) {
     if (wire.kind() < v1::DIRECTIVE_KIND_PREFETCH || wire.kind() > v1::DIRECTIVE_KIND_DROP) continue;
     ASSIGN_OR_RETURN(Directive directive, FromProto(wire));
@@ -74,10 +82,12 @@ absl::StatusOr<CheckInReply> FromProto(const v1::CheckInResponse& response) {
 
 absl::StatusOr<LeaseReply> FromProto(const v1::LeaseResponse& response) {
   LeaseReply reply;
+  reply.notices = NoticesOf(response);
   switch (response.answer()) {
     case v1::LEASE_ANSWER_GRANTED:
       reply.granted = true;
       reply.ttl = ToDuration(response.ttl());
+      reply.signed_lease = response.signed_lease();
       return reply;
     case v1::LEASE_ANSWER_NOT_NOW:
       reply.reason = response.reason();

@@ -277,6 +277,10 @@ absl::Status ReleaseVerifier::Prepare(const Offer& offer, tuf::Updater& updater)
         tuf::Fault::kStaleVersion, trust::kTrustTarget,
         absl::StrCat("found version ", next.trust.version, ", wanted at least the accepted ", accepted));
   }
+  {
+    MutexLock lock(&mutex_);
+    trust_ = next.trust;
+  }
   auto judged = trust::CheckListing(next.target, HostOf(offer.channel, offer.digest), trust::Step::kForward);
   RETURN_IF_ERROR(StatusOf(judged));
   const auto& terms = std::get<trust::ReleaseTerms>(judged);
@@ -304,13 +308,17 @@ absl::Status ReleaseVerifier::Prepare(const Offer& offer, tuf::Updater& updater)
   return absl::OkStatus();
 }
 
+std::optional<trust::TrustDocument> ReleaseVerifier::trust() const {
+  MutexLock lock(&mutex_);
+  return trust_;
+}
+
 std::optional<Offer> ReleaseVerifier::LastOffered() const {
   return pending_.has_value() ? std::optional(pending_->offer) : std::nullopt;
 }
 
 absl::Status ReleaseVerifier::CheckStaged(const Offer& offer, absl::string_view bytes) {
-  if (LastOffered() != offer)
-    return absl::FailedPreconditionError("its listing was not looked at yet");
+  if (LastOffered() != offer) return absl::FailedPreconditionError("its listing was not looked at yet");
   const Pending pending = *std::move(pending_);
   pending_.reset();
   RETURN_IF_ERROR(

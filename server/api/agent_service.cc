@@ -1,10 +1,13 @@
 // What agents call. CheckIn and Lease are answered on the gRPC thread, from memory (a lease finishes when its
 // exposure is committed); Enroll, GetArtifact and FetchMetadata touch the store and go to the agents' pool.
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "ringfence/base/status_macros.h"
 #include "ringfence/policy/reason.h"
+#include "ringfence/trust/lease.h"
 #include "ringfence/v1/agent.pb.h"
 #include "server/api/artifact_download.h"
 #include "server/api/decode.h"
@@ -15,6 +18,43 @@
 
 namespace ringfence::api {
 namespace {
+
+constexpr int kMostHalts = 256;
+// Replicas' clocks differ: a halt that another one committed may have a lower seq than one that was heard
+// before.
+constexpr uint64_t kSeqOverlap = 3'600'000'000;
+
+// Halts first: they are in every answer, whatever else it says.
+template <typename Response>
+void AddNotices(const app::Notices* notices, uint64_t halt_seq, Response* out) {
+  if (notices == nullptr) return;
+  for (const app::Notices::Halt& halt : notices->halts) {
+    if (halt.seq + kSeqOverlap <= halt_seq || out->halt_notices_size() == kMostHalts) continue;
+    out->add_halt_notices(halt.envelope);
+  }
+  for (const app::Notices::Order& order : notices->orders) out->add_resume_orders(order.envelope);
+}
+
+// What the director's key says of the grant. `ttl` is real time.
+std::string Sealed(const app::LeaseTerms& terms, const v1::LeaseRequest& asked, const AgentId& agent,
+                   absl::Duration ttl, const trust::SigningKey& director) {
+  trust::Lease lease;
+  lease.tenant = terms.tenant;
+  lease.agent = agent;
+  lease.nonce = asked.nonce();
+  lease.channel = asked.channel();
+  lease.sha256 = *Digest::FromBytes(asked.digest());  // decoded before
+  lease.length = terms.length;
+  lease.from_serial = terms.from_serial;
+  lease.to_serial = terms.to_serial;
+  lease.rollout = terms.rollout;
+  lease.ring = terms.ring;
+  lease.plan_version = terms.plan_revision;
+  lease.halt_seq = terms.halt_seq;
+  lease.ttl = std::clamp(absl::Trunc(ttl, absl::Milliseconds(1)), absl::Milliseconds(1), trust::kMaxLeaseTtl);
+  lease.issued_at = terms.at;
+  return trust::SignLease(lease, director);
+}
 
 class AgentService final : public RpcService {
  public:
@@ -61,6 +101,7 @@ class AgentService final : public RpcService {
     if (reply.send_labels) call.env->metrics->CheckInResult("labels_wanted");
     response.Clear();
     Encode(reply, call.env->time_scale, &response);
+    AddNotices(call.env->app->NoticesFor(agent.tenant).get(), message.halt_seq(), &response);
     return SerializeMessage(response, out);
   }
 
@@ -74,22 +115,26 @@ class AgentService final : public RpcService {
 
   // [hot] `done` runs once, now or after the group commit; the call lives until Finish, cancelled or not.
   static absl::Status StartLease(const Call& call, const grpc::ByteBuffer& in, grpc::ByteBuffer* out) {
-    ASSIGN_OR_RETURN(Call::Agent agent, call.AdmitAgent());
+    ASSIGN_OR_RETURN(const Call::Agent agent, call.AdmitAgent());
     v1::LeaseRequest message;
     RETURN_IF_ERROR(ParseMessage(in, &message));
     app::LeaseRequest request;
     RETURN_IF_ERROR(Decode(message, agent.id, &request));
-    auto done = [call, out, tenant = std::move(agent.tenant),
-                 channel = message.channel()](absl::StatusOr<app::LeaseReply> reply) {
+    auto done = [call, out, agent, message](absl::StatusOr<app::LeaseReply> reply) {
       absl::Status status = reply.status();
       const char* answer = "error";
       if (reply.ok()) {
         answer = reply->granted ? "granted" : policy::Name(reply->reason);
         v1::LeaseResponse response;
         Encode(*reply, call.env->time_scale, &response);
+        if (reply->granted && call.env->director != nullptr && !message.nonce().empty()) {
+          response.set_signed_lease(Sealed(reply->terms, message, agent.id, reply->ttl / call.env->time_scale,
+                                           *call.env->director));
+        }
+        AddNotices(call.env->app->NoticesFor(agent.tenant).get(), message.halt_seq(), &response);
         status = SerializeMessage(response, out);
       }
-      call.env->metrics->LeaseAnswered(tenant, channel, answer);
+      call.env->metrics->LeaseAnswered(agent.tenant, message.channel(), answer);
       call.Finish(status);
     };
     call.env->metrics->LeaseAsked();

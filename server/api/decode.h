@@ -65,6 +65,7 @@ policy::Plan DecodePlan(const v1::Plan& in, const std::string& path, Faults& fau
 policy::Release DecodeManifest(const v1::ReleaseManifest& in, const std::string& path, Faults& faults);
 storage::Scope DecodeScope(const v1::Scope& in, const std::string& path, Faults& faults);
 app::BrakeKind DecodeBrakeKind(v1::BrakeKind in, const std::string& path, Faults& faults);
+app::BypassKind DecodeBypassKind(v1::BypassKind in, const std::string& path, Faults& faults);
 
 // ---- parts that many requests have
 

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
 #include "ringfence/base/utf8.h"
+#include "ringfence/trust/lease.h"
 #include "server/api/decode.h"
 #include "server/api/text.h"
 
@@ -202,6 +203,10 @@ absl::Status Decode(const v1::LeaseRequest& in, const AgentId& agent, app::Lease
   out->digest = DecodeDigest(in.digest(), "digest", faults);
   CheckBootId(in.boot_id(), "boot_id", faults);
   out->boot_id = in.boot_id();
+  if (!in.nonce().empty() && in.nonce().size() != trust::kNonceBytes) {
+    faults.Add("nonce", absl::StrCat(in.nonce().size(), " bytes"),
+               absl::StrCat(trust::kNonceBytes, " bytes"));
+  }
   return faults.ToStatus();
 }
 

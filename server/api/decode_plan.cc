@@ -292,14 +292,20 @@ storage::Scope DecodeScope(const v1::Scope& in, const std::string& path, Faults&
   CheckSerialOrZero(in.serial(), At(path, "serial"), faults);
   if (in.serial() != 0 && in.channel().empty())
     faults.Add(At(path, "channel"), "nothing", "the serial's channel");
-  if (!in.ring().empty() && (in.tenant().empty() || in.serial() == 0)) {
-    faults.Add(At(path, "ring"), Shown(in.ring()), "a ring only with tenant, channel and serial");
+  if (!in.ring().empty() && (in.tenant().empty() || (in.serial() == 0 && !in.channel().empty()))) {
+    faults.Add(At(path, "ring"), Shown(in.ring()),
+               "a ring only with its tenant, and of channel and serial both or none");
   }
   return {.tenant = in.tenant(), .channel = in.channel(), .serial = in.serial(), .ring = in.ring()};
 }
 
 app::BrakeKind DecodeBrakeKind(v1::BrakeKind in, const std::string& path, Faults& faults) {
   return DecodeEnum(in, v1::BRAKE_KIND_HALT, app::BrakeKind::kPause, "pause, hold or halt", path, faults);
+}
+
+app::BypassKind DecodeBypassKind(v1::BypassKind in, const std::string& path, Faults& faults) {
+  return DecodeEnum(in, v1::BYPASS_KIND_IGNORE_PLAN, app::BypassKind::kIgnorePlan,
+                    "skip_ring, shorten_soak, widen_wave or ignore_plan", path, faults);
 }
 
 }  // namespace ringfence::api

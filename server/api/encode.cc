@@ -1,4 +1,5 @@
 #include "server/api/encode.h"
+#include "server/app/notice_board.h"
 
 #include <algorithm>
 
@@ -233,6 +234,16 @@ void Encode(const app::LeaseReply& in, double time_scale, v1::LeaseResponse* out
   if (in.retry_after > absl::ZeroDuration()) Encode(in.retry_after / time_scale, out->mutable_retry_after());
 }
 
+void Encode(const app::UrgentInfo& in, v1::UrgentRelease* out) {
+  Encode(in.release, out->mutable_release());
+  out->set_tenant(in.tenant);
+  out->set_effect(in.effect);
+  if (!in.acknowledged.has_value()) return;
+  out->set_acknowledged_by(in.acknowledged->person);
+  Encode(in.acknowledged->at, out->mutable_acknowledged_at());
+  out->set_reason(in.acknowledged->reason);
+}
+
 void Encode(const app::EnrolReply& in, double time_scale, v1::EnrollResponse* out) {
   out->set_secret(in.secret);
   out->set_tenant(in.tenant);
@@ -317,6 +328,7 @@ void Encode(const storage::BrakeRow& in, v1::Brake* out) {
   EncodeIfFinite(in.at, [&] { return out->mutable_at(); });
   out->set_first_approver(in.first_approver);
   out->set_epoch(in.epoch);
+  out->set_resume_order(in.resume_order);
 }
 
 void Encode(const app::StageInfo& in, v1::Stage* out) {
@@ -342,7 +354,14 @@ void Encode(const app::RolloutInfo& in, v1::Rollout* out) {
   out->set_id(in.release.rollout);
   Encode(in.release, out->mutable_release());
   for (const app::StageInfo& stage : in.stages) Encode(stage, out->add_stages());
-  for (const storage::BrakeRow& brake : in.brakes) Encode(brake, out->add_brakes());
+  for (const storage::BrakeRow& brake : in.brakes) {
+    v1::Brake* to = out->add_brakes();
+    Encode(brake, to);
+    const auto halt = app::HaltOf(brake, in.release.release.digest);
+    if (!brake.halted || !halt.has_value()) continue;
+    to->set_halt_id(halt->halt_id);
+    to->set_halt_seq(halt->seq);
+  }
   EncodeHealth(in.health, out->mutable_health());
   EncodeLedger(in.ledger, out->mutable_ledger());
   out->set_version(in.version);

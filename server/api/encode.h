@@ -37,6 +37,7 @@ void Encode(const storage::EvidenceRecordRow& in, v1::EvidenceRecord* out);
 void Encode(const app::AgentInfo& in, v1::Agent* out);
 void Encode(const storage::ExposureRow& in, v1::AgentExposure* out);
 void Encode(const app::ApprovalInfo& in, v1::ReleaseApproval* out);
+void Encode(const app::UrgentInfo& in, v1::UrgentRelease* out);
 // Adds its warnings to those that are there.
 // All but the label mix, which only some ask for.
 void Encode(const app::PreviewReply& in, v1::PreviewPlanResponse* out);

@@ -48,7 +48,8 @@ struct Environment {
   bool demo = false;
   std::string version;
   std::string replica_name;
-  std::string internal_tenant;  // empty: none
+  std::string internal_tenant;                  // empty: none
+  const trust::SigningKey* director = nullptr;  // signs leases; null: they go out unsigned
 };
 
 }  // namespace ringfence::api

@@ -18,6 +18,9 @@ struct Flags {
   std::string advertise;                       // where other replicas reach --listen; empty: there
   std::string operators;                       // file; empty: no operator may call
   std::string trust;                           // file; empty: releases are unsigned and unproven
+  std::string director_key;                    // file; empty: leases go out unsigned
+  std::string halt_key;                        // file; empty: hosts are told of halts unsigned
+  std::string authority;                       // file: trust.json; empty: no order to go on is looked at
   std::optional<std::string> internal_tenant;  // empty: none; absent: as at the first start
   absl::Duration checkin_interval = absl::Seconds(60);
   double time_scale = 1;

@@ -29,6 +29,8 @@ constexpr Permission kPermissions[] = {
     {"ringfence.v1.ReleaseService/ListReleases", Audience::kOperators, kEveryRole},
     {"ringfence.v1.ReleaseService/GetRelease", Audience::kOperators, kEveryRole},
     {"ringfence.v1.ReleaseService/RecallRelease", Audience::kOperators, kVendor},
+    {"ringfence.v1.ReleaseService/ListUrgentReleases", Audience::kOperators, kEveryRole},
+    {"ringfence.v1.ReleaseService/AcknowledgeRelease", Audience::kOperators, kAdmin | kVendor},
 
     {"ringfence.v1.PlanService/ValidatePlan", Audience::kOperators, kEveryRole},
     {"ringfence.v1.PlanService/ApplyPlan", Audience::kOperators, kAdmin | kVendor},
@@ -46,6 +48,7 @@ constexpr Permission kPermissions[] = {
     {"ringfence.v1.RolloutService/ResumeRollout", Audience::kOperators, kAdmin | kVendor},
     {"ringfence.v1.RolloutService/HaltRollout", Audience::kOperators, kAdmin | kVendor},
     {"ringfence.v1.RolloutService/RollBackRollout", Audience::kOperators, kAdmin | kVendor},
+    {"ringfence.v1.RolloutService/RequestBypass", Audience::kOperators, kAdmin | kVendor},
     {"ringfence.v1.RolloutService/ListDecisions", Audience::kOperators, kEveryRole},
     {"ringfence.v1.RolloutService/ListEvidence", Audience::kOperators, kVendor},
 

@@ -4,11 +4,14 @@
 #include "server/api/decode.h"
 #include "server/api/encode.h"
 #include "server/api/pages.h"
+#include "server/api/permissions.h"
 #include "server/api/release_upload.h"
 #include "server/api/services.h"
 
 namespace ringfence::api {
 namespace {
+
+constexpr int kMostUrgent = 1000;
 
 class ReleaseService final : public RpcService {
  public:
@@ -22,9 +25,52 @@ class ReleaseService final : public RpcService {
         "RecallRelease",
         [this](const auto& actor, const auto& in, auto* out) { return Recall(actor, in, out); },
         /*urgent=*/true);
+    AddOperatorCall<v1::ListUrgentReleasesRequest, v1::ListUrgentReleasesResponse>(
+        "ListUrgentReleases",
+        [this](const auto& actor, const auto& in, auto* out) { return Urgent(actor, in, out); });
+    AddOperatorCall<v1::AcknowledgeReleaseRequest, v1::AcknowledgeReleaseResponse>(
+        "AcknowledgeRelease",
+        [this](const auto& actor, const auto& in, auto* out) { return Acknowledge(actor, in, out); });
   }
 
  private:
+  absl::Status Urgent(const app::Actor& actor, const v1::ListUrgentReleasesRequest& in,
+                      v1::ListUrgentReleasesResponse* out) {
+    Faults faults;
+    CheckSlugOrEmpty(in.tenant(), "tenant", faults);
+    RETURN_IF_ERROR(faults.ToStatus());
+    const std::string tenant = in.tenant().empty() ? actor.tenant : in.tenant();
+    RETURN_IF_ERROR(CheckTenant(actor, tenant));
+    ASSIGN_OR_RETURN(const std::vector<app::UrgentInfo> releases, env()->app->UrgentReleases(tenant));
+    for (const app::UrgentInfo& info : releases) {
+      if (in.waiting_only() && info.acknowledged.has_value()) continue;
+      if (out->releases_size() == kMostUrgent) break;
+      Encode(info, out->add_releases());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Acknowledge(const app::Actor& actor, const v1::AcknowledgeReleaseRequest& in,
+                           v1::AcknowledgeReleaseResponse* out) {
+    const std::string tenant = in.tenant().empty() ? actor.tenant : in.tenant();
+    RETURN_IF_ERROR(CheckPlanOwner(actor, tenant, env()->internal_tenant));
+    Faults faults;
+    CheckRequestId(in.request_id(), "request_id", faults);
+    CheckReason(in.reason(), faults);
+    CheckSlug(tenant, "tenant", faults);
+    CheckSlug(in.channel(), "channel", faults);
+    CheckSerial(in.serial(), "serial", faults);
+    RETURN_IF_ERROR(faults.ToStatus());
+    const app::Act act{.actor = actor, .request_id = in.request_id(), .reason = in.reason()};
+    storage::AcknowledgementRow wanted;
+    wanted.tenant = tenant;
+    wanted.channel = in.channel();
+    wanted.serial = in.serial();
+    ASSIGN_OR_RETURN(const app::UrgentInfo info, env()->app->Acknowledge(act, wanted));
+    Encode(info, out->mutable_release());
+    return absl::OkStatus();
+  }
+
   absl::Status List(const v1::ListReleasesRequest& in, v1::ListReleasesResponse* out) {
     Faults faults;
     CheckSlugOrEmpty(in.channel(), "channel", faults);

@@ -26,6 +26,7 @@
 #include "server/api/installation.h"
 #include "server/api/loops.h"
 #include "server/api/machine.h"
+#include "server/api/order_keys.h"
 #include "server/api/prometheus_metrics.h"
 #include "server/api/readiness.h"
 #include "server/api/relay.h"
@@ -78,6 +79,7 @@ class Process {
   absl::Status Start(const sigset_t& stop_signals) {
     RETURN_IF_ERROR(LoadOperators());  // before anything is made: a slip in a file is told at once
     RETURN_IF_ERROR(LoadTrust());
+    RETURN_IF_ERROR(LoadOrders());
     RETURN_IF_ERROR(OpenStore());
     RETURN_IF_ERROR(StartHttp());
     RETURN_IF_ERROR(StartGrpc());
@@ -258,6 +260,16 @@ class Process {
     return absl::OkStatus();
   }
 
+  absl::Status LoadOrders() {
+    ASSIGN_OR_RETURN(orders_, LoadOrderKeys(flags_.director_key, flags_.halt_key, flags_.authority));
+    log_->Info("orders",
+               {{"signed_leases", orders_.director != nullptr},
+                {"signed_halts", orders_.halt != nullptr},
+                {"resume_keys",
+                 static_cast<int64_t>(orders_.authority == nullptr ? 0 : orders_.authority->resume.size())}});
+    return absl::OkStatus();
+  }
+
   absl::Status StartApp() {
     app::AppOptions options;
     ASSIGN_OR_RETURN(const Installation installation, OpenInstallation(*fenced_, Wish(), real_clock_->Now()));
@@ -266,6 +278,8 @@ class Process {
     options.checkin_interval = flags_.checkin_interval;
     options.replica_name = flags_.replica_name;
     options.trust = trust_;
+    options.halt_key = orders_.halt;
+    options.authority = orders_.authority;
     app_ = app::App::Make(options, &*fenced_, &*clock_, &*metrics_);
     app_->OnLeaseQueued([this] {
       if (Loop* loop = commit_wake_.load()) loop->Wake();
@@ -312,6 +326,7 @@ class Process {
     env_.real_clock = real_clock_;
     env_.time_scale = flags_.time_scale;
     env_.demo = flags_.demo;
+    env_.director = orders_.director.get();
     env_.version = Version();
     env_.replica_name = flags_.replica_name;
   }
@@ -401,6 +416,7 @@ class Process {
   std::optional<SystemClock> clock_;  // the product's
   Operators operators_;
   std::shared_ptr<const gate::Trust> trust_;  // null: no --trust
+  OrderKeys orders_;
   std::unique_ptr<storage::PrivateCluster> cluster_;
   std::unique_ptr<storage::Store> store_;
   storage::PostgresOptions database_;

@@ -38,6 +38,8 @@ class RolloutService final : public RpcService {
         "RollBackRollout",
         [this](const auto& actor, const auto& in, auto* out) { return RollBack(actor, in, out); },
         /*urgent=*/true);
+    AddOperatorCall<v1::RequestBypassRequest, v1::RequestBypassResponse>(
+        "RequestBypass", [this](const auto& actor, const auto& in, auto*) { return Bypass(actor, in); });
     AddOperatorCall<v1::ListDecisionsRequest, v1::ListDecisionsResponse>(
         "ListDecisions",
         [this](const auto& actor, const auto& in, auto* out) { return Decisions(actor, in, out); });
@@ -102,10 +104,19 @@ class RolloutService final : public RpcService {
     app::Act act;
     storage::Scope scope;
     RETURN_IF_ERROR(DecodeAct(actor, in, /*whole_release=*/false, faults, &act, &scope));
-    ASSIGN_OR_RETURN(const app::ResumeReply reply, env()->app->Resume(act, scope, kind));
+    ASSIGN_OR_RETURN(const app::ResumeReply reply, env()->app->Resume(act, scope, kind, in.signed_order()));
     Encode(reply.brake, out->mutable_brake());
     out->set_needs_second_person(reply.needs_second_person);
     return absl::OkStatus();
+  }
+
+  absl::Status Bypass(const app::Actor& actor, const v1::RequestBypassRequest& in) {
+    Faults faults;
+    const app::BypassKind kind = DecodeBypassKind(in.kind(), "kind", faults);
+    app::Act act;
+    storage::Scope scope;
+    RETURN_IF_ERROR(DecodeAct(actor, in, /*whole_release=*/false, faults, &act, &scope));
+    return env()->app->DenyBypass(act, {kind, scope});
   }
 
   absl::Status Halt(const app::Actor& actor, const v1::HaltRolloutRequest& in, v1::HaltRolloutResponse* out) {

@@ -18,6 +18,10 @@
 namespace ringfence::gate {
 struct Trust;
 }
+namespace ringfence::trust {
+struct Authority;
+class SigningKey;
+}  // namespace ringfence::trust
 
 namespace ringfence::app {
 
@@ -35,6 +39,10 @@ struct AppOptions {
   std::string replica_name = "ringfenced";
   // Whom the publish gate believes; null: nobody, releases are unsigned and unproven and say so.
   std::shared_ptr<const gate::Trust> trust = nullptr;
+  // Signs halts for hosts; null: hosts are told of halts by directives alone.
+  std::shared_ptr<const trust::SigningKey> halt_key = nullptr;
+  // Whose signatures take a halt off; null, or without such keys: two persons' credentials do.
+  std::shared_ptr<const trust::Authority> authority = nullptr;
   uint64_t seed = 0;  // of jitter and rollout secrets; 0: from the operating system. Replays give one.
 };
 
@@ -72,6 +80,8 @@ class App {
   // PermissionDenied unless the agent may fetch the artifact now. Then its size.
   virtual absl::StatusOr<int64_t> MayFetch(const AgentId& agent, const Digest& digest) = 0;
   virtual absl::StatusOr<std::string> ArtifactChunk(const Digest& digest, int64_t chunk) = 0;
+  // [hot] Signed halts and orders to go on that hosts of the tenant are to have; null: none.
+  virtual std::shared_ptr<const Notices> NoticesFor(absl::string_view tenant) = 0;
   static constexpr int64_t kChunkBytes = 1 << 20;
   // A file of the release repository, by the name that a TUF client asks for. NotFound.
   virtual absl::StatusOr<std::shared_ptr<const std::string>> TrustDocument(const std::string& name) = 0;
@@ -81,6 +91,11 @@ class App {
   virtual absl::StatusOr<PublishReply> Publish(const Act& act, const PublishRequest& request) = 0;
   virtual absl::StatusOr<storage::ReleaseRow> Recall(const Act& act, const std::string& channel,
                                                      uint64_t serial) = 0;
+  // Newest first. `tenant` empty: of every tenant with a plan.
+  virtual absl::StatusOr<std::vector<UrgentInfo>> UrgentReleases(const std::string& tenant) = 0;
+  // A person of the tenant has seen an urgent release: `wanted` names tenant, channel and serial. It moves
+  // nothing. FailedPrecondition: not urgent, or acknowledged before.
+  virtual absl::StatusOr<UrgentInfo> Acknowledge(const Act& act, storage::AcknowledgementRow wanted) = 0;
   virtual absl::StatusOr<std::vector<storage::ReleaseRow>> ListReleases(
       const std::string& channel) = 0;  // newest first
 
@@ -98,8 +113,11 @@ class App {
 
   // ---- rollouts and brakes. Who may do what to which scope is checked here too (deny by default).
   virtual absl::StatusOr<storage::BrakeRow> Pause(const Act& act, const storage::Scope& scope) = 0;
-  virtual absl::StatusOr<ResumeReply> Resume(const Act& act, const storage::Scope& scope,
-                                             BrakeKind brake) = 0;
+  // `order`: after a halt, where the options name keys for it, a DSSE envelope that one person or two signed.
+  virtual absl::StatusOr<ResumeReply> Resume(const Act& act, const storage::Scope& scope, BrakeKind brake,
+                                             absl::string_view order = {}) = 0;
+  // Writes down who asked for what, and refuses it: PermissionDenied, always.
+  virtual absl::Status DenyBypass(const Act& act, const Bypass& asked) = 0;
   virtual absl::StatusOr<storage::BrakeRow> Halt(const Act& act, const storage::Scope& scope) = 0;
   // Another replica may have stopped something in this scope (nullopt: anywhere): reads what the store says
   // and acts on what is new. No exposure waits for it: those are committed under the row itself.

@@ -18,6 +18,7 @@ std::string Describe(const storage::BrakeRow& row) {
 }  // namespace
 
 void BrakeChange::ApplyTo(storage::BrakeRow& row) const {
+  const bool was_halted = row.halted;
   ++row.epoch;
   row.scope = scope;
   if (tenant_paused.has_value()) row.tenant_paused = *tenant_paused;
@@ -27,6 +28,10 @@ void BrakeChange::ApplyTo(storage::BrakeRow& row) const {
   if (reverting.has_value()) row.reverting = *reverting;
   if (recalled.has_value()) row.recalled = *recalled;
   if (first_approver.has_value()) row.first_approver = *first_approver;
+  // Halted once more while a first person's order waits: whoever halts wants it looked at again.
+  if (halted.value_or(false) && (!was_halted || first_approver == "")) row.resume_order.clear();
+  if (row.halted && !was_halted) row.halted_at = at;
+  if (resume_order.has_value()) row.resume_order = *resume_order;
   if (hold_revert_at.has_value()) row.hold_revert_at = *hold_revert_at;
   if (mark_resume) {
     row.m_r_mark = m_r_mark;
@@ -72,8 +77,8 @@ absl::Status CheckBrakeAct(const Act& act, const storage::Scope& scope, bool nee
   if (scope.tenant.empty() && scope.serial == 0) {
     return absl::InvalidArgumentError("scope: name a tenant, or a channel and serial");
   }
-  if (!scope.ring.empty() && (scope.tenant.empty() || scope.serial == 0)) {
-    return absl::InvalidArgumentError("scope.ring: needs tenant, channel and serial");
+  if (!scope.ring.empty() && (scope.tenant.empty() || (scope.serial == 0 && !scope.channel.empty()))) {
+    return absl::InvalidArgumentError("scope.ring: needs the tenant, and of channel and serial both or none");
   }
   return absl::OkStatus();
 }

@@ -18,6 +18,7 @@ struct BrakeChange {
   storage::Scope scope;
   std::optional<bool> tenant_paused, vendor_paused, held, halted, reverting, recalled;
   std::optional<std::string> first_approver;
+  std::optional<std::string> resume_order;  // DSSE envelope; a new halt drops it by itself
   std::optional<absl::Time> hold_revert_at;
   bool mark_resume = false;
   double m_r_mark = 0, m_a_mark = 0;

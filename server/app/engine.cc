@@ -29,6 +29,7 @@ Engine::Engine(AppOptions options, storage::Store* store, Clock* clock, Metrics*
       clock_(clock),
       metrics_(metrics),
       h_(absl::ToInt64Nanoseconds(options_.checkin_interval)),
+      notices_(options_.halt_key),
       random_(options_.seed != 0 ? options_.seed : std::random_device{}()),
       wheel_(absl::ToUnixNanos(clock->Now())),
       series_keep_(absl::ToInt64Nanoseconds(absl::Hours(1))) {}

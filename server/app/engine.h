@@ -30,6 +30,7 @@
 #include "server/app/cells.h"
 #include "server/app/courier.h"
 #include "server/app/fleet_index.h"
+#include "server/app/notice_board.h"
 #include "server/app/onset_series.h"
 #include "server/app/release_state.h"
 #include "server/app/timing_wheel.h"
@@ -72,7 +73,7 @@ struct GateConfig {
   std::vector<uint32_t> tenants;
 };
 
-// Everything that is on one exposure's five scopes.
+// Everything that is on one exposure's six scopes.
 struct BrakeView {
   bool tenant_paused = false, vendor_paused = false, held = false, halted = false, reverting = false,
        recalled = false;
@@ -109,7 +110,14 @@ class Engine final : public App {
   absl::StatusOr<std::vector<ApprovalInfo>> Approvals(const std::string& tenant) override;
 
   absl::StatusOr<storage::BrakeRow> Pause(const Act& act, const storage::Scope& scope) override;
-  absl::StatusOr<ResumeReply> Resume(const Act& act, const storage::Scope& scope, BrakeKind brake) override;
+  absl::StatusOr<ResumeReply> Resume(const Act& act, const storage::Scope& scope, BrakeKind brake,
+                                     absl::string_view order = {}) override;
+  absl::Status DenyBypass(const Act& act, const Bypass& asked) override;
+  absl::StatusOr<std::vector<UrgentInfo>> UrgentReleases(const std::string& tenant) override;
+  absl::StatusOr<UrgentInfo> Acknowledge(const Act& act, storage::AcknowledgementRow wanted) override;
+  std::shared_ptr<const Notices> NoticesFor(absl::string_view tenant) override {
+    return notices_.For(tenant, clock_->Now());
+  }
   absl::StatusOr<storage::BrakeRow> Halt(const Act& act, const storage::Scope& scope) override;
   absl::Status TakeInBrakes(const std::optional<storage::Scope>& scope) override;
   absl::StatusOr<RollBackReply> RollBack(const Act& act, const storage::Scope& scope) override;
@@ -322,6 +330,11 @@ class Engine final : public App {
   // Stops here at once and queues the durable write.
   void Brake(BrakeChange change, storage::DecisionRow decision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Brake(BrakeAct brake) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What the row means to hosts, signed, when it is or was a halt. The row is in the store.
+  void PostNotice(const storage::BrakeRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes the order of one person or two for the halt on `row` into the change (engine_resume.cc).
+  absl::Status TakeOrder(const storage::BrakeRow& row, const Digest& sha256, absl::string_view order,
+                         BrakeChange& change) const;
   // A new order back has an order of hosts of its own.
   void RevertsMayBegin(const storage::BrakeRow& before, const storage::BrakeRow& now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -410,8 +423,13 @@ class Engine final : public App {
                       absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Why the release may not be published now; `same`: it is there already, with the same manifest.
   absl::Status RefusalOf(const policy::Release& release, bool& same) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Who asked to go around a plan, where and in which words (engine_bypass.cc). Counted too.
+  absl::Status KeepBypass(const Act& act, const Bypass& asked);
+  UrgentInfo UrgentOf(const ReleaseState& release, const Tenant& tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What a lease is bound to.
+  LeaseTerms TermsOf(const Exposure& exposure, const ReleaseState& release)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A warning for each of the largest label sets that are targeted and not covered by the matrix.
-  absl::Status DenyBypass(const Act& act, const policy::Release& release);
   std::vector<std::string> Uncovered(const policy::Release& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- loading and views (engine_load.cc, engine_views.cc)
@@ -451,6 +469,7 @@ class Engine final : public App {
   const FleetNanos h_;
   std::function<void()> wake_;
 
+  NoticeBoard notices_;
   FleetIndex fleet_;
   // The tenant's name by label set, for Authenticate: a call's credential is checked without mu_. Added to
   // under mu_.
@@ -492,6 +511,9 @@ class Engine final : public App {
   // What people said of releases that a plan asks them about: tenant, channel, serial, ring (empty: every).
   std::map<std::tuple<std::string, std::string, uint64_t, std::string>, storage::ConsentRow> consents_
       ABSL_GUARDED_BY(mu_);
+
+  std::map<std::tuple<std::string, std::string, uint64_t>, storage::AcknowledgementRow> acknowledged_
+      ABSL_GUARDED_BY(mu_);  // by tenant, channel, serial
 
   TimingWheel wheel_ ABSL_GUARDED_BY(mu_);
   OnsetSeries fleet_series_ ABSL_GUARDED_BY(mu_);

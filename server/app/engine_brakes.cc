@@ -1,8 +1,11 @@
 // Brakes: memory first, the store as soon as it answers, and the rules of who may release what (invariants 2
 // and 9).
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/trust/authority.h"
 #include "server/app/engine.h"
 
 namespace ringfence::app {
@@ -39,7 +42,10 @@ std::vector<storage::Scope> Engine::ScopesOf(const std::string& tenant, const st
     scopes.push_back({tenant, "", 0, ""});
     scopes.push_back({tenant, channel, 0, ""});
     scopes.push_back({tenant, channel, serial, ""});
-    if (!ring.empty()) scopes.push_back({tenant, channel, serial, ring});
+    if (!ring.empty()) {
+      scopes.push_back({tenant, "", 0, ring});
+      scopes.push_back({tenant, channel, serial, ring});
+    }
   }
   return scopes;
 }
@@ -136,7 +142,15 @@ void Engine::Installed(const storage::BrakeRow& row) {
       release->row.state = storage::ReleaseState::kRecalled;
     }
   }
+  PostNotice(stored);
   Changed();
+}
+
+void Engine::PostNotice(const storage::BrakeRow& row) {
+  // Without a release there is no halt.
+  if (const ReleaseState* release =
+          row.scope.serial == 0 ? nullptr : FindRelease(row.scope.channel, row.scope.serial))
+    notices_.Put(row, release->release().digest);
 }
 
 absl::Status Engine::MayBrake(const Act& act, const storage::Scope& scope, bool needs_release) {
@@ -148,8 +162,16 @@ absl::Status Engine::MayBrake(const Act& act, const storage::Scope& scope, bool 
   if (scope.serial != 0 && FindRelease(scope.channel, scope.serial) == nullptr) {
     return absl::NotFoundError(absl::StrCat("scope: no release ", scope.channel, " ", scope.serial));
   }
-  if (!scope.ring.empty() &&
-      CurrentStage(tenant_index_[scope.tenant], scope.channel, scope.ring) == nullptr) {
+  if (scope.ring.empty()) return absl::OkStatus();
+  const Tenant& tenant = tenants_[tenant_index_[scope.tenant]];
+  if (scope.serial == 0) {
+    const bool named = tenant.plan.has_value() &&
+                       std::any_of(tenant.plan->plan.rings.begin(), tenant.plan->plan.rings.end(),
+                                   [&](const policy::Ring& ring) { return ring.name == scope.ring; });
+    if (named) return absl::OkStatus();
+    return absl::NotFoundError(absl::StrCat("scope.ring: the plan has no ring \"", scope.ring, "\""));
+  }
+  if (CurrentStage(tenant_index_[scope.tenant], scope.channel, scope.ring) == nullptr) {
     return absl::NotFoundError(absl::StrCat("scope.ring: \"", scope.ring, "\" works on nothing"));
   }
   return absl::OkStatus();
@@ -290,27 +312,36 @@ absl::StatusOr<RollBackReply> Engine::RollBack(const Act& act, const storage::Sc
   return reply;
 }
 
-absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope& scope, BrakeKind brake) {
+absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope& scope, BrakeKind brake,
+                                           absl::string_view order) {
   RETURN_IF_ERROR(MayBrake(act, scope, brake != BrakeKind::kPause));
   double m_r = 0, m_a = 0;
   storage::BrakeRow before;
+  Digest sha256;
+  std::optional<Bypass> around;  // the other side's brake was to be taken off
   {
     MutexLock lock(&mu_);
     before = brakes_[scope];
     if (const ReleaseState* release = FindRelease(scope.channel, scope.serial); scope.serial != 0) {
       m_r = release->m_r();
       m_a = release->m_a();
+      sha256 = release->release().digest;
     }
   }
   ResumeReply reply;
   bool anew = false;  // the evidence starts again at nothing
   const auto fill = [&](const storage::BrakeRow& row, BrakeChange& change) -> absl::Status {
     anew = false;
+    around.reset();
     const bool vendor = act.actor.IsVendor();
     if (row.recalled) return absl::FailedPreconditionError("the release was recalled: it never runs again");
     switch (brake) {
       case BrakeKind::kPause:
         if (!(vendor ? row.vendor_paused : row.tenant_paused)) {
+          if (vendor && row.tenant_paused)
+            around = Bypass{BypassKind::kIgnorePlan, scope, "to take the tenant's own pause off"};
+          if (!vendor && (row.vendor_paused || row.halted || row.held))
+            around = Bypass{BypassKind::kIgnorePlan, scope, "to take the vendor's brake off"};
           return absl::FailedPreconditionError(
               absl::StrCat("no pause of ", vendor ? "the vendor" : "the tenant", " is on this scope",
                            row.halted ? ": it is halted, which two persons of the vendor resume (brake halt)"
@@ -320,14 +351,30 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
         (vendor ? change.vendor_paused : change.tenant_paused) = false;
         return absl::OkStatus();
       case BrakeKind::kHold:
-        if (!vendor) return absl::PermissionDeniedError("a hold is decided by the vendor's people");
+        if (!vendor) {
+          around = Bypass{BypassKind::kIgnorePlan, scope, "to take the vendor's hold off"};
+          return absl::PermissionDeniedError("a hold is decided by the vendor's people");
+        }
         if (!row.held) return absl::FailedPreconditionError("nothing is held on this scope");
         change.held = false;
         change.reverting = row.halted && row.reverting;
         break;
       case BrakeKind::kHalt:
-        if (!vendor) return absl::PermissionDeniedError("a halt is decided by two of the vendor's people");
+        if (!vendor) {
+          around = Bypass{BypassKind::kIgnorePlan, scope, "to take a halt off"};
+          return absl::PermissionDeniedError("a halt is decided by two of the vendor's people");
+        }
         if (!row.halted) return absl::FailedPreconditionError("nothing is halted on this scope");
+        if (options_.authority != nullptr && !options_.authority->resume.empty()) {
+          RETURN_IF_ERROR(TakeOrder(row, sha256, order, change));
+          if (!change.halted.has_value()) return absl::OkStatus();  // one person: the order waits
+          anew = scope.tenant.empty();
+          break;
+        }
+        if (!order.empty()) {
+          return absl::FailedPreconditionError(
+              "signed_order: this server knows no keys of the role resume (--authority)");
+        }
         if (row.first_approver.empty()) {
           change.first_approver = act.actor.person;
           return absl::OkStatus();
@@ -365,7 +412,11 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
     }
     return tx.PutEvidence(rows);
   };
-  ASSIGN_OR_RETURN(reply.brake, ReleaseBrake(act, scope, fill, also));
+  const absl::StatusOr<storage::BrakeRow> after = ReleaseBrake(act, scope, fill, also);
+  // The refusal stands whether or not it can be written down.
+  if (!after.ok() && around.has_value()) KeepBypass(act, *around).IgnoreError();
+  RETURN_IF_ERROR(after.status());
+  reply.brake = *after;
   reply.needs_second_person = brake == BrakeKind::kHalt && reply.brake.halted;
   const bool released = (brake == BrakeKind::kHalt && before.halted && !reply.brake.halted) ||
                         (brake == BrakeKind::kHold && before.held && !reply.brake.held);

@@ -204,6 +204,7 @@ absl::StatusOr<int> Engine::CommitBatch(std::vector<PendingLease> batch) {
         LeaseReply reply;
         reply.granted = true;
         reply.ttl = options_.lease_ttl;
+        reply.terms = TermsOf(exposure, release);
         answers.emplace_back(std::move(pending.done), reply);
         if (metrics_ != nullptr) metrics_->LeaseAnswer("granted");
       }

@@ -140,6 +140,26 @@ bool Engine::IsBlocked(ReleaseState& release, HostRef host, const Place& place) 
   return release.judgement.blocks_any() && release.judgement.IsBlocked(JudgedCells(release, host, place));
 }
 
+LeaseTerms Engine::TermsOf(const Exposure& exposure, const ReleaseState& release) {
+  LeaseTerms terms;
+  const Stage& stage = *exposure.stage;
+  terms.tenant = stage.row.tenant;
+  terms.ring = stage.row.ring;
+  terms.length = release.release().size_bytes;
+  terms.to_serial = release.release().serial;
+  const auto before = release_by_digest_.find(exposure.previous);
+  if (before != release_by_digest_.end()) {
+    const policy::Release& previous = releases_[before->second]->release();
+    if (previous.channel == release.release().channel) terms.from_serial = previous.serial;
+  }
+  terms.rollout = release.row.rollout;
+  const auto& plan = tenants_[stage.tenant].plan;
+  if (plan.has_value()) terms.plan_revision = plan->revision;
+  terms.halt_seq = notices_.seq();
+  terms.at = clock_->Now();
+  return terms;
+}
+
 uint32_t Engine::OpenSpell(ReleaseState& release, Stage& stage, HostRef host,
                            const policy::Bucket::Answer& drawn, uint64_t bucket, FleetNanos now) {
   if (stage.bucket_stratum == 0 || !release.judgement.TakesDraws(stage.bucket_stratum)) {
@@ -242,6 +262,7 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
     LeaseReply renewed;
     renewed.granted = true;
     renewed.ttl = options_.lease_ttl;
+    renewed.terms = TermsOf(*exposure, release);
     answer = renewed;
     return;
   }

@@ -92,12 +92,21 @@ absl::Status Engine::Load(storage::Transaction& tx) {
     AddRelease(std::move(row));
   }
   ASSIGN_OR_RETURN(std::vector<storage::BrakeRow> brakes, tx.Brakes());
-  for (storage::BrakeRow& brake : brakes) brakes_[brake.scope] = std::move(brake);
+  notices_.Clear();
+  for (storage::BrakeRow& brake : brakes) {
+    PostNotice(brake);
+    brakes_[brake.scope] = std::move(brake);
+  }
 
   ASSIGN_OR_RETURN(std::vector<storage::ConsentRow> consents, tx.Consents());
   for (storage::ConsentRow& row : consents) {
     consents_[{row.tenant, row.channel, row.serial, row.ring}] = std::move(row);
   }
+
+  ASSIGN_OR_RETURN(std::vector<storage::AcknowledgementRow> acknowledged, tx.Acknowledgements());
+  acknowledged_.clear();
+  for (storage::AcknowledgementRow& row : acknowledged)
+    acknowledged_[{row.tenant, row.channel, row.serial}] = std::move(row);
 
   const FleetNanos fleet_now = FleetNow();
   RETURN_IF_ERROR(tx.ForEachAgent([&](const storage::AgentRow& row) {
@@ -121,6 +130,15 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   }));
 
   ASSIGN_OR_RETURN(std::vector<storage::StageRow> stages, tx.Stages());
+  std::vector<storage::Scope> unbraked;  // an earlier version made its stages without them
+  for (const storage::StageRow& row : stages) {
+    for (storage::Scope& scope : ScopesOf(row.tenant, row.channel, row.serial, row.ring)) {
+      storage::BrakeRow none;
+      none.scope = scope;
+      if (brakes_.try_emplace(scope, std::move(none)).second) unbraked.push_back(std::move(scope));
+    }
+  }
+  if (!unbraked.empty()) RETURN_IF_ERROR(tx.EnsureBrakes(unbraked));
   for (storage::StageRow& row : stages) {
     Stage* stage = AddStage(std::move(row));
     stage->opened = fleet_now - 10 * h_;

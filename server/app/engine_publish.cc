@@ -80,6 +80,9 @@ absl::Status OnRecord(storage::Store& store, const Act& act, const policy::Relea
 constexpr char kBypassWarning[] =
     "passing over rings was asked for: no release does, and the request is in the audit as bypass_denied";
 
+constexpr char kUrgentText[] =
+    "urgent: each tenant's own plan says whether it moves faster; its admins are asked to acknowledge it";
+
 HashInput Asked(const policy::Release& release, const PublishRequest& request) {
   HashInput input = Manifest(release);
   // Of documents only when there are any, so that answers kept by earlier versions keep their fingerprint.
@@ -100,19 +103,6 @@ storage::ReleaseProof ProofOf(const PublishRequest& request, const gate::Passed&
 }
 
 }  // namespace
-
-// Written down before anything else is looked at, so that an attempt with bytes that are refused is on record
-// too.
-absl::Status Engine::DenyBypass(const Act& act, const policy::Release& release) {
-  return store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
-    ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, tx.FindRequest(act.request_id));
-    if (known.has_value()) return absl::OkStatus();  // a repeat
-    storage::AuditRow audit = AuditOf(act, release.published_at, "bypass_denied",
-                                      absl::StrCat(release.channel, "/", release.serial));
-    audit.after = "the release, if it is taken, travels ring by ring";
-    return tx.AppendAudit(audit);
-  });
-}
 
 std::vector<std::string> Engine::Uncovered(const policy::Release& release) {
   std::vector<std::string> warnings;
@@ -186,7 +176,13 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     status.SetPayload(kRefusalUrl, absl::Cord(trust::Name(RefusalType::kMalformed)));
     return status;
   }
-  if (request.skip_rings) RETURN_IF_ERROR(DenyBypass(act, release));
+  // Written down before anything else is looked at, so that an attempt with bytes that are refused is on
+  // record too.
+  if (request.skip_rings) {
+    RETURN_IF_ERROR(KeepBypass(act, {BypassKind::kSkipRing,
+                                     {"", release.channel, release.serial, ""},
+                                     "the release, if it is taken, travels ring by ring"}));
+  }
   const auto judged =
       gate::Judge({&release, request.bytes, request.qualifications, request.signature}, options_.trust.get());
   if (const auto* refusal = std::get_if<trust::Refusal>(&judged))
@@ -249,6 +245,13 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
                                      ",\"signed\":", row.proof.is_signed ? "true" : "false",
                                      ",\"proven\":", row.proof.qualified ? "true" : "false", "}");
     RETURN_IF_ERROR(tx.AppendDecision(decision).status());
+    if (release.urgent) {
+      decision.action = "announce";
+      decision.rule = "urgent";
+      decision.why = kUrgentText;
+      decision.evidence = "{}";
+      RETURN_IF_ERROR(tx.AppendDecision(decision).status());
+    }
     RETURN_IF_ERROR(tx.AppendAudit(
         AuditOf(act, release.published_at, asked.what, absl::StrCat(release.channel, "/", release.serial))));
     return keep(tx);

@@ -93,9 +93,23 @@ struct LeaseRequest {
   absl::string_view boot_id;
 };
 
+// What a granted lease is bound to, for whoever signs it.
+struct LeaseTerms {
+  std::string tenant;
+  std::string ring;
+  int64_t length = 0;        // of the artifact
+  uint64_t from_serial = 0;  // of what the host runs; 0: nothing that is known
+  uint64_t to_serial = 0;
+  RolloutId rollout = 0;
+  int64_t plan_revision = 0;
+  uint64_t halt_seq = 0;  // of the newest halt of all that this server knows; 0: none
+  absl::Time at;
+};
+
 struct LeaseReply {
   bool granted = false;
   absl::Duration ttl;                             // with granted
+  LeaseTerms terms = {};                          // with granted
   policy::Reason reason = policy::Reason::kNone;  // with not granted
   absl::Duration retry_after;                     // with not granted; zero: at the next check-in
 };
@@ -160,6 +174,38 @@ enum class BrakeKind : uint8_t { kPause = 1, kHold = 2, kHalt = 3 };
 struct ResumeReply {
   storage::BrakeRow brake;
   bool needs_second_person = false;
+};
+
+// Signed, for the hosts of one tenant. Immutable.
+struct Notices {
+  struct Halt {
+    uint64_t seq = 0;
+    std::string envelope;
+  };
+  struct Order {
+    absl::Time not_after;
+    std::string envelope;
+  };
+  std::vector<Halt> halts;  // in force, by rising seq
+  std::vector<Order> orders;
+};
+
+// What no request can have.
+enum class BypassKind : uint8_t { kSkipRing = 1, kShortenSoak = 2, kWidenWave = 3, kIgnorePlan = 4 };
+const char* Name(BypassKind kind);  // "skip_ring", ...
+
+struct Bypass {
+  BypassKind kind = BypassKind::kSkipRing;
+  storage::Scope scope;
+  std::string asked = {};  // for the audit, in words; empty: what the kind says
+};
+
+// An urgent release as one tenant sees it.
+struct UrgentInfo {
+  storage::ReleaseRow release;
+  std::string tenant;
+  std::string effect;  // what the tenant's plan makes of it, in words
+  std::optional<storage::AcknowledgementRow> acknowledged;
 };
 
 struct RollBackReply {

@@ -100,9 +100,16 @@ class StandIn final : public App {
   absl::StatusOr<std::vector<storage::PlanRow>> PlanHistory(const std::string&) override {
     return NotLeading();
   }
-  absl::StatusOr<ResumeReply> Resume(const Act&, const storage::Scope&, BrakeKind) override {
+  absl::StatusOr<ResumeReply> Resume(const Act&, const storage::Scope&, BrakeKind,
+                                     absl::string_view) override {
     return NotLeading();
   }
+  absl::Status DenyBypass(const Act&, const Bypass&) override { return NotLeading(); }
+  absl::StatusOr<UrgentInfo> Acknowledge(const Act&, storage::AcknowledgementRow) override {
+    return NotLeading();
+  }
+  absl::StatusOr<std::vector<UrgentInfo>> UrgentReleases(const std::string&) override { return NotLeading(); }
+  std::shared_ptr<const Notices> NoticesFor(absl::string_view) override { return nullptr; }
   absl::Status TakeInBrakes(const std::optional<storage::Scope>&) override { return absl::OkStatus(); }
   absl::StatusOr<RolloutInfo> GetRollout(const std::string&, uint64_t, const std::string&) override {
     return NotLeading();
@@ -188,7 +195,8 @@ class StandIn final : public App {
     if (scope.ring.empty()) return absl::OkStatus();
     ASSIGN_OR_RETURN(const std::vector<storage::StageRow> stages, tx.Stages());
     if (std::none_of(stages.begin(), stages.end(), [&](const storage::StageRow& row) {
-          return row.tenant == scope.tenant && row.channel == scope.channel && row.ring == scope.ring;
+          return row.tenant == scope.tenant && row.ring == scope.ring &&
+                 (scope.channel.empty() || row.channel == scope.channel);
         })) {
       return absl::NotFoundError(absl::StrCat("scope.ring: \"", scope.ring, "\" works on nothing"));
     }

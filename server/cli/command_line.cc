@@ -232,6 +232,15 @@ class CommandLine {
     command = Add(release, "approvals", "What waits for a person of a tenant", &release_, ReleaseApprovals);
     command->add_option("TENANT", release_.tenant, "[your own]");
     command->add_flag("--all", release_.all, "And what was decided");
+    command = Add(release, "urgent", "Urgent releases, what your plan makes of them, and who has seen them",
+                  &release_, ReleaseUrgent);
+    command->add_option("TENANT", release_.tenant, "[your own]");
+    command->add_flag("--all", release_.all, "And those that were acknowledged");
+    command = Add(release, "acknowledge", "Say that an urgent release was seen; it moves nothing", &release_,
+                  ReleaseAcknowledge);
+    command->add_option("RELEASE", release_.release, "CHANNEL/SERIAL or CHANNEL/VERSION")->required();
+    command->add_option("--tenant", release_.tenant, "Whose [your own]");
+    AddReason(command, &release_.reason);
     command = Add(release, "explain", "How many hosts of a tenant wait for what", &release_, ReleaseExplain);
     command
         ->add_option("RELEASE", release_.release, "CHANNEL (its newest), CHANNEL/SERIAL or CHANNEL/VERSION")
@@ -246,7 +255,7 @@ class CommandLine {
                                           : "CHANNEL/SERIAL, or CHANNEL for all of it [everything]");
     if (needs_release) name->required();
     command->add_option("--tenant", rollout_.tenant, "Only there");
-    command->add_option("--ring", rollout_.ring, "Only there; needs --tenant and a release");
+    command->add_option("--ring", rollout_.ring, "Only there; needs --tenant");
     AddReason(command, &rollout_.reason);
   }
 
@@ -288,6 +297,16 @@ class CommandLine {
     AddScope(command, false);
     command->add_option("--brake", rollout_.brake, "pause, hold or halt [pause]")
         ->check(CLI::IsMember({"pause", "hold", "halt"}));
+    command->add_option("--sign-with", rollout_.sign_with,
+                        "Your key of the role resume: hosts go on after a halt by two persons' signatures");
+    command->add_option("--passphrase-file", rollout_.passphrase_file, "Its first line opens the key");
+    command = Add(rollout, "request-bypass",
+                  "Ask to skip a ring, shorten a soak or widen a wave: never done, always in the audit",
+                  &rollout_, RolloutRequestBypass);
+    AddScope(command, false);
+    command->add_option("--what", rollout_.bypass, "skip-ring, shorten-soak, widen-wave or ignore-plan")
+        ->required()
+        ->check(CLI::IsMember({"skip-ring", "shorten-soak", "widen-wave", "ignore-plan"}));
     AddScope(Add(rollout, "halt", "Safety stop: no host activates it any more; two persons resume", &rollout_,
                  RolloutHalt),
              true);

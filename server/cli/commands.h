@@ -111,6 +111,8 @@ int ReleaseApprove(Context& context, const ReleaseOptions& options);
 int ReleaseDeny(Context& context, const ReleaseOptions& options);
 int ReleaseApprovals(Context& context, const ReleaseOptions& options);
 int ReleaseExplain(Context& context, const ReleaseOptions& options);
+int ReleaseUrgent(Context& context, const ReleaseOptions& options);
+int ReleaseAcknowledge(Context& context, const ReleaseOptions& options);
 
 // ---- rollout
 struct RolloutOptions {
@@ -118,9 +120,11 @@ struct RolloutOptions {
   std::string channel;       // list, decisions
   std::string tenant, ring;  // scope
   std::string reason;
-  std::string brake;  // resume: pause, hold or halt
-  std::string until;  // watch
-  std::string svg;    // evidence: the file to draw into
+  std::string brake;                       // resume: pause, hold or halt
+  std::string until;                       // watch
+  std::string svg;                         // evidence: the file to draw into
+  std::string sign_with, passphrase_file;  // resume from a halt: a person's key
+  std::string bypass;                      // what is asked for in vain
   int limit = 20;
 };
 int RolloutList(Context& context, const RolloutOptions& options);
@@ -130,6 +134,7 @@ int RolloutPause(Context& context, const RolloutOptions& options);
 int RolloutResume(Context& context, const RolloutOptions& options);
 int RolloutHalt(Context& context, const RolloutOptions& options);
 int RolloutRollBack(Context& context, const RolloutOptions& options);
+int RolloutRequestBypass(Context& context, const RolloutOptions& options);
 int RolloutDecisions(Context& context, const RolloutOptions& options);
 int RolloutEvidence(Context& context, const RolloutOptions& options);
 

@@ -13,6 +13,12 @@ namespace ringfence::cli {
 // A private key, PEM. InvalidArgument names the file.
 absl::StatusOr<trust::SigningKey> ReadSigningKey(const World& world, const std::string& path);
 
+// A person's key: sealed, as `ringfence-keys new-key` makes it, or PEM. The passphrase is the first line of
+// `passphrase_file`, or is asked for on the terminal. InvalidArgument names the file; PermissionDenied: it
+// does not open.
+absl::StatusOr<trust::SigningKey> ReadPersonsKey(const World& world, const std::string& path,
+                                                 const std::string& passphrase_file);
+
 // Whole or not at all; an empty path is the standard output. InvalidArgument if it cannot be written.
 absl::Status WriteDocument(const World& world, const std::string& path, absl::string_view bytes);
 

@@ -6,6 +6,7 @@
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/human.h"
+#include "server/cli/rollout_scope.h"
 #include "server/cli/rollout_view.h"
 #include "server/cli/table.h"
 
@@ -14,35 +15,6 @@ namespace {
 
 // With n hosts proven healthy and none bad, one in 3/n may still be harmed (95 %): of so few, nearly each.
 constexpr int64_t kCertifiesNothing = 20;
-
-absl::Status ScopeOf(Context& context, const RolloutOptions& options, v1::Scope* scope) {
-  scope->set_tenant(options.tenant);
-  scope->set_ring(options.ring);
-  if (options.release.empty()) return absl::OkStatus();
-  const absl::StatusOr<ReleaseName> name = FindRelease(context, options.release);
-  if (!name.ok()) return name.status();
-  scope->set_channel(name->channel);
-  scope->set_serial(name->serial);
-  return absl::OkStatus();
-}
-
-std::string ScopeText(const v1::Scope& scope) {
-  std::string release = scope.channel().empty() ? "every release"
-                        : scope.serial() == 0   ? absl::StrCat("every release of ", scope.channel())
-                                                : absl::StrCat(scope.channel(), "/", scope.serial());
-  std::string where = scope.tenant().empty() ? "every tenant" : scope.tenant();
-  if (!scope.ring().empty()) absl::StrAppend(&where, "/", scope.ring());
-  return absl::StrCat(release, " for ", where);
-}
-
-// Fills what the requests of all brakes share; returns the exit code if that fails.
-template <typename Request>
-int Prepare(Context& context, const RolloutOptions& options, Request* request) {
-  request->set_request_id(context.request_id());
-  request->set_reason(options.reason);
-  const absl::Status status = ScopeOf(context, options, request->mutable_scope());
-  return status.ok() ? kOk : context.Fail(status);
-}
 
 }  // namespace
 
@@ -125,26 +97,6 @@ int RolloutPause(Context& context, const RolloutOptions& options) {
     context.out() << "paused " << ScopeText(response.brake().scope()) << "\n";
   } else {
     context.Print(response);
-  }
-  return kOk;
-}
-
-int RolloutResume(Context& context, const RolloutOptions& options) {
-  v1::ResumeRolloutRequest request;
-  v1::ResumeRolloutResponse response;
-  if (const int code = Prepare(context, options, &request); code != kOk) return code;
-  request.set_brake(options.brake == "hold"   ? v1::BRAKE_KIND_HOLD
-                    : options.brake == "halt" ? v1::BRAKE_KIND_HALT
-                                              : v1::BRAKE_KIND_PAUSE);
-  const absl::Status status = context.remote().Call("RolloutService/ResumeRollout", request, &response);
-  if (!status.ok()) return context.Fail(status);
-  if (!context.table()) {
-    context.Print(response);
-  } else if (response.needs_second_person()) {
-    context.out() << "noted, but it goes on only when a second person resumes " << ScopeText(request.scope())
-                  << " too\n";
-  } else {
-    context.out() << "resumed " << ScopeText(request.scope()) << "\n";
   }
   return kOk;
 }

@@ -48,6 +48,7 @@ struct Tables {
   std::map<std::string, std::vector<PlanRow>> plans;  // by tenant, oldest first
 
   std::map<std::tuple<std::string, std::string, uint64_t, std::string>, ConsentRow> consents;
+  std::map<std::tuple<std::string, std::string, uint64_t>, AcknowledgementRow> acknowledgements;
 
   std::map<StageId, StageRow> stages;
   std::map<std::tuple<std::string, std::string, uint64_t, std::string>, StageId> stage_ids;
@@ -308,6 +309,22 @@ class MemoryTransaction final : public Transaction {
   absl::StatusOr<std::vector<ConsentRow>> Consents() override {
     std::vector<ConsentRow> rows;
     for (const auto& [key, row] : tables_.consents) rows.push_back(row);
+    return rows;
+  }
+
+  absl::Status InsertAcknowledgement(const AcknowledgementRow& row) override {
+    const auto key = std::make_tuple(row.tenant, row.channel, row.serial);
+    if (tables_.acknowledgements.contains(key)) {
+      return absl::AlreadyExistsError(absl::StrCat("acknowledgement: ", row.tenant, " acknowledged ",
+                                                   row.channel, "/", row.serial, " already"));
+    }
+    Put(tables_.acknowledgements, key, row, undo_);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<AcknowledgementRow>> Acknowledgements() override {
+    std::vector<AcknowledgementRow> rows;
+    for (const auto& [key, row] : tables_.acknowledgements) rows.push_back(row);
     return rows;
   }
 

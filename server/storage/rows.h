@@ -120,9 +120,9 @@ struct StageRow {
   friend bool operator==(const StageRow&, const StageRow&) = default;
 };
 
-// Where a brake applies; an empty part or serial 0 means every. The five canonical scopes of an exposure are
-// {channel, serial}, {tenant}, {tenant, channel}, {tenant, channel, serial} and {tenant, channel, serial,
-// ring}.
+// Where a brake applies; an empty part or serial 0 means every. The six canonical scopes of an exposure are
+// {channel, serial}, {tenant}, {tenant, channel}, {tenant, ring}, {tenant, channel, serial} and {tenant,
+// channel, serial, ring}.
 struct Scope {
   std::string tenant;
   std::string channel;
@@ -151,6 +151,10 @@ struct BrakeRow {
   double m_r_mark = 0;  // evidence at the last resume: the next hold needs a tenfold rise
   double m_a_mark = 0;
   absl::Time resumed_at = absl::InfinitePast();  // SLO windows restart here
+  absl::Time halted_at = absl::InfinitePast();   // when it was last halted; names the halt to hosts
+  // The order to go on after that halt, a DSSE envelope: signed by the first person while it is halted, by
+  // both since. Empty: none, or the halt was resumed without signatures.
+  std::string resume_order = {};
 
   bool Stops() const { return tenant_paused || vendor_paused || held || halted || recalled; }
   friend bool operator==(const BrakeRow&, const BrakeRow&) = default;
@@ -337,6 +341,18 @@ struct ConsentRow {
   absl::Time at;
 
   friend bool operator==(const ConsentRow&, const ConsentRow&) = default;
+};
+
+// A person of the tenant has seen that an urgent release is there.
+struct AcknowledgementRow {
+  std::string tenant;
+  std::string channel;
+  uint64_t serial = 0;
+  std::string person;
+  std::string reason;
+  absl::Time at;
+
+  friend bool operator==(const AcknowledgementRow&, const AcknowledgementRow&) = default;
 };
 
 // A digest that a host reverted from: it is not offered there again.

@@ -77,6 +77,10 @@ class PlanTable {
   // AlreadyExists: something was said about the same tenant, channel, serial and ring.
   virtual absl::Status InsertConsent(const ConsentRow& row) = 0;
   virtual absl::StatusOr<std::vector<ConsentRow>> Consents() = 0;  // by tenant, channel, serial, ring
+  // AlreadyExists: somebody of the tenant did before.
+  virtual absl::Status InsertAcknowledgement(const AcknowledgementRow& row) = 0;
+  virtual absl::StatusOr<std::vector<AcknowledgementRow>>
+  Acknowledgements() = 0;  // by tenant, channel, serial
 };
 
 // Stages, brakes, exposures, evidence: the journey of a release.

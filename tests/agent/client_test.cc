@@ -118,7 +118,7 @@ TEST_F(ClientTest, RefusesAReplyThatMakesNoSense) {
   EXPECT_FALSE(DoCheckIn().ok());
   server_.on_lease = [](const v1::LeaseRequest&, v1::LeaseResponse*) { return grpc::Status::OK; };
   Waiter<LeaseReply> lease;
-  client_.Lease(kWho, "content", Sha256("v2"), "boot-1", lease.Done());
+  client_.Lease(kWho, {"content", Sha256("v2"), "boot-1"}, lease.Done());
   EXPECT_EQ(lease.Get().status().code(), absl::StatusCode::kInternal);
 }
 

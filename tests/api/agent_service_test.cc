@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "ringfence/trust/lease.h"
 #include "ringfence/v1/agent.grpc.pb.h"
 #include "tests/api/test_server.h"
 
@@ -121,6 +122,78 @@ TEST_F(AgentServiceTest, ALeaseAnswersWhenItIsCommittedAndBlocksNobody) {
   ASSERT_TRUE(status.ok());
   EXPECT_EQ(response.answer(), v1::LEASE_ANSWER_GRANTED);
   EXPECT_EQ(response.ttl().seconds(), 20);
+}
+
+TEST_F(AgentServiceTest, AGrantIsSignedForTheQuestionWhenBothSidesWantIt) {
+  const trust::SigningKey director = *trust::SigningKey::FromSeed(std::string(32, 'd'));
+  server_.env().director = &director;
+  app().lease_reply.granted = true;
+  app().lease_reply.ttl = absl::Seconds(20);
+  app().lease_reply.terms.tenant = "acme";
+  app().lease_reply.terms.ring = "canary";
+  app().lease_reply.terms.length = 5;
+  app().lease_reply.terms.from_serial = 41;
+  app().lease_reply.terms.to_serial = 42;
+  app().lease_reply.terms.halt_seq = 9;
+  app().lease_reply.terms.at = absl::FromUnixSeconds(1'700'000'000);
+  v1::LeaseRequest request;
+  request.set_channel("content");
+  request.set_digest(std::string(32, 'd'));
+  request.set_boot_id("boot-1");
+  request.set_nonce(std::string(16, 'n'));
+  v1::LeaseResponse response;
+  ASSERT_TRUE(stub_->Lease(&context_, request, &response).ok());
+  trust::Authority authority;
+  authority.director = {director.public_key()};
+  trust::LeaseQuestion question;
+  question.tenant = "acme";
+  question.agent = *AgentId::Parse(kAgentUuid);
+  question.nonce = request.nonce();
+  question.channel = "content";
+  question.sha256 = *Digest::FromBytes(request.digest());
+  question.length = 5;
+  question.serial = 42;
+  question.halt_seq = 9;
+  const auto lease = trust::VerifyLease(response.signed_lease(), authority, question, absl::Seconds(1));
+  ASSERT_TRUE(lease.ok()) << lease.status();
+  EXPECT_EQ(lease->ttl, absl::Seconds(20));
+
+  request.clear_nonce();
+  grpc::ClientContext unasked;
+  Authorize(unasked, AgentToken());
+  ASSERT_TRUE(stub_->Lease(&unasked, request, &response).ok());
+  EXPECT_TRUE(response.signed_lease().empty());
+  request.set_nonce("short");
+  grpc::ClientContext wrong;
+  Authorize(wrong, AgentToken());
+  EXPECT_EQ(stub_->Lease(&wrong, request, &response).error_code(), StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(AgentServiceTest, EveryAnswerCarriesTheHaltsThatTheHostMayNotHave) {
+  constexpr uint64_t kHour = 3'600'000'000;
+  auto notices = std::make_shared<app::Notices>();
+  notices->halts = {{5 * kHour, "old halt"}, {8 * kHour, "new halt"}};
+  notices->orders = {{absl::InfiniteFuture(), "order"}};
+  app().notices = notices;
+  v1::CheckInRequest request = PlainCheckIn();
+  v1::CheckInResponse response;
+  ASSERT_TRUE(stub_->CheckIn(&context_, request, &response).ok());
+  EXPECT_THAT(response.halt_notices(), testing::ElementsAre("old halt", "new halt"));
+  EXPECT_THAT(response.resume_orders(), testing::ElementsAre("order"));
+  request.set_halt_seq(8 * kHour);
+  grpc::ClientContext knows;
+  Authorize(knows, AgentToken());
+  ASSERT_TRUE(stub_->CheckIn(&knows, request, &response).ok());
+  EXPECT_THAT(response.halt_notices(), testing::ElementsAre("new halt"));  // of the last hour
+  v1::LeaseRequest ask;
+  ask.set_channel("content");
+  ask.set_digest(std::string(32, 'd'));
+  ask.set_boot_id("boot-1");
+  v1::LeaseResponse answer;
+  grpc::ClientContext asks;
+  Authorize(asks, AgentToken());
+  ASSERT_TRUE(stub_->Lease(&asks, ask, &answer).ok());
+  EXPECT_THAT(answer.halt_notices(), testing::ElementsAre("old halt", "new halt"));
 }
 
 TEST_F(AgentServiceTest, ALeaseNotGrantedSaysWhyAndWhen) {

@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "ringfence/base/mutex.h"
+#include "ringfence/trust/ed25519.h"
 #include "server/app/app.h"
 
 namespace ringfence::api {
@@ -136,9 +138,26 @@ class FakeApp final : public app::App {
   absl::StatusOr<storage::BrakeRow> Pause(const app::Act&, const storage::Scope& scope) override {
     return Brake("Pause", scope);
   }
-  absl::StatusOr<app::ResumeReply> Resume(const app::Act&, const storage::Scope&, app::BrakeKind) override {
-    return Answer("Resume", app::ResumeReply{});
+  absl::StatusOr<app::ResumeReply> Resume(const app::Act&, const storage::Scope&, app::BrakeKind,
+                                          absl::string_view order) override {
+    return Answer(order.empty() ? "Resume" : absl::StrCat("Resume:", order), app::ResumeReply{});
   }
+  absl::Status DenyBypass(const app::Act& act, const app::Bypass& asked) override {
+    Note(absl::StrCat("DenyBypass:", act.actor.person, ":", static_cast<int>(asked.kind)));
+    return absl::PermissionDeniedError("bypass_denied: no");
+  }
+  absl::StatusOr<std::vector<app::UrgentInfo>> UrgentReleases(const std::string& tenant) override {
+    return Answer("UrgentReleases:" + tenant, urgent);
+  }
+  absl::StatusOr<app::UrgentInfo> Acknowledge(const app::Act& act,
+                                              storage::AcknowledgementRow wanted) override {
+    app::UrgentInfo info;
+    info.tenant = wanted.tenant;
+    wanted.person = act.actor.person;
+    info.acknowledged = wanted;
+    return Answer("Acknowledge:" + wanted.tenant, info);
+  }
+  std::shared_ptr<const app::Notices> NoticesFor(absl::string_view) override { return notices; }
   absl::StatusOr<storage::BrakeRow> Halt(const app::Act&, const storage::Scope& scope) override {
     return Brake("Halt", scope);
   }
@@ -236,6 +255,8 @@ class FakeApp final : public app::App {
   std::vector<app::ApprovalInfo> approvals;
   app::PreviewReply preview;
   app::ExplainReleaseReply explained;
+  std::vector<app::UrgentInfo> urgent;
+  std::shared_ptr<const app::Notices> notices;  // before the first call
   std::vector<storage::PlanRow> plans;
   std::vector<storage::DecisionRow> decisions;  // newest first
   std::string last_boot_id;

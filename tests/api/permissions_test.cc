@@ -56,13 +56,14 @@ const std::set<std::string>& MayCall(const std::string& caller) {
       "RolloutService/GetRollout",    "RolloutService/WatchRollout",   "RolloutService/ListDecisions",
       "FleetService/ListAgents",      "FleetService/GetAgent",         "FleetService/ExplainAgent",
       "FleetService/GetServerStatus", "FleetService/ListAuditEvents",  "PlanService/PreviewPlan",
-      "PlanService/ListApprovals",    "FleetService/ExplainRelease"};
+      "PlanService/ListApprovals",    "FleetService/ExplainRelease",   "ReleaseService/ListUrgentReleases"};
   static const auto* lists = [] {
     auto* all = new std::map<std::string, std::set<std::string>>;
     const std::set<std::string> kBrakes = {"RolloutService/PauseRollout", "RolloutService/ResumeRollout",
                                            "RolloutService/HaltRollout",  "RolloutService/RollBackRollout",
                                            "PlanService/ApplyPlan",       "PlanService/ApproveRelease",
-                                           "PlanService/DenyRelease"};
+                                           "PlanService/DenyRelease",     "ReleaseService/AcknowledgeRelease",
+                                           "RolloutService/RequestBypass"};
     (*all)["tenant-viewer"] = kRead;
     std::set<std::string>& admin = (*all)["tenant-admin"] = kRead;
     admin.insert(kBrakes.begin(), kBrakes.end());

@@ -417,6 +417,37 @@ TEST_F(RelayTest, StatusSaysWhoLeadsAndWhoAnswered) {
   EXPECT_EQ(response.agents(), 7);
 }
 
+TEST_F(RelayTest, HaltsAndOrdersAndSignedLeasesComeThroughAsTheLeaderMadeThem) {
+  const trust::SigningKey director = *trust::SigningKey::FromSeed(std::string(32, 'd'));
+  leader_.env().director = &director;
+  auto notices = std::make_shared<app::Notices>();
+  notices->halts = {{1, "a halt"}};
+  notices->orders = {{absl::InfiniteFuture(), "an order"}};
+  leader_.app().notices = notices;
+  leader_.app().lease_reply.granted = true;
+  leader_.app().lease_reply.ttl = absl::Seconds(20);
+  leader_.app().lease_reply.terms.tenant = "acme";
+  leader_.app().lease_reply.terms.ring = "canary";
+  leader_.app().lease_reply.terms.length = 5;
+  leader_.app().lease_reply.terms.to_serial = 42;
+  leader_.app().lease_reply.terms.at = absl::FromUnixSeconds(1'700'000'000);
+  auto stub = v1::AgentService::NewStub(follower_.channel());
+  grpc::ClientContext context;
+  Authorize(context, AgentToken());
+  v1::LeaseRequest request = SomeLease();
+  request.set_nonce(std::string(16, 'n'));
+  v1::LeaseResponse response;
+  ASSERT_TRUE(stub->Lease(&context, request, &response).ok());
+  EXPECT_FALSE(response.signed_lease().empty());
+  EXPECT_THAT(response.halt_notices(), testing::ElementsAre("a halt"));
+  grpc::ClientContext heard;
+  Authorize(heard, AgentToken());
+  v1::CheckInResponse told;
+  ASSERT_TRUE(stub->CheckIn(&heard, SomeCheckIn(), &told).ok());
+  EXPECT_THAT(told.halt_notices(), testing::ElementsAre("a halt"));
+  EXPECT_THAT(told.resume_orders(), testing::ElementsAre("an order"));
+}
+
 TEST_F(RelayTest, WhenTheLeaderIsGoneWhatIsUnderWayIsInDoubt) {
   leader_.app().hold_leases = true;
   auto stub = v1::AgentService::NewStub(follower_.channel());

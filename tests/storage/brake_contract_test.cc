@@ -67,6 +67,8 @@ TEST_P(BrakeContractTest, BrakeComesBackAsItWasPut) {
   brake.m_r_mark = 1.0 / 3;
   brake.m_a_mark = 1e-12;
   brake.resumed_at = kNow - absl::Hours(1);
+  brake.halted_at = kNow - absl::Hours(2);
+  brake.resume_order = "{\"payload\":\"\"}";
   Commit([&](Transaction& tx) { return tx.PutBrake(brake); });
   EXPECT_THAT(Commit([](Transaction& tx) { return tx.Brakes(); }), ::testing::ElementsAre(brake));
   brake.epoch = 2;

@@ -229,6 +229,18 @@ TEST_P(PlanTableTest, WhatAPersonSaidOfAReleaseIsFinal) {
   EXPECT_THAT(Commit([](Transaction& tx) { return tx.Consents(); }), ::testing::ElementsAre(broad, ring));
 }
 
+TEST_P(PlanTableTest, ATenantAcknowledgesAReleaseOnce) {
+  const AcknowledgementRow row{"acme", "content", 7, "ann", "seen", kNow};
+  AcknowledgementRow elsewhere = row;
+  elsewhere.tenant = "globex";
+  Commit([&](Transaction& tx) { return tx.InsertAcknowledgement(elsewhere); });
+  Commit([&](Transaction& tx) { return tx.InsertAcknowledgement(row); });
+  EXPECT_EQ(Refusal([&](Transaction& tx) { return tx.InsertAcknowledgement(row); }),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.Acknowledgements(); }),
+              ::testing::ElementsAre(row, elsewhere));
+}
+
 TEST_P(PlanTableTest, PlanOfAFailedTransactionIsForgotten) {
   EXPECT_EQ(
       Refusal([](Transaction& tx) {

@@ -85,6 +85,8 @@ void FleetHarness::MakeApp() {
   options.checkin_interval = options_.h;
   options.seed = options_.seed;
   options.stop_patience = options_.stop_patience;
+  options.halt_key = options_.halt_key;
+  options.authority = options_.authority;
   app_ = app::App::Make(options, gate_.get(), &clock_, nullptr);
 }
 

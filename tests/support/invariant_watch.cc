@@ -316,7 +316,7 @@ void InvariantWatch::OnBrake(const storage::BrakeRow& row, const Changes& change
 bool InvariantWatch::Brakes(const storage::ExposureRow& row) const {
   for (const storage::Scope& scope :
        {storage::Scope{"", row.channel, row.serial, ""}, storage::Scope{row.tenant, "", 0, ""},
-        storage::Scope{row.tenant, row.channel, 0, ""},
+        storage::Scope{row.tenant, row.channel, 0, ""}, storage::Scope{row.tenant, "", 0, row.ring},
         storage::Scope{row.tenant, row.channel, row.serial, ""},
         storage::Scope{row.tenant, row.channel, row.serial, row.ring}}) {
     const auto it = brakes_.find(scope);

@@ -87,6 +87,12 @@ class RecordingTransaction final : public Transaction {
     return absl::OkStatus();
   }
   absl::StatusOr<std::vector<ConsentRow>> Consents() override { return tx_.Consents(); }
+  absl::Status InsertAcknowledgement(const AcknowledgementRow& row) override {
+    return tx_.InsertAcknowledgement(row);
+  }
+  absl::StatusOr<std::vector<AcknowledgementRow>> Acknowledgements() override {
+    return tx_.Acknowledgements();
+  }
 
   absl::StatusOr<StageId> InsertStage(const StageRow& row) override {
     ASSIGN_OR_RETURN(const StageId id, tx_.InsertStage(row));

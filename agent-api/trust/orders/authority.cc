@@ -11,6 +11,7 @@ namespace ringfence::trust {
 Authority Authority::From(const TrustDocument& document) {
   Authority authority;
   authority.director = document.KeysOf("director");
+  authority.names_director = document.roles.count("director") > 0;
   authority.director_threshold = std::max(1, document.ThresholdOf("director"));
   authority.halt = document.KeysOf("halt");
   authority.halt_threshold = std::max(1, document.ThresholdOf("halt"));

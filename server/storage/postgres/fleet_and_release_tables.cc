@@ -47,6 +47,19 @@ absl::StatusOr<TrustDocumentRow> ReadTrustDocument(const pqxx::row& row) {
   return document;
 }
 
+absl::StatusOr<AcknowledgementRow> ReadAcknowledgement(const pqxx::row& row) {
+  RowReader reader(row);
+  AcknowledgementRow one;
+  one.tenant = reader.Text();
+  one.channel = reader.Text();
+  one.serial = reader.Unsigned();
+  one.person = reader.Text();
+  one.reason = reader.Text();
+  one.at = reader.Time();
+  RETURN_IF_ERROR(reader.status());
+  return one;
+}
+
 absl::StatusOr<ConsentRow> ReadConsent(const pqxx::row& row) {
   RowReader reader(row);
   ConsentRow consent;
@@ -390,6 +403,19 @@ absl::Status PostgresTransaction::InsertConsent(const ConsentRow& row) {
 
 absl::StatusOr<std::vector<ConsentRow>> PostgresTransaction::Consents() {
   return ReadAll(ReadConsent, statements::kConsents);
+}
+
+absl::Status PostgresTransaction::InsertAcknowledgement(const AcknowledgementRow& row) {
+  ASSIGN_OR_RETURN(const int64_t changed, Change(statements::kInsertAcknowledgement,
+                                                 {row.tenant, row.channel, absl::StrCat(row.serial),
+                                                  row.person, row.reason, PgTime(row.at)}));
+  if (changed == 1) return absl::OkStatus();
+  return absl::AlreadyExistsError(absl::StrCat("acknowledgement: ", row.tenant, " acknowledged ", row.channel,
+                                               "/", row.serial, " already"));
+}
+
+absl::StatusOr<std::vector<AcknowledgementRow>> PostgresTransaction::Acknowledgements() {
+  return ReadAll(ReadAcknowledgement, statements::kAcknowledgements);
 }
 
 }  // namespace ringfence::storage

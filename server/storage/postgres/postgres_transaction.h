@@ -50,6 +50,8 @@ class PostgresTransaction final : public Transaction {
   absl::StatusOr<std::vector<PlanRow>> PlanHistory(const std::string& tenant) override;
   absl::Status InsertConsent(const ConsentRow& row) override;
   absl::StatusOr<std::vector<ConsentRow>> Consents() override;
+  absl::Status InsertAcknowledgement(const AcknowledgementRow& row) override;
+  absl::StatusOr<std::vector<AcknowledgementRow>> Acknowledgements() override;
 
   absl::StatusOr<StageId> InsertStage(const StageRow& row) override;
   absl::Status UpdateStages(absl::Span<const StageRow> rows) override;

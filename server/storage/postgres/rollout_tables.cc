@@ -64,6 +64,8 @@ absl::StatusOr<BrakeRow> ReadBrake(const pqxx::row& row) {
   brake.m_r_mark = reader.Double();
   brake.m_a_mark = reader.Double();
   brake.resumed_at = reader.Time();
+  brake.halted_at = reader.Time();
+  brake.resume_order = reader.Text();
   RETURN_IF_ERROR(reader.status());
   return brake;
 }
@@ -312,7 +314,9 @@ absl::Status PostgresTransaction::PutBrake(const BrakeRow& row) {
                                                                           PgTime(row.hold_revert_at),
                                                                           PgDouble(row.m_r_mark),
                                                                           PgDouble(row.m_a_mark),
-                                                                          PgTime(row.resumed_at)}));
+                                                                          PgTime(row.resumed_at),
+                                                                          PgTime(row.halted_at),
+                                                                          row.resume_order}));
   if (!result.empty()) return absl::OkStatus();
   return absl::AbortedError(absl::StrCat("brake: epoch ", row.epoch, " does not follow the stored one"));
 }

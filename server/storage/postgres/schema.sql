@@ -157,6 +157,10 @@ CREATE TABLE brakes (
   m_r_mark       float8 NOT NULL,
   m_a_mark       float8 NOT NULL,
   resumed_at     timestamptz NOT NULL,
+  -- When it was last halted, which names the halt to hosts.
+  halted_at      timestamptz NOT NULL DEFAULT '-infinity',
+  -- The order to go on after it: a DSSE envelope, signed by the first person while it is halted and by both since.
+  resume_order   text NOT NULL DEFAULT '',
   PRIMARY KEY (tenant, channel, serial, ring)
 );
 
@@ -304,6 +308,19 @@ CREATE TABLE consents (
   PRIMARY KEY (tenant, channel, serial, ring)
 );
 CREATE TRIGGER consents_are_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON consents
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- A person of the tenant has seen that an urgent release is there.
+CREATE TABLE acknowledgements (
+  tenant  text NOT NULL,
+  channel text NOT NULL,
+  serial  bigint NOT NULL CHECK (serial > 0),
+  person  text NOT NULL CHECK (person <> ''),
+  reason  text NOT NULL,
+  at      timestamptz NOT NULL,
+  PRIMARY KEY (tenant, channel, serial)
+);
+CREATE TRIGGER acknowledgements_are_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON acknowledgements
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- What is fixed of a release's evidence before its first draw, and what was decided about parts of it.

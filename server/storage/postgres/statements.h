@@ -144,6 +144,15 @@ inline constexpr Statement kConsents{"consents", R"sql(
   SELECT tenant, channel, serial, ring, approved, person, reason, at FROM consents
   ORDER BY tenant COLLATE "C", channel COLLATE "C", serial, ring COLLATE "C")sql"};
 
+inline constexpr Statement kInsertAcknowledgement{"insert_acknowledgement", R"sql(
+  INSERT INTO acknowledgements (tenant, channel, serial, person, reason, at)
+  VALUES ($1, $2, $3::bigint, $4, $5, $6::timestamptz)
+  ON CONFLICT DO NOTHING)sql"};
+
+inline constexpr Statement kAcknowledgements{"acknowledgements", R"sql(
+  SELECT tenant, channel, serial, person, reason, at FROM acknowledgements
+  ORDER BY tenant COLLATE "C", channel COLLATE "C", serial)sql"};
+
 // ---- rollouts
 
 inline constexpr Statement kInsertStage{"insert_stage", R"sql(
@@ -190,7 +199,7 @@ inline constexpr Statement kPassGateAlone{"pass_gate_alone",
 // In order, so that two transactions that lock overlapping scopes do not wait for each other crosswise.
 inline constexpr Statement kLockBrakesShared{"lock_brakes_shared", R"sql(
   SELECT tenant, channel, serial, ring, epoch, tenant_paused, vendor_paused, held, halted, reverting, recalled, rule,
-         reason, actor, at, first_approver, hold_revert_at, m_r_mark, m_a_mark, resumed_at
+         reason, actor, at, first_approver, hold_revert_at, m_r_mark, m_a_mark, resumed_at, halted_at, resume_order
   FROM brakes
   WHERE (tenant, channel, serial, ring) IN (
     SELECT tenant, channel, serial, ring
@@ -200,7 +209,7 @@ inline constexpr Statement kLockBrakesShared{"lock_brakes_shared", R"sql(
 
 inline constexpr Statement kLockBrake{"lock_brake", R"sql(
   SELECT tenant, channel, serial, ring, epoch, tenant_paused, vendor_paused, held, halted, reverting, recalled, rule,
-         reason, actor, at, first_approver, hold_revert_at, m_r_mark, m_a_mark, resumed_at
+         reason, actor, at, first_approver, hold_revert_at, m_r_mark, m_a_mark, resumed_at, halted_at, resume_order
   FROM brakes WHERE tenant = $1 AND channel = $2 AND serial = $3::bigint AND ring = $4
   FOR UPDATE)sql"};
 
@@ -211,14 +220,14 @@ inline constexpr Statement kPutBrake{"put_brake", R"sql(
     UPDATE brakes SET epoch = $5::bigint, tenant_paused = $6::boolean, vendor_paused = $7::boolean, held = $8::boolean,
       halted = $9::boolean, reverting = $10::boolean, recalled = $11::boolean, rule = $12, reason = $13, actor = $14,
       at = $15::timestamptz, first_approver = $16, hold_revert_at = $17::timestamptz, m_r_mark = $18::float8,
-      m_a_mark = $19::float8, resumed_at = $20::timestamptz
+      m_a_mark = $19::float8, resumed_at = $20::timestamptz, halted_at = $21::timestamptz, resume_order = $22
     WHERE tenant = $1 AND channel = $2 AND serial = $3::bigint AND ring = $4 AND epoch = $5::bigint - 1
     RETURNING tenant, channel, serial, ring, epoch)
   SELECT pg_notify('ringfence_brakes', jsonb_build_array(tenant, channel, serial, ring, epoch)::text) FROM changed)sql"};
 
 inline constexpr Statement kBrakes{"brakes", R"sql(
   SELECT tenant, channel, serial, ring, epoch, tenant_paused, vendor_paused, held, halted, reverting, recalled, rule,
-         reason, actor, at, first_approver, hold_revert_at, m_r_mark, m_a_mark, resumed_at
+         reason, actor, at, first_approver, hold_revert_at, m_r_mark, m_a_mark, resumed_at, halted_at, resume_order
   FROM brakes ORDER BY tenant COLLATE "C", channel COLLATE "C", serial, ring COLLATE "C")sql"};
 
 // The hot path; its parameters are in binary form. A batch says most values again and again: the draw of a

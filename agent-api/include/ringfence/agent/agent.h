@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "ringfence/agent/activation_guard.h"
 #include "ringfence/agent/artifact_store.h"
 #include "ringfence/agent/client.h"
 #include "ringfence/agent/loader.h"
@@ -37,6 +38,8 @@ struct AgentOptions {
   // A release that passed this recently is not looked at again when permission is asked for once more.
   absl::Duration recheck_after = absl::Minutes(1);
   absl::Duration refresh_every = absl::Hours(1);  // of metadata, when nothing is offered
+  // Asked about every lease and every flip; it outlives the agent. Null: the server's word is enough.
+  ActivationGuard* guard = nullptr;
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };
 
@@ -79,6 +82,8 @@ class Agent {
         Clock* clock);
   void Post(Event event);
   void Step(const Event& event);
+  // What the guard makes of it: halts that came along, and whether a lease fits.
+  Event Guarded(Event event);
   void Carry(const Effect& effect, bool* memory_failed);
   void Fetch(const Directive& release);
   void Download(const Directive& release, const Credential& who);
@@ -89,6 +94,7 @@ class Agent {
   void HeldUp(const SendLease& lease, const absl::Status& judged);
   void CheckWhatRuns();
   void RefreshMetadata();
+  absl::Status MayFlip(const Digest& to, absl::Time deadline) const;
   Digest AttestedIn(absl::string_view channel);
   void CollectGarbage();
 

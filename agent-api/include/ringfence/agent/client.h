@@ -46,8 +46,15 @@ class Client {
   void Enrol(absl::string_view token, const AgentId& agent, const policy::Labels& labels,
              absl::string_view boot_id, Done<EnrolReply> done);
   void CheckIn(const Credential& who, const CheckIn& request, Done<CheckInReply> done);
-  void Lease(const Credential& who, absl::string_view channel, const Digest& digest,
-             absl::string_view boot_id, Done<LeaseReply> done);
+  // `nonce`: 16 bytes that a signed answer repeats, or none: no signature is asked for.
+  struct LeaseAsk {
+    std::string channel;
+    Digest digest;
+    std::string boot_id;
+    std::string nonce = {};
+    uint64_t halt_seq = 0;  // as in CheckIn
+  };
+  void Lease(const Credential& who, const LeaseAsk& ask, Done<LeaseReply> done);
 
   // Hands the bytes from `offset` on to `sink`, in order, each chunk once; `sink` may refuse, which ends the
   // call with its status. The reply is the size of the whole artifact, all of which has then been handed

@@ -83,6 +83,9 @@ class ReleaseVerifier {
   // It is about to be activated: its serial and floor are never forgotten. On the disk when it returns ok.
   absl::Status Remember(absl::string_view channel, const Digest& digest);
 
+  // The newest trust.json that was accepted since the start; nullopt: none yet.
+  std::optional<trust::TrustDocument> trust() const;
+
   // Forgets the evidence of all other digests.
   void KeepOnly(const std::set<Digest>& wanted);
 
@@ -136,6 +139,7 @@ class ReleaseVerifier {
   TrustMemory memory_ ABSL_GUARDED_BY(mutex_);
   bool memory_whole_ ABSL_GUARDED_BY(mutex_) = false;  // it was read, or Adopt made it
   Report report_ ABSL_GUARDED_BY(mutex_);
+  std::optional<trust::TrustDocument> trust_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace ringfence::agent

@@ -52,6 +52,7 @@ struct CheckIn {
   std::vector<Digest> staged;
   std::vector<HostEvent> events;  // at most kMaxEventsPerCheckIn
   bool goodbye = false;
+  uint64_t halt_seq = 0;  // of the newest signed halt that is written down here
 };
 
 inline constexpr size_t kMaxEventsPerCheckIn = 64;
@@ -71,10 +72,17 @@ struct Directive {
   friend bool operator==(const Directive&, const Directive&) = default;
 };
 
+// DSSE envelopes that came with a reply. Nothing in them is believed yet.
+struct SignedNotices {
+  std::vector<std::string> halts;
+  std::vector<std::string> orders;
+};
+
 struct CheckInReply {
   absl::Duration next_checkin;  // jitter included, by the server
   bool send_labels = false;
   std::vector<Directive> directives;
+  SignedNotices notices;
 };
 
 struct LeaseReply {
@@ -82,6 +90,8 @@ struct LeaseReply {
   absl::Duration ttl;          // with granted; counted from the moment the request was sent
   std::string reason;          // with not granted: a word of docs/reasons.md
   absl::Duration retry_after;  // with not granted; zero: unknown
+  std::string signed_lease;    // with granted; empty: the server signs none
+  SignedNotices notices;
 };
 
 struct EnrolReply {

@@ -14,7 +14,10 @@ namespace ringfence::trust {
 inline constexpr int kLeastResumePersons = 2;
 
 struct Authority {
-  std::vector<PublicKey> director;  // sign leases; empty: leases are not verified
+  std::vector<PublicKey> director;  // sign leases
+  // The document has the role: without a key that counts no lease is believed. Without the role none is
+  // verified.
+  bool names_director = false;
   int director_threshold = 1;
   std::vector<PublicKey> halt;  // sign halts
   int halt_threshold = 1;
@@ -23,6 +26,8 @@ struct Authority {
 
   // The roles "director", "halt" and "resume" of the document, without revoked keys.
   static Authority From(const TrustDocument& document);
+
+  bool VerifiesLeases() const { return names_director || !director.empty(); }
 
   // FailedPrecondition when halts would be believed that nobody could ever lift: there are keys for halts,
   // and too few keys or persons for orders to go on.
