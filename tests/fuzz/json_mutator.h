@@ -40,7 +40,7 @@ inline void MutateJson(nlohmann::json& document, std::minstd_rand& chance) {
       return;
     }
     case 2:
-      if (one.is_number_integer()) one = one.get<int64_t>() + (chance() % 2 == 0 ? 1 : -1);
+      if (one.is_number_integer()) one = one.get<int64_t>() ^ 1;  // one more or one less, and never too many
       if (one.is_string() && !one.get_ref<std::string&>().empty()) {
         std::string& text = one.get_ref<std::string&>();
         text[chance() % text.size()] = static_cast<char>('0' + chance() % 10);
