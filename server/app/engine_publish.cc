@@ -249,7 +249,7 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
       decision.action = "announce";
       decision.rule = "urgent";
       decision.why = kUrgentText;
-      decision.evidence = "{}";
+      decision.evidence = "{\"urgent\":true}";
       RETURN_IF_ERROR(tx.AppendDecision(decision).status());
     }
     RETURN_IF_ERROR(tx.AppendAudit(

@@ -101,7 +101,7 @@ absl::StatusOr<UrgentInfo> Engine::Acknowledge(const Act& act, storage::Acknowle
     decision.rule = "operator";
     decision.actor = wanted.person;
     decision.why = wanted.reason;
-    decision.evidence = "{}";
+    decision.evidence = "{\"urgent\":true}";
     RETURN_IF_ERROR(tx.AppendDecision(decision).status());
     storage::AuditRow audit = AuditOf(act, wanted.at, request.what, target);
     audit.tenant = wanted.tenant;
