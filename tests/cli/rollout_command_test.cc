@@ -3,6 +3,9 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "ringfence/trust/dsse.h"
+#include "ringfence/trust/halt.h"
+#include "ringfence/trust/sealed_key.h"
 #include "tests/cli/command_fixture.h"
 
 namespace ringfence::cli {
@@ -196,6 +199,112 @@ TEST_F(CommandTest, BrakesCarryTheirScopeAndTheReason) {
   EXPECT_EQ(Run({"rollout", "resume", "content/3", "--brake", "halt", "-m", "fixed"}), 0);
   EXPECT_THAT(out(), HasSubstr("a second person"));
   EXPECT_THAT(server_.Asked("RolloutService/ResumeRollout"), HasSubstr("brake: BRAKE_KIND_HALT"));
+}
+
+// A halted release, and what the server shows of the order that waits.
+v1::GetRolloutResponse Halted(const std::string& order = "") {
+  auto response = Proto<v1::GetRolloutResponse>(R"(rollout {
+      release { manifest { channel: "content" serial: 3 version: "1" } }
+      brakes { scope { channel: "content" serial: 3 } halted: true halt_id: "abababababababababababababababab"
+               halt_seq: 1700000000000000 first_approver: "ann" } })");
+  response.mutable_rollout()->mutable_release()->mutable_manifest()->set_digest(std::string(32, 'd'));
+  response.mutable_rollout()->mutable_brakes(0)->set_resume_order(order);
+  return response;
+}
+
+class ResumeCommandTest : public CommandTest {
+ protected:
+  ResumeCommandTest() {
+    server_.On("RolloutService/GetRollout", Halted());
+    server_.On("FleetService/GetServerStatus",
+               Proto<v1::GetServerStatusResponse>("now { seconds: 1700000100 }"));
+    server_.On("RolloutService/ResumeRollout", Proto<v1::ResumeRolloutResponse>("needs_second_person: true"));
+  }
+  std::string KeyOf(const std::string& person, char seed) {
+    return File(person + ".key", *trust::ThrowawayKey(std::string(32, seed), person));
+  }
+  int Resume(const std::string& key, const std::string& reason = "the proxy was down") {
+    return Run({"rollout", "resume", "content/3", "--brake", "halt", "--sign-with", key, "-m", reason});
+  }
+  // What the last call sent.
+  std::string Sent() {
+    v1::ResumeRolloutRequest request;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(server_.Asked("RolloutService/ResumeRollout"),
+                                                              &request));
+    return request.signed_order();
+  }
+};
+
+TEST_F(ResumeCommandTest, TwoPersonsSignTheSameOrderOneAfterTheOther) {
+  EXPECT_EQ(Resume(KeyOf("ann", 'a')), 0) << err();
+  EXPECT_THAT(out(), HasSubstr("a second person"));
+  EXPECT_THAT(err(), AllOf(HasSubstr("to go on after halt abab"), HasSubstr("good until")));
+  trust::Authority authority;
+  for (const auto& [person, seed] : {std::pair("ann", 'a'), std::pair("bob", 'b')})
+    authority.resume.push_back({trust::SigningKey::FromSeed(std::string(32, seed))->public_key(), person});
+  const std::string first = Sent();
+  EXPECT_FALSE(trust::VerifyOrder(first, authority, absl::FromUnixSeconds(1'700'000'200)).ok());
+
+  server_.On("RolloutService/GetRollout", Halted(first));
+  server_.On("RolloutService/ResumeRollout", v1::ResumeRolloutResponse());
+  EXPECT_EQ(Resume(KeyOf("bob", 'b'), "looked at it"), 0) << err();
+  EXPECT_THAT(err(), HasSubstr("signed by ann, because: the proxy was down"));
+  EXPECT_THAT(out(), HasSubstr("resumed content/3"));
+  const auto order = trust::VerifyOrder(Sent(), authority, absl::FromUnixSeconds(1'700'000'200));
+  ASSERT_TRUE(order.ok()) << order.status();
+  EXPECT_EQ(order->halt_id, std::string("abababababababababababababababab"));
+  EXPECT_EQ(order->halt_seq, 1'700'000'000'000'000U);
+  EXPECT_EQ(order->reason, "the proxy was down");
+  EXPECT_FALSE(
+      trust::VerifyOrder(Sent(), authority, absl::FromUnixSeconds(1'700'000'100) + trust::kResumeLife).ok());
+}
+
+TEST_F(ResumeCommandTest, AnOrderForAnotherHaltIsNotSigned) {
+  EXPECT_EQ(Resume(KeyOf("ann", 'a')), 0);
+  const std::string first = Sent();
+  auto later = Halted(first);
+  later.mutable_rollout()->mutable_brakes(0)->set_halt_seq(1'700'000'000'000'001);
+  server_.On("RolloutService/GetRollout", later);
+  EXPECT_EQ(Resume(KeyOf("bob", 'b')), 0);
+  EXPECT_THAT(err(), Not(HasSubstr("signed by")));
+  const auto second = trust::ParseEnvelope(Sent());
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(second->signatures.size(), 1U);
+  EXPECT_EQ(trust::ReadOrder(*second)->halt_seq, 1'700'000'000'000'001U);
+}
+
+TEST_F(ResumeCommandTest, SignsOnlyWhatIsHaltedAndOnlyForAHalt) {
+  const std::string key = KeyOf("ann", 'a');
+  EXPECT_EQ(Run({"rollout", "resume", "content/3", "--sign-with", key, "-m", "x"}), 2);
+  auto free = Halted();
+  free.mutable_rollout()->clear_brakes();
+  server_.On("RolloutService/GetRollout", free);
+  EXPECT_NE(Resume(key), 0);
+  EXPECT_THAT(err(), HasSubstr("nothing is halted"));
+  EXPECT_EQ(server_.Asked("RolloutService/ResumeRollout"), "");
+}
+
+TEST_F(CommandTest, ARequestForAWayAroundIsSentAndItsRefusalShown) {
+  server_.Fail("RolloutService/RequestBypass",
+               absl::PermissionDeniedError("bypass_denied: skip_ring: nobody goes around a plan"));
+  EXPECT_NE(Run({"rollout", "request-bypass", "content/3", "--tenant", "acme", "--what", "skip-ring", "-m",
+                 "asked"}),
+            0);
+  EXPECT_THAT(err(), HasSubstr("bypass_denied"));
+  EXPECT_THAT(server_.Asked("RolloutService/RequestBypass"), HasSubstr("kind: BYPASS_KIND_SKIP_RING"));
+}
+
+TEST_F(CommandTest, UrgentReleasesAreListedAndAcknowledged) {
+  server_.On("ReleaseService/ListUrgentReleases", Proto<v1::ListUrgentReleasesResponse>(R"(
+      releases { release { manifest { channel: "content" serial: 3 version: "1.2.0" } } tenant: "acme"
+                 effect: "the plan lets nothing move faster" })"));
+  EXPECT_EQ(Run({"release", "urgent"}), 0);
+  EXPECT_THAT(out(), AllOf(HasSubstr("content/3"), HasSubstr("nothing move faster"), HasSubstr("nobody")));
+  EXPECT_THAT(server_.Asked("ReleaseService/ListUrgentReleases"), HasSubstr("waiting_only: true"));
+  server_.On("ReleaseService/AcknowledgeRelease", Proto<v1::AcknowledgeReleaseResponse>(R"(
+      release { tenant: "acme" effect: "the plan lets nothing move faster" acknowledged_by: "ana" })"));
+  EXPECT_EQ(Run({"release", "acknowledge", "content/3", "-m", "seen"}), 0);
+  EXPECT_EQ(out(), "acknowledged content/3 for acme: the plan lets nothing move faster\n");
 }
 
 TEST_F(CommandTest, ARolloutThatNoRingTakesSaysWhy) {
