@@ -82,16 +82,16 @@ struct CheckInReply {
   absl::Duration next_checkin;  // jitter included, by the server
   bool send_labels = false;
   std::vector<Directive> directives;
-  SignedNotices notices;
+  SignedNotices notices = {};
 };
 
 struct LeaseReply {
   bool granted = false;
-  absl::Duration ttl;          // with granted; counted from the moment the request was sent
-  std::string reason;          // with not granted: a word of docs/reasons.md
-  absl::Duration retry_after;  // with not granted; zero: unknown
-  std::string signed_lease;    // with granted; empty: the server signs none
-  SignedNotices notices;
+  absl::Duration ttl;             // with granted; counted from the moment the request was sent
+  std::string reason;             // with not granted: a word of docs/reasons.md
+  absl::Duration retry_after;     // with not granted; zero: unknown
+  std::string signed_lease = {};  // with granted; empty: the server signs none
+  SignedNotices notices = {};
 };
 
 struct EnrolReply {
