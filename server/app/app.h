@@ -34,6 +34,9 @@ struct AppOptions {
   absl::Duration lease_ttl = absl::Seconds(20);
   absl::Duration sensor_downtime =
       absl::Minutes(10);  // a sensor release may be away this long during its update
+  // S: how long drawn hosts are watched for late harm, and phantoms wait. Wall time, whatever h is.
+  absl::Duration sensor_soak = absl::Hours(4);
+  absl::Duration content_soak = absl::Hours(1);
   // Real time that an act which stops waits for the database. It stops here before, and is written later.
   absl::Duration stop_patience = absl::Seconds(4);
   std::string replica_name = "ringfenced";

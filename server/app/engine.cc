@@ -120,6 +120,7 @@ absl::Status Engine::RunOnce() {
       ExplainSilence(*release, fleet_now);
       release->cell_awaited = false;  // unless a judge that wants to stop says so again
       MatureSpells(*release, fleet_now);
+      WatchSoaks(*release, fleet_now);
       EndProbations(*release, fleet_now);
       JudgeMethod(*release, now);
       JudgeGates(*release, nullptr, fleet_now);

@@ -248,6 +248,20 @@ class Engine final : public App {
   // An exposure that was refused at commit.
   void Forget(ReleaseState& release, Exposure& exposure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // ---- late harm (engine_soak.cc)
+  void SetSoakTiming(ReleaseState& release) const;
+  // Shares and probabilities of the stage's next bucket, from the state before it.
+  policy::Bucket NextBucket(const Stage& stage, int64_t tokens, int64_t forecast) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Gaps in check-ins of hosts that were drawn, and the end of their soak.
+  void WatchSoaks(ReleaseState& release, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A crash report or an unexpected boot, of any arm.
+  void CrashedInSoak(HostRef host) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Does the host run what it must not carry over into what its pending labels announce? Says so once for
+  // each label value, in a decision.
+  bool MustLeave(ReleaseState& release, const Exposure* exposure, const LabelSet& set)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // ---- judgement (engine_judge.cc)
   void MatureSpells(ReleaseState& release, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndProbations(ReleaseState& release, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -378,6 +392,9 @@ class Engine final : public App {
   // Asks the plans of now about every stage that gives leases, or may again. True when an answer changed.
   bool AskPlans(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   int64_t MembersOf(uint32_t tenant, int ring, size_t release_index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Label values of the ring's hosts that nobody has proven the release on yet, the most frequent first;
+  // empty for a ring that none comes before (engine_represent.cc).
+  std::vector<std::string> UncoveredIn(const Stage& stage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   policy::StageView ViewOf(Stage& stage, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool InternalPassed(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Stage* CurrentStage(uint32_t tenant, const std::string& channel, const std::string& ring)

@@ -186,6 +186,7 @@ void Engine::HeardAgain(HostRef host, const LabelSet& set, FleetNanos now) {
 
 void Engine::UnexpectedBoot(HostRef host, const LabelSet& set, uint32_t spell, FleetNanos now) {
   if (spell != 0) spells_[spell - 1].crashed = true;
+  CrashedInSoak(host);
   for (const auto& release : releases_) {
     Exposure* exposure = release->live ? release->Find(host) : nullptr;
     if (exposure == nullptr || exposure->left || !exposure->committed ||
@@ -353,6 +354,13 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     ReleaseState& release = *releases_[it->second];
     Exposure* exposure = release.Find(host);
     if (release.release().channel != one.channel) continue;
+    // Whoever is about to boot into what the release was not tested on goes back first, and at once.
+    if (MustLeave(release, exposure, set)) {
+      ordered.insert(one.channel);
+      add(DirectiveKind::kRevert, release.release());
+      recheck(0);
+      continue;
+    }
     // Of an old release that was not loaded nobody knows who was exposed: whoever runs it is ordered back
     // too.
     if (exposure == nullptr && release.live) continue;
@@ -418,6 +426,8 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     if (full) continue;
     if (std::find(staged.begin(), staged.end(), release.digest) == staged.end()) {
       add(DirectiveKind::kPrefetch, release);
+    } else if (const FleetNanos waits_until = state.soaks.WaitsUntil(host); waits_until != 0) {
+      recheck(waits_until);
     } else if (row.spell == 0) {
       add(DirectiveKind::kRequestLease, release);
     }

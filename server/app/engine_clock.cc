@@ -92,6 +92,7 @@ void Engine::VoidSpells() {
       free_spells_.push_back(index);
     }
     release->spells.clear();
+    release->soaks.Clear();
     release->judgement.VoidOpen();
   }
   for (const auto& stage : stages_) stage->bucket_stratum = 0;

@@ -44,8 +44,9 @@ int64_t Engine::TokensNow(const Stage& stage) const {
 
 int64_t Engine::AskersLeft(const Stage& stage, FleetNanos now) const {
   const FleetNanos since = now - stage.release->d - 3 * h_;
-  return std::count_if(stage.askers.begin(), stage.askers.end(),
-                       [&](const auto& entry) { return entry.second.last_asked >= since; });
+  return std::count_if(stage.askers.begin(), stage.askers.end(), [&](const auto& entry) {
+    return entry.second.last_asked >= since && !entry.second.was_phantom;
+  });
 }
 
 int64_t Engine::Forecast(Stage& stage, FleetNanos now) {
@@ -109,7 +110,7 @@ void Engine::OpenBuckets(ReleaseState& release, FleetNanos now) {
     }
   }
   for (Share& share : shares) {
-    share.stage->bucket = policy::Bucket(share.tokens, static_cast<double>(share.forecast));
+    share.stage->bucket = NextBucket(*share.stage, share.tokens, share.forecast);
     share.stage->bucket_stratum = 0;
   }
 }
@@ -167,6 +168,8 @@ uint32_t Engine::OpenSpell(ReleaseState& release, Stage& stage, HostRef host,
         release.judgement.OpenStratum(bucket, stage.bucket.rates().rho, (now / h_ + 1) * h_);
   }
   release.judgement.Open(stage.bucket_stratum, host, drawn);
+  if (release.judgement.HasOpenSoak(host))
+    release.soaks.Open(host, drawn.arm == policy::Arm::kPhantom, &stage, now);
   uint32_t index = 0;
   if (free_spells_.empty()) {
     index = static_cast<uint32_t>(spells_.size());
@@ -271,6 +274,8 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
     const Spell& spell = spells_[row.spell - 1];
     return refuse(Reason::kNotDrawn, absl::Nanoseconds(spell.t0 + spell.release->d - now));
   }
+  if (const FleetNanos until = release.soaks.WaitsUntil(host); until != 0)
+    return refuse(Reason::kNotDrawn, absl::Nanoseconds(std::max<FleetNanos>(0, until - now)));
   // A host that was deleted and enrolled again.
   if (release.judgement.HasOpenSpell(host)) return refuse(Reason::kNotDrawn, absl::Nanoseconds(release.d));
   // One probation per host: whoever is being proven on another release (its spell may be gone with an earlier
@@ -301,7 +306,12 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   const double v = policy::DrawUniform(release.row.rollout_secret, row.agent, bucket, 1);
   const double u = policy::DrawUniform(release.row.rollout_secret, row.agent, bucket, 2);
   const policy::DrawRates rates = stage->bucket.rates();
-  const policy::Bucket::Answer drawn = stage->bucket.Ask(v, u);
+  policy::Bucket::Answer drawn = stage->bucket.Ask(v, u);
+  // Nobody waits for S twice. That is known before the coin, and for this host there is no phantom's share.
+  if (stage->askers[host].was_phantom) {
+    drawn.phi = 0;
+    if (drawn.arm == policy::Arm::kPhantom) drawn.arm = policy::Arm::kControl;
+  }
   if (drawn.arm == policy::Arm::kNone) return refuse(Reason::kNotDrawn);
 
   JudgedCells(release, host, *set.place);
@@ -310,6 +320,10 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
     r.spell = spell;
     r.recheck_at = 0;
   });
+  if (drawn.arm == policy::Arm::kPhantom) {
+    stage->askers.erase(host);  // nobody waits for it meanwhile
+    return refuse(Reason::kNotDrawn, absl::Nanoseconds(release.soaks.WaitsUntil(host) - now));
+  }
   if (drawn.arm != policy::Arm::kTreatment) {
     stage->askers[host].locked_until = now + release.d;
     return refuse(Reason::kNotDrawn, absl::Nanoseconds(release.d));

@@ -33,6 +33,7 @@ ReleaseState* Engine::AddRelease(storage::ReleaseRow row) {
     d += absl::ToInt64Nanoseconds(options_.sensor_downtime);
   const Digest digest = row.release.digest;
   auto release = std::make_unique<ReleaseState>(std::move(row), a, d);
+  SetSoakTiming(*release);
   for (const auto& [kind, length] : window_keys_) release->AddWindow(kind, length, FleetNow());
   release->windows_from = FleetNow();
   release_by_digest_[digest] = releases_.size();
@@ -172,6 +173,7 @@ absl::Status Engine::Load(storage::Transaction& tx) {
       if (Lasting(set, IndexOf(*release)) == policy::Reason::kNone) reach += set.hosts;
     }
     release->b0 = policy::StartBudget(reach);
+    release->reach = reach;
     ASSIGN_OR_RETURN(const std::optional<storage::JudgementRow> judgement, tx.Judgement(r.channel, r.serial));
     if (judgement.has_value()) {
       ASSIGN_OR_RETURN(const std::vector<storage::EvidenceRecordRow> records,

@@ -266,6 +266,7 @@ policy::StageView Engine::ViewOf(Stage& stage, absl::Time now) {
     view.closed = stage.plan_says;
     view.closed_until = absl::InfiniteFuture();
   }
+  if (stage.row.state == StageState::kWaiting) view.uncovered = UncoveredIn(stage);
   view.gate_tripped = false;
   const FleetNanos fleet_now = FleetNow();
   for (const GateReading& reading :
@@ -556,6 +557,7 @@ void Engine::WaveOpened(Stage& stage) {
     if (set.hosts > 0 && Lasting(set, IndexOf(*stage.release)) == policy::Reason::kNone) reach += set.hosts;
   }
   stage.release->b0 = policy::StartBudget(reach);
+  stage.release->reach = reach;
 }
 
 absl::Status Engine::ResolveDoubt() {

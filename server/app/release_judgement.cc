@@ -190,6 +190,7 @@ bool ReleaseJudgement::TakesDraws(policy::StratumNumber stratum) const {
 void ReleaseJudgement::Open(policy::StratumNumber stratum, HostRef host,
                             const policy::Bucket::Answer& drawn) {
   RF_CHECK(judge_.Open(stratum, IndexOf(host), 0, CellsOf(host), drawn).ok());
+  CountSoak(host, drawn.arm);
 }
 
 void ReleaseJudgement::Count(HealthChannel channel, CellSpan cells, Arm arm, bool bad) {

@@ -77,6 +77,11 @@ class ReleaseJudgement {
   void Open(policy::StratumNumber stratum, HostRef host, const policy::Bucket::Answer& drawn);
   // The spell's one outcome; which arm it was.
   policy::Arm Mature(HostRef host, const policy::SpellOutcome& outcome);
+  // ---- the soak (judgement_soak.cc). Does the host have an open soak spell?
+  bool HasOpenSoak(HostRef host) const { return judge_.HasOpenSoak(IndexOf(host)); }
+  // The first event of the channel in the host's open soak spell; later ones, and other hosts', are nothing.
+  void SoakBad(HostRef host, policy::HealthChannel channel, bool treated);
+  void EndSoak(HostRef host) { judge_.EndSoak(IndexOf(host)); }
   // The replica listened to nobody for too long: what is open is no evidence, both arms together.
   void VoidOpen();
 
@@ -146,6 +151,7 @@ class ReleaseJudgement {
   uint32_t SetOf(std::vector<std::string> names);
   policy::CellIndex SlotOf(const std::string& name);
   std::vector<policy::CellIndex> SlotsOf(absl::Span<const std::string> names);
+  void CountSoak(HostRef host, policy::Arm arm);  // opened with this draw, if it was
   void Count(policy::HealthChannel channel, policy::CellSpan cells, policy::Arm arm, bool bad);
   bool TellsMore(policy::CellIndex cell) const;
   // Of the release but for the hosts of blocked cells.

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include "server/app/cells.h"
 #include "server/app/onset_series.h"
 #include "server/app/release_judgement.h"
+#include "server/app/soak_watch.h"
 #include "server/storage/rows.h"
 
 namespace ringfence::app {
@@ -106,6 +108,7 @@ struct ReleaseState {
   std::deque<Exposure> exposures;                   // addresses are stable
   absl::flat_hash_map<HostRef, Exposure*> by_host;  // the newest of a host
   int64_t b0 = 1;
+  int64_t reach = 0;  // hosts that it targets and covers
   int64_t unproven = 0, healthy = 0;
   struct CellBudget {
     int64_t unproven = 0, healthy = 0;
@@ -151,6 +154,7 @@ struct ReleaseState {
 
   // ---- the method
   std::deque<uint32_t> spells;  // open ones in draw order, indices into the engine's pool
+  SoakWatch soaks;
   ReleaseJudgement judgement;
   double m_r() const { return judgement.reading().m_r; }
   double m_a() const { return judgement.reading().m_a; }
@@ -190,6 +194,8 @@ struct ReleaseState {
 
   // ---- the draw
   int64_t bucket_index = -1;
+  // Label values that hosts announced and the matrix does not cover, of which a decision has told.
+  std::set<std::string> pending_named;
 
   // ---- ordered rollback: its own pace
   LastMinute reverts_ordered;
@@ -202,6 +208,7 @@ struct ReleaseState {
 struct Asker {
   FleetNanos last_asked = 0;
   FleetNanos locked_until = 0;
+  bool was_phantom = false;  // waited longer than any wave waits for it
 };
 
 // One ring of one tenant working on one release, in memory.

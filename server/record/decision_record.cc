@@ -171,6 +171,9 @@ std::string GateJson(const Figures& figures, const std::string& acted, const Gat
 }
 
 std::string StageJson(const Figures& figures, const policy::StageView& view) {
+  std::string uncovered;
+  for (const std::string& cohort : view.uncovered)
+    absl::StrAppend(&uncovered, uncovered.empty() ? "" : ",", Text(cohort));
   return absl::StrCat(
       "{", Inner(figures), ",\"stage\":{\"state\":\"", policy::Name(view.state),
       "\",\"braked\":", Bool(view.braked), ",\"blind\":", Bool(view.blind), ",\"wave\":", view.wave,
@@ -180,7 +183,8 @@ std::string StageJson(const Figures& figures, const policy::StageView& view) {
       ",\"overdue\":", view.overdue, ",\"askers_left\":", view.askers_left,
       ",\"soaked_ns\":", absl::ToInt64Nanoseconds(view.soaked),
       ",\"soak_ns\":", absl::ToInt64Nanoseconds(view.soak), ",\"m_r\":", Number(view.m_r),
-      ",\"gate_tripped\":", Bool(view.gate_tripped), ",\"closed\":\"", policy::Name(view.closed), "\"}}");
+      ",\"gate_tripped\":", Bool(view.gate_tripped), ",\"closed\":\"", policy::Name(view.closed), "\"",
+      uncovered.empty() ? "" : absl::StrCat(",\"uncovered\":[", uncovered, "]"), "}}");
 }
 
 std::string FiguresJson(const Figures& figures) {

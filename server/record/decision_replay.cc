@@ -249,6 +249,9 @@ Replayed ReplayStage(const Decided& decision, const Json& stage) {
   view.m_r = NumberAt(stage, "m_r");
   view.gate_tripped = Truth(At(stage, "gate_tripped"));
   view.closed = ReasonNamed(Text(At(stage, "closed")));
+  if (stage.contains("uncovered")) {
+    for (const Json& cohort : stage.at("uncovered")) view.uncovered.push_back(Text(cohort));
+  }
   const policy::StageDecision decided = policy::Decide(view, decision.at);
   Replayed replayed;
   replayed.by = "stage";

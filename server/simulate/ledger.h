@@ -58,6 +58,14 @@ struct RevertOrder {
   uint32_t host = 0;
 };
 
+// A host said that it is about to boot into what the release that it runs was not qualified on.
+struct PendingNotice {
+  Micros at = 0;
+  Micros reboots_at = 0;
+  uint32_t host = 0;
+  uint32_t event = 0;
+};
+
 struct CoverageSample {
   Micros at = 0;
   uint16_t version = 0;
@@ -79,6 +87,7 @@ struct Ledger {
   std::vector<Harm> harms;
   std::vector<uint32_t> rescued;           // exposed, reverted before the fault struck
   std::vector<RevertOrder> revert_orders;  // the first order to each host and version
+  std::vector<PendingNotice> pending_notices;
   std::vector<CoverageSample> coverage;
   std::vector<RestartRecord> restarts;
   std::vector<int64_t> requests_per_minute;

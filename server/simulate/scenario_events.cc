@@ -64,15 +64,10 @@ void World::OnOsPending(uint32_t index, uint32_t number) {
     host.send_labels = true;
   }
   if (host.armed) NoteEarlySign();
+  NotePending(index, number);
 }
 
-void World::OnOsApply(uint32_t index, uint32_t number) {
-  const ScenarioEvent& event = scenario_.events[number];
-  Host& host = fleet_.hosts[index];
-  if (!host.powered && event.reboots) {
-    // Asleep: it reboots when somebody wakes it. An hour is soon enough.
-    return Push(kHour, Kind::kOsApply, index, number);
-  }
+LabelPairs World::LabelsAfter(const Host& host, const ScenarioEvent& event) const {
   const auto is_replaced = [&](const std::string& key) {
     return std::any_of(event.labels_after.begin(), event.labels_after.end(), [&](const auto& after) {
       return key == after.first || key == "pending." + after.first;
@@ -83,7 +78,34 @@ void World::OnOsApply(uint32_t index, uint32_t number) {
     if (!is_replaced(pair.first)) pairs.push_back(pair);
   }
   pairs.insert(pairs.end(), event.labels_after.begin(), event.labels_after.end());
-  if (auto labels = policy::Labels::Make(std::move(pairs)); labels.ok()) {
+  return pairs;
+}
+
+void World::NotePending(uint32_t index, uint32_t number) {
+  Host host = fleet_.hosts[index];
+  if (!CanTalk(host)) return;
+  const ScenarioEvent& event = scenario_.events[number];
+  absl::StatusOr<policy::Labels> labels = policy::Labels::Make(LabelsAfter(host, event));
+  if (!labels.ok()) return;
+  const Host before = host;
+  host.labels = fleet_.Intern(*std::move(labels));
+  const bool leaves = std::any_of(std::begin(host.running), std::end(host.running), [&](uint16_t running) {
+    if (running == kNoIndex || ledger_.versions[running].release < 0) return false;
+    return IsTargetedAndQualified(before, ledger_.versions[running]) &&
+           !IsTargetedAndQualified(host, ledger_.versions[running]);
+  });
+  const Micros reboots_at = now_ + std::max(event.reboots_after, event.announces_pending);
+  if (leaves) ledger_.pending_notices.push_back({now_, reboots_at, index, number});
+}
+
+void World::OnOsApply(uint32_t index, uint32_t number) {
+  const ScenarioEvent& event = scenario_.events[number];
+  Host& host = fleet_.hosts[index];
+  if (!host.powered && event.reboots) {
+    // Asleep: it reboots when somebody wakes it. An hour is soon enough.
+    return Push(kHour, Kind::kOsApply, index, number);
+  }
+  if (auto labels = policy::Labels::Make(LabelsAfter(host, event)); labels.ok()) {
     host.labels = fleet_.Intern(*std::move(labels));
     host.send_labels = true;
   }

@@ -133,6 +133,10 @@ class World {
   void OnScenarioEvent(uint32_t event);
   void StartOsUpgrade(const ScenarioEvent& event, uint32_t number);
   void OnOsPending(uint32_t index, uint32_t number);
+  // Writes down who runs what it must not carry over into the upgrade.
+  void NotePending(uint32_t index, uint32_t number);
+  // The host's labels once the upgrade is there.
+  LabelPairs LabelsAfter(const Host& host, const ScenarioEvent& event) const;
   void OnOsApply(uint32_t index, uint32_t number);
   void StartOutage(const ScenarioEvent& event, uint32_t number);
   void OnOutage(uint32_t index, bool starts);

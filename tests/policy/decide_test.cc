@@ -215,5 +215,17 @@ TEST(DecideTest, DoesNothingInAStageThatIsStoppedOrOver) {
   ExpectStays("unknown_state", [](StageView& v) { v.state = static_cast<StageState>(0); });
 }
 
+TEST(DecideTest, ARingThatOpensNamesWhatNoEarlierRingHasProven) {
+  StageView view;
+  view.members = 100;
+  EXPECT_THAT(Decide(view, kNow).why, testing::Not(HasSubstr("No earlier ring")));
+  view.uncovered = {"os=debian12", "os=xp"};
+  const StageDecision decision = Decide(view, kNow);
+  EXPECT_EQ(decision.step, Step::kOpen);
+  EXPECT_THAT(decision.why, HasSubstr("No earlier ring has proven it on hosts with os=debian12, os=xp."));
+  for (int i = 0; i < 10; ++i) view.uncovered.push_back("kernel=" + std::to_string(i));
+  EXPECT_THAT(Decide(view, kNow).why, HasSubstr("kernel=5 and 4 more."));
+}
+
 }  // namespace
 }  // namespace ringfence::policy

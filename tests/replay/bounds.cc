@@ -54,7 +54,7 @@ const std::map<std::string, Measurer>& Measurers() {
       {"resume_excluding", Missing},
       {"agent_refusals", Missing},
       {"agents_during_outage", Missing},
-      {"hold_before_reboot", Missing},
+      {"hold_before_reboot", HoldBeforeReboot},
   };
   return measurers;
 }

@@ -156,10 +156,21 @@ TEST_F(BoundsTest, RevertOrdersAreCountedInTheBusiestMinute) {
 }
 
 TEST_F(BoundsTest, AMetricWithoutItsFeatureNeverHolds) {
-  Bound bound = Named("hold_before_reboot");
+  Bound bound = Named("resume_excluding");
   bound.equals = "true";
   EXPECT_FALSE(HoldsFor(bound));
   EXPECT_NE(Describe(bound, Value(bound)).find("does not exist yet"), std::string::npos);
+}
+
+TEST_F(BoundsTest, EveryHostThatAnnouncesAnUpgradeMustBeToldBeforeIt) {
+  Bound bound = Named("hold_before_reboot");
+  EXPECT_FALSE(HoldsFor(bound));  // nobody announced any
+  scenario_.events.emplace_back().labels_after = {{"kernel", "20"}};
+  ledger_.pending_notices = {{kHour, kHour + 30 * kMinute, 1, 0}, {kHour, kHour + 30 * kMinute, 2, 0}};
+  ledger_.revert_orders = {{kHour + kMinute, 1}, {kHour + 31 * kMinute, 2}};
+  EXPECT_FALSE(HoldsFor(bound));
+  ledger_.revert_orders.push_back({kHour + 30 * kMinute, 2});
+  EXPECT_TRUE(HoldsFor(bound));
 }
 
 TEST_F(BoundsTest, ARequestToPassOverRingsIsSafeOnceItIsOnRecord) {

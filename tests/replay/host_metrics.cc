@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "absl/strings/str_cat.h"
+
 namespace ringfence::replay {
 namespace {
 
@@ -103,6 +105,26 @@ MetricValue CustomerHostsHarmed(const RunView& run, const Bound&) {
 
 MetricValue RescuedHosts(const RunView& run, const Bound&) {
   return {Count(std::set<uint32_t>(run.ledger.rescued.begin(), run.ledger.rescued.end()).size()), ""};
+}
+
+MetricValue HoldBeforeReboot(const RunView& run, const Bound& bound) {
+  size_t announced = 0, told = 0;
+  for (const PendingNotice& notice : run.ledger.pending_notices) {
+    const LabelPairs& after = run.scenario.events[notice.event].labels_after;
+    const bool meant = std::all_of(bound.labels_all.begin(), bound.labels_all.end(), [&](const auto& pair) {
+      return std::find(after.begin(), after.end(), pair) != after.end();
+    });
+    if (!meant) continue;
+    ++announced;
+    told += std::any_of(run.ledger.revert_orders.begin(), run.ledger.revert_orders.end(),
+                        [&](const RevertOrder& order) {
+                          return order.host == notice.host && order.at <= notice.reboots_at;
+                        })
+                ? 1
+                : 0;
+  }
+  if (announced == 0) return {std::monostate(), "no host announced an upgrade out of the matrix"};
+  return {told == announced, absl::StrCat(told, " of ", announced, " were told")};
 }
 
 MetricValue RecoveredFraction(const RunView& run, const Bound& bound) {

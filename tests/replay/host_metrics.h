@@ -15,6 +15,8 @@ MetricValue ExposedHosts(const RunView& run, const Bound& bound);
 MetricValue HarmedHosts(const RunView& run, const Bound& bound);
 MetricValue CustomerHostsHarmed(const RunView& run, const Bound& bound);
 MetricValue RescuedHosts(const RunView& run, const Bound& bound);
+// Were all hosts that announced an upgrade out of the matrix told to go back before it?
+MetricValue HoldBeforeReboot(const RunView& run, const Bound& bound);
 MetricValue RecoveredFraction(const RunView& run, const Bound& bound);
 MetricValue MinutesToLastOffer(const RunView& run, const Bound& bound);
 MetricValue ContainedIn(const RunView& run, const Bound& bound);

@@ -27,6 +27,8 @@ struct Options {
   double scale = 1;
   int jobs = 1;
   bool wire = false;
+  bool without_gates = false;
+  bool table = false;
   bool json = false;
   bool verbose = false;
 };
@@ -41,9 +43,10 @@ bool RunAll(const std::vector<Job>& jobs, const Options& options, Stores& stores
   std::atomic<size_t> next{0};
   std::atomic<bool> all_passed{true};
   std::mutex printing;
+  StretchTable stretch;
   const auto work = [&] {
     for (size_t i = next++; i < jobs.size(); i = next++) {
-      const RunOptions run{options.scale, options.wire, options.stub == "push-to-all"};
+      const RunOptions run{options.scale, options.wire, options.without_gates, options.stub == "push-to-all"};
       const RunResult result =
           RunScenario(*jobs[i].scenario, jobs[i].seed, run, [&stores] { return stores.Make(); });
       if (!result.passed) all_passed = false;
@@ -52,12 +55,14 @@ bool RunAll(const std::vector<Job>& jobs, const Options& options, Stores& stores
       const std::lock_guard<std::mutex> lock(printing);
       std::fputs(text.c_str(), stdout);
       std::fflush(stdout);
+      for (const auto& [bound, how] : result.stretch) stretch[{result.scenario, bound}][result.seed] = how;
     }
   };
   std::vector<std::thread> threads;
   for (int t = 1; t < options.jobs; ++t) threads.emplace_back(work);
   work();
   for (std::thread& thread : threads) thread.join();
+  if (options.table) std::fputs(ToText(stretch).c_str(), stdout);
   return all_passed;
 }
 
@@ -78,6 +83,9 @@ int main(int argc, char** argv) {
                           ->check(CLI::IsMember({"push-to-all"}));
   cli.add_flag("--wire", options.wire, "fleet and people call the server over gRPC, through its public API")
       ->excludes(stub);
+  cli.add_flag("--without-gates", options.without_gates,
+               "leave the SLO gates out of the plans: what does the method see alone?");
+  cli.add_flag("--table", options.table, "after all runs, a table of the stretch bounds: held or not");
   cli.add_option("-j", options.jobs, "runs at the same time")->check(CLI::Range(1, 256));
   cli.add_flag("--json", options.json, "one JSON object per file and seed");
   cli.add_flag("--verbose", options.verbose, "the server's decisions too");

@@ -94,7 +94,8 @@ MetricValue NoPromotionBetween(const RunView& run, const Bound& bound) {
 MetricValue HaltNames(const RunView& run, const Bound& bound) {
   std::vector<std::string> seen;
   for (const storage::DecisionRow& row : run.record.decisions) {
-    if (!IsServerStop(row)) continue;
+    // A cohort that is blocked alone is stopped too.
+    if (!IsServerStop(row) && !(row.actor == "server" && row.action == "block")) continue;
     seen.push_back(Brief(row));
     if (!bound.gate.empty() && !NamesGate(row, bound.gate)) continue;
     if (row.cohort.empty() && bound.or_scope == "release") return {true, Brief(row)};

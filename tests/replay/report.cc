@@ -60,4 +60,22 @@ std::string ToText(const RunResult& result, bool with_decisions) {
   return text;
 }
 
+std::string ToText(const StretchTable& table) {
+  std::string text = "| scenario | stretch bound | held with | otherwise |\n|---|---|---|---|\n";
+  for (const auto& [key, by_seed] : table) {
+    int64_t held = 0;
+    std::string otherwise;
+    for (const auto& [seed, how] : by_seed) {
+      if (how == "held") {
+        ++held;
+      } else if (otherwise.empty()) {
+        otherwise = absl::StrCat("seed ", seed, ": ", how);
+      }
+    }
+    absl::StrAppend(&text, "| ", key.first, " | `", key.second, "` | ", held, " of ", by_seed.size(), " | ",
+                    otherwise, " |\n");
+  }
+  return text;
+}
+
 }  // namespace ringfence::replay

@@ -157,9 +157,15 @@ absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& 
 
 }  // namespace
 
-RunResult RunScenario(const Scenario& scenario, uint64_t seed, const RunOptions& options,
+RunResult RunScenario(const Scenario& given, uint64_t seed, const RunOptions& options,
                       StoreMaker make_store) {
   RunResult result;
+  Scenario scenario = given;
+  if (options.without_gates) {
+    scenario.plan.gates.crash.reset();
+    scenario.plan.gates.silence.reset();
+    scenario.plan.gates.degraded.reset();
+  }
   result.scenario = scenario.id;
   result.seed = seed;
   // How long a run takes on this machine is a fact about the machine, so the machine's own clock measures it.

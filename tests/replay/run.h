@@ -15,8 +15,9 @@ namespace ringfence::replay {
 
 struct RunOptions {
   double scale = 1;
-  bool wire = false;         // the fleet and its people call the server over gRPC
-  bool push_to_all = false;  // the stub instead of the server; checks `calibration` instead of `acceptance`
+  bool wire = false;           // the fleet and its people call the server over gRPC
+  bool without_gates = false;  // the plans have no SLO gates; cohort keys stay
+  bool push_to_all = false;    // the stub instead of the server; checks `calibration` instead of `acceptance`
 };
 
 struct RunResult {

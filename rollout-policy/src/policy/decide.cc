@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
 #include "ringfence/policy/evidence.h"
 #include "ringfence/policy/ppm.h"
 
@@ -25,6 +27,9 @@ StageDecision Move(Step step, const char* rule, std::string why) {
 
 // Counts come from outside and may be anything: sums and products are taken wide.
 using Wide = __int128;
+
+// Label values that a sentence names.
+constexpr size_t kMostNamed = 8;
 
 std::string OfWaves(const StageView& view) {
   return absl::StrCat("Wave ", view.wave + int64_t{1}, " of ", view.waves);
@@ -85,6 +90,16 @@ Answer Soak(const StageView& view, absl::Time now) {
               now + (view.soak - view.soaked));
 }
 
+// " No earlier ring has proven it on hosts with kernel=20, os=xp and 3 more."
+std::string NotRepresented(const StageView& view) {
+  if (view.uncovered.empty()) return "";
+  const size_t named = std::min(view.uncovered.size(), kMostNamed);
+  const absl::Span<const std::string> first(view.uncovered.data(), named);
+  return absl::StrCat(
+      " No earlier ring has proven it on hosts with ", absl::StrJoin(first, ", "),
+      named < view.uncovered.size() ? absl::StrCat(" and ", view.uncovered.size() - named, " more.") : ".");
+}
+
 // Every host left while the wave soaked, and none had taken it: there is nobody to prove anything.
 Answer Deserted(const StageView& view) {
   if (view.members > 0 || view.exposed > 0) return std::nullopt;
@@ -133,7 +148,7 @@ StageDecision DecideWaiting(const StageView& view) {
   }
   return Move(Step::kOpen, "waiting_opens",
               absl::StrCat("Nothing keeps the first of ", view.waves, " waves closed; the ring has ",
-                           view.members, " hosts."));
+                           view.members, " hosts.", NotRepresented(view)));
 }
 
 StageDecision DecideOpen(const StageView& view, absl::Time now) {

@@ -53,8 +53,8 @@ Arm DrawArm(double v, double u, const DrawRates& rates) {
   return u < rates.pi + rates.phi ? Arm::kPhantom : Arm::kControl;
 }
 
-Bucket::Bucket(int64_t tokens, double forecast, double phantoms_per_t)
-    : rates_(RatesFor(tokens, forecast, phantoms_per_t)), tokens_(std::max<int64_t>(0, tokens)) {}
+Bucket::Bucket(int64_t tokens, double forecast, double phantoms_per_t, double pi_max)
+    : rates_(RatesFor(tokens, forecast, phantoms_per_t, pi_max)), tokens_(std::max<int64_t>(0, tokens)) {}
 
 Bucket::Answer Bucket::Ask(double v, double u) {
   if (IsClosed()) return {};

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
+#include "ringfence/policy/pending.h"
 #include "text.h"
 
 namespace ringfence::policy {
@@ -62,6 +63,10 @@ bool IsTargeted(const Release& release, const Labels& labels) {
 }
 
 bool IsQualified(const Release& release, const Labels& labels) {
+  return IsCovered(release, labels) && IsCovered(release, OncePending(labels));
+}
+
+bool IsCovered(const Release& release, const Labels& labels) {
   return std::any_of(release.matrix.begin(), release.matrix.end(),
                      [&](const Selector& platform) { return Matches(platform, labels); });
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "ringfence/policy/reason.h"
@@ -33,6 +34,9 @@ struct StageView {
   // kApproval or kDenied. No wave opens or passes then: nobody asked because nobody might.
   Reason closed = Reason::kNone;
   absl::Time closed_until = absl::InfiniteFuture();
+  // Waiting only: label values of the ring's hosts ("kernel=20") that no earlier ring has proven the release
+  // on, the most frequent first. The decision that opens the ring names them.
+  std::vector<std::string> uncovered = {};
 };
 
 enum class Step : uint8_t {

@@ -45,7 +45,7 @@ Arm DrawArm(double v, double u, const DrawRates& rates);
 class Bucket {
  public:
   Bucket() = default;
-  Bucket(int64_t tokens, double forecast, double phantoms_per_t = 0.0);
+  Bucket(int64_t tokens, double forecast, double phantoms_per_t = 0.0, double pi_max = kPiMax);
 
   struct Answer {
     Arm arm = Arm::kNone;

@@ -33,9 +33,12 @@ inline constexpr int64_t kMaxArtifactBytes = 64 << 20;
 // Every fault at once: slug, serial, version, digest, size, targets, an empty or oversized (256) matrix.
 std::vector<Fault> Validate(const Release& release);
 
-// May hosts with these labels ever run it: targeted, and covered by the matrix?
+// May hosts with these labels ever run it: targeted, and covered by the matrix as they are and as they are
+// about to be (pending.h)?
 bool IsTargeted(const Release& release, const Labels& labels);
 bool IsQualified(const Release& release, const Labels& labels);
+// By the matrix as they are.
+bool IsCovered(const Release& release, const Labels& labels);
 
 // A host's place in the order for a release: the first eight bytes, big-endian, of
 // sha256(release digest ‖ agent id), both raw. Uniform, stable for a release, another for the next.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ringfence/policy/draw.h"
+
 namespace ringfence::policy {
 
 void AskerForecast::EndBucket(int64_t asked, int64_t enrolled) {
@@ -21,6 +23,18 @@ double PhantomPlan::PerT(int64_t exposed, int64_t members, int64_t locked) const
     if (static_cast<double>(exposed) < step.until_exposed * whole) return step.per_t;
   }
   return steps.back().per_t;
+}
+
+double PhantomPlan::MostPerT(int64_t members, int64_t locked, int64_t tokens) const {
+  if (tokens <= 0 || members < least_members) return 0.0;
+  const double room = lock_max * static_cast<double>(members) - static_cast<double>(locked);
+  return std::max(0.0, room) / static_cast<double>(tokens);
+}
+
+double PiMaxOf(int64_t healthy, int64_t members) {
+  constexpr double kMost = 1.0 - kPiMax;
+  if (members <= 0) return kPiMax;
+  return std::clamp(static_cast<double>(healthy) / static_cast<double>(members), kPiMax, kMost);
 }
 
 int64_t WaveCap(double share, int64_t members, int64_t at_least) {

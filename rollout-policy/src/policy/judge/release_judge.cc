@@ -79,8 +79,13 @@ absl::StatusOr<SpellId> ReleaseJudge::Open(StratumNumber number, HostIndex host,
   if (drawn.arm == Arm::kNone) return absl::InvalidArgumentError("a host that was not drawn has no spell");
   RF_CHECK(cells.size() <= kMaxCellsPerHost);
 
+  // A bucket has few: with tokens and without, with phantoms and, for some hosts, without.
   std::vector<Coin>& coins = stratum->coins;
-  if (coins.empty() || coins.back().pi != drawn.pi || coins.back().phi != drawn.phi) {
+  size_t coin = coins.size();
+  for (size_t i = coins.size(); i > 0 && coin == coins.size(); --i) {
+    if (coins[i - 1].pi == drawn.pi && coins[i - 1].phi == drawn.phi) coin = i - 1;
+  }
+  if (coin == coins.size()) {
     RF_CHECK(coins.size() < std::numeric_limits<uint16_t>::max());
     coins.push_back({drawn.pi, drawn.phi});
   }
@@ -90,7 +95,7 @@ absl::StatusOr<SpellId> ReleaseJudge::Open(StratumNumber number, HostIndex host,
                              .cells = static_cast<uint8_t>(cells.size()),
                              .arm = drawn.arm,
                              .host_class = host_class < stratum->tally.classes() ? host_class : HostClass{0},
-                             .coin = static_cast<uint16_t>(coins.size() - 1)});
+                             .coin = static_cast<uint16_t>(coin)});
   stratum->cells.insert(stratum->cells.end(), cells.begin(), cells.end());
   ++stratum->open_spells;
   ++stratum->by_arm[static_cast<size_t>(drawn.arm)];

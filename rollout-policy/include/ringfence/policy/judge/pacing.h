@@ -31,11 +31,18 @@ struct PhantomPlan {
     double per_t = 0.0;
   };
   std::vector<Step> steps = {{0.01, 20.0}, {0.05, 4.0}, {1.0, 0.25}};
-  double lock_max = 0.5;  // no phantoms while a larger share of the ring is locked as phantoms
+  double lock_max = 0.5;      // no phantoms while a larger share of the ring is locked as phantoms
+  int64_t least_members = 0;  // none in smaller rings
 
   // The last step holds beyond its end.
   double PerT(int64_t exposed, int64_t members, int64_t locked) const;
+  // As many as lock_max leaves room for if all `tokens` are used.
+  double MostPerT(int64_t members, int64_t locked, int64_t tokens) const;
 };
+
+// pi_max of a ring of whose members so many are proven healthy: kPiMax at first, then their share, and a
+// fifth of those who ask stay controls in any case. (docs/health-analysis.md, section 2)
+double PiMaxOf(int64_t healthy, int64_t members);
 
 // ceil(share · members), at least `at_least`, at most all.
 int64_t WaveCap(double share, int64_t members, int64_t at_least = 0);
