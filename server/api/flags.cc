@@ -93,8 +93,16 @@ FlagsOrExit ParseFlags(int argc, char** argv, const std::string& version) {
   cli.add_option("--http-listen", flags.http_listen, "address of /metrics and /healthz")
       ->capture_default_str();
   cli.add_option("--operators", flags.operators, "file of the people who may call; docs/identity.md");
-  cli.add_option("--trust", flags.trust,
-                 "file of the keys, tests and sensors that releases are held against; docs/publishing.md");
+  auto* root = cli.add_option("--trust-root", flags.trust_root,
+                              "root.json of the release repository to follow; docs/publishing.md");
+  cli.add_option("--sensors", flags.sensors, "file of the sensors whose inputs content is held against")
+      ->needs(root);
+  auto* key = cli.add_option("--timestamp-key", flags.timestamp_key,
+                             "private key of the role timestamp: the server signs it again by itself")
+                  ->needs(root);
+  cli.add_option("--timestamp-passphrase-file", flags.timestamp_passphrase,
+                 "its first line opens a sealed --timestamp-key")
+      ->needs(key);
   cli.add_option("--director-key", flags.director_key,
                  "private key (PEM, Ed25519) that signs leases; docs/operations.md");
   cli.add_option("--halt-key", flags.halt_key,

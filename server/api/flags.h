@@ -15,9 +15,11 @@ struct Flags {
   std::string database_url;  // empty: the private PostgreSQL
   std::string listen = "127.0.0.1:7443";
   std::string http_listen = "127.0.0.1:7480";
-  std::string advertise;                       // where other replicas reach --listen; empty: there
-  std::string operators;                       // file; empty: no operator may call
-  std::string trust;                           // file; empty: releases are unsigned and unproven
+  std::string advertise;                            // where other replicas reach --listen; empty: there
+  std::string operators;                            // file; empty: no operator may call
+  std::string trust_root;                           // file; empty: releases are unsigned and unproven
+  std::string sensors;                              // file; empty: none is registered
+  std::string timestamp_key, timestamp_passphrase;  // files; empty: people sign it again
   std::string director_key;                    // file; empty: leases go out unsigned
   std::string halt_key;                        // file; empty: hosts are told of halts unsigned
   std::string authority;                       // file: trust.json; empty: no order to go on is looked at

@@ -194,6 +194,11 @@ std::vector<prometheus::MetricFamily> CollectFleetGauges(app::App& app) {
               static_cast<double>(status.agents - status.agents_silent));
   sheet.Gauge("ringfence_hosts", "Hosts of all tenants", {{"presence", "silent"}},
               static_cast<double>(status.agents_silent));
+  for (const gate::RoleState& role : status.repository) {
+    sheet.Gauge("ringfence_tuf_expiry_seconds",
+                "Until the newest document of the role expires; negative: since it did",
+                {{"role", role.role}}, absl::ToDoubleSeconds(role.expires - status.now));
+  }
   const std::vector<app::RolloutInfo> rollouts = app.ListRollouts("", "");  // newest first
   ShowStages(rollouts, sheet);
   ShowTotals(rollouts, sheet);

@@ -171,6 +171,12 @@ class FleetService final : public RpcService {
     if (env()->demo)
       out->add_notices("demonstration: time may run faster than the clock; not for real hosts");
     for (const std::string& notice : status.notices) out->add_notices(notice);
+    for (const gate::RoleState& role : status.repository) {
+      v1::RepositoryRole* one = out->add_repository();
+      one->set_role(role.role);
+      one->set_version(role.version);
+      Encode(role.expires, one->mutable_expires());
+    }
     return absl::OkStatus();
   }
 

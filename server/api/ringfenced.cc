@@ -32,7 +32,7 @@
 #include "server/api/relay.h"
 #include "server/api/server.h"
 #include "server/app/stand_in.h"
-#include "server/gate/trust_file.h"
+#include "server/gate/load_trust.h"
 #include "server/storage/fenced_store.h"
 #include "server/storage/postgres/brake_listener.h"
 #include "server/storage/postgres/leadership.h"
@@ -52,6 +52,7 @@ constexpr absl::Duration kRelayGrace = absl::Seconds(2);  // for those that anot
 constexpr absl::Duration kLeastRetry = absl::Milliseconds(100), kMostRetry = absl::Seconds(10);
 constexpr absl::Duration kCommitPatience =
     absl::Milliseconds(200);                                     // a failed batch is tried again after this
+constexpr absl::Duration kTimestampPeriod = absl::Minutes(1);    // of the question whether it is due
 constexpr absl::Duration kLeadPeriod = absl::Milliseconds(500);  // of health and of the question who leads
 constexpr absl::Duration kEnginePatience = absl::Seconds(15);
 constexpr absl::Duration kClockJump = absl::Seconds(30);
@@ -134,6 +135,7 @@ class Process {
 
  private:
   void StopApp() {
+    if (timestamp_loop_.has_value()) timestamp_loop_->Stop();
     brakes_heard_.reset();
     engine_loop_->Stop();
     commit_loop_->Stop();
@@ -247,14 +249,18 @@ class Process {
   }
 
   absl::Status LoadTrust() {
-    if (flags_.trust.empty()) {
-      log_->Warning("no_trust", {{"advice", "releases are unsigned and unproven: pass --trust FILE"}});
+    if (flags_.trust_root.empty()) {
+      log_->Warning("no_trust", {{"advice", "releases are unsigned and unproven: pass --trust-root FILE"}});
       return absl::OkStatus();
     }
-    ASSIGN_OR_RETURN(gate::Trust trust, gate::LoadTrust(flags_.trust));
-    log_->Info("trust", {{"laboratory_keys", static_cast<int64_t>(trust.laboratory.size())},
-                         {"signed_releases", trust.authenticator != nullptr},
-                         {"sensors", static_cast<int64_t>(trust.sensors.size())},
+    ASSIGN_OR_RETURN(gate::Trust trust, gate::LoadTrust(flags_.trust_root, flags_.sensors));
+    if (!flags_.timestamp_key.empty()) {
+      ASSIGN_OR_RETURN(trust::SigningKey key,
+                       gate::LoadTimestampKey(flags_.timestamp_key, flags_.timestamp_passphrase));
+      trust.timestamp_key = std::make_shared<const trust::SigningKey>(std::move(key));
+    }
+    log_->Info("trust", {{"sensors", static_cast<int64_t>(trust.sensors.size())},
+                         {"signs_timestamps", trust.timestamp_key != nullptr},
                          {"throwaway", trust.throwaway}});
     trust_ = std::make_shared<const gate::Trust>(std::move(trust));
     return absl::OkStatus();
@@ -292,7 +298,18 @@ class Process {
     commit_wake_ = &*commit_loop_;
     Step(period);
     engine_loop_.emplace(period, [this, period] { Step(period); });
+    timestamp_loop_.emplace(kTimestampPeriod, [this] { KeepTimestamp(); });
+    timestamp_loop_->Wake();
     return absl::OkStatus();
+  }
+
+  void KeepTimestamp() {
+    const absl::StatusOr<bool> signed_again = app_->KeepTimestamp();
+    if (!signed_again.ok()) {
+      log_->Warning("timestamp_not_signed", {{"status", signed_again.status()}});
+    } else if (*signed_again) {
+      log_->Info("timestamp_signed", {});
+    }
   }
 
   // From here on this replica answers by itself, and takes what others hand on.
@@ -415,7 +432,7 @@ class Process {
   Clock* const real_clock_;
   std::optional<SystemClock> clock_;  // the product's
   Operators operators_;
-  std::shared_ptr<const gate::Trust> trust_;  // null: no --trust
+  std::shared_ptr<const gate::Trust> trust_;  // null: no --trust-root
   OrderKeys orders_;
   std::unique_ptr<storage::PrivateCluster> cluster_;
   std::unique_ptr<storage::Store> store_;
@@ -444,7 +461,7 @@ class Process {
   // Of the commit loop alone.
   bool commit_ok_ = true;
   std::atomic<Loop*> commit_wake_{nullptr};  // leases may be queued before the loop exists
-  std::optional<Loop> commit_loop_, engine_loop_;
+  std::optional<Loop> commit_loop_, engine_loop_, timestamp_loop_;
   std::optional<storage::BrakeListener> brakes_heard_;
   std::unique_ptr<Server> server_;  // its end waits for leases, so the loops outlive it
   std::unique_ptr<HttpServer> http_;

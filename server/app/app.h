@@ -92,6 +92,11 @@ class App {
   // ---- releases. Refusals carry their word ("malformed", "stale_version", ...) as the payload kRefusalUrl.
   static constexpr char kRefusalUrl[] = "ringfence/refusal";
   virtual absl::StatusOr<PublishReply> Publish(const Act& act, const PublishRequest& request) = 0;
+  // Signs the repository's timestamp again with the server's own key, when that is due; call it about once a
+  // minute. True: it did. Without such a key, or before the first publication, it does nothing.
+  virtual absl::StatusOr<bool> KeepTimestamp() = 0;
+  // How long such a timestamp is good for, and how old it gets: days to react when signing breaks.
+  static constexpr absl::Duration kTimestampLifetime = absl::Hours(72), kTimestampEvery = absl::Hours(6);
   virtual absl::StatusOr<storage::ReleaseRow> Recall(const Act& act, const std::string& channel,
                                                      uint64_t serial) = 0;
   // Newest first. `tenant` empty: of every tenant with a plan.

@@ -23,6 +23,7 @@
 #include "ringfence/base/mutex.h"
 #include "ringfence/policy/choice.h"
 #include "ringfence/policy/decide.h"
+#include "server/app/acts.h"
 #include "server/app/app.h"
 #include "server/app/append_table.h"
 #include "server/app/brake_act.h"
@@ -32,6 +33,7 @@
 #include "server/app/fleet_index.h"
 #include "server/app/notice_board.h"
 #include "server/app/onset_series.h"
+#include "server/app/publication.h"
 #include "server/app/release_state.h"
 #include "server/app/timing_wheel.h"
 #include "server/app/trust_shelf.h"
@@ -100,6 +102,7 @@ class Engine final : public App {
   absl::StatusOr<std::shared_ptr<const std::string>> TrustDocument(const std::string& name) override;
 
   absl::StatusOr<PublishReply> Publish(const Act& act, const PublishRequest& request) override;
+  absl::StatusOr<bool> KeepTimestamp() override;
   absl::StatusOr<storage::ReleaseRow> Recall(const Act& act, const std::string& channel,
                                              uint64_t serial) override;
   absl::StatusOr<std::vector<storage::ReleaseRow>> ListReleases(const std::string& channel) override;
@@ -447,6 +450,20 @@ class Engine final : public App {
   LeaseTerms TermsOf(const Exposure& exposure, const ReleaseState& release)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A warning for each of the largest label sets that are targeted and not covered by the matrix.
+  absl::StatusOr<PublishReply> PublishRepository(const Act& act, const PublishRequest& request);
+  absl::StatusOr<PublishReply> StoreMetadata(const Act& act, const Request& asked, absl::Time now,
+                                             const gate::VerifiedRepository& verified, PublishReply reply)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mu_);
+  absl::StatusOr<PublishReply> StorePublication(const Act& act, const Request& asked,
+                                                const Publication& publication)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mu_);
+  absl::StatusOr<std::optional<PublishReply>> EarlierPublication(const Act& act, const Request& asked);
+  // Recalls what the metadata lists as recalled and is not yet; those, with their new state.
+  absl::StatusOr<std::vector<storage::ReleaseRow>> RecallListed(const Act& act,
+                                                                const gate::VerifiedRepository& verified);
+  absl::StatusOr<storage::ReleaseRow> RecallNow(const Act& act, const std::string& channel, uint64_t serial);
+  // Reads again what agents are given, and when it expires.
+  void DescribeRepository();
   std::vector<std::string> Uncovered(const policy::Release& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- loading and views (engine_load.cc, engine_views.cc)
@@ -584,6 +601,10 @@ class Engine final : public App {
   Mutex flush_mu_;   // one writer of the brake queue at a time; taken before mu_
 
   TrustShelf shelf_{store_};
+  // What comes is verified against what is stored, so one publication at a time; taken before all others.
+  Mutex publish_mu_;
+  std::vector<gate::RoleState> roles_ ABSL_GUARDED_BY(mu_);  // of the release repository
+  std::string repository_trouble_ ABSL_GUARDED_BY(mu_);      // why they cannot be read
 
   Courier courier_;  // last: its errands use everything above
 };

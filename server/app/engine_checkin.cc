@@ -258,7 +258,7 @@ bool Engine::Runs(HostRef host, const ReleaseState& release) {
   const uint32_t running_set = fleet_.With(host, [](Row& row) { return row.running_set; });
   const std::vector<storage::Running>& running = running_sets_[running_set];
   return std::any_of(running.begin(), running.end(), [&](const storage::Running& one) {
-    return one.channel == release.release().channel && one.digest == release.release().digest;
+    return one.channel == release.release().channel && policy::Holds(release.release(), one.digest);
   });
 }
 
@@ -282,7 +282,7 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
   }
   for (const auto& release : releases_) {
     if (!release->live) continue;
-    const bool named = event.digest == release->release().digest;
+    const bool named = policy::Holds(release->release(), event.digest);
     Exposure* exposure = release->Find(host);
     const bool exposed = exposure != nullptr && exposure->committed && !exposure->left &&
                          exposure->standing != Standing::kFree && exposure->activated;
@@ -297,7 +297,7 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
       case EventKind::kActivationFailed:
         if (named && exposure != nullptr) {
           release->activation_failed.insert(host);
-          Quarantine(host, set, event.digest, kActivationFailedReason);
+          Quarantine(host, set, release->release().digest, kActivationFailedReason);
           if (exposure->committed && exposure->outcome == storage::Outcome::kPending) {
             SetOutcome(*release, *exposure, storage::Outcome::kFailed);
           }
@@ -308,14 +308,14 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
           if (exposure != nullptr && exposure->outcome == storage::Outcome::kPending) {
             SetOutcome(*release, *exposure, storage::Outcome::kRefused);
           }
-          Quarantine(host, set, event.digest, kRejectedReason);
+          Quarantine(host, set, release->release().digest, kRejectedReason);
           OnRejected(*release, host, set, event.detail);
         }
         break;
       case EventKind::kReverted:
         // It may have gone there and back between two check-ins.
         if (!named) break;
-        Quarantine(host, set, event.digest, "reverted");
+        Quarantine(host, set, release->release().digest, "reverted");
         if (exposure != nullptr && !Runs(host, *release)) WentBack(*release, *exposure, host, set);
         break;
       case EventKind::kStagingFailed:
@@ -333,9 +333,13 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
                                              FleetNanos* recheck_at) {
   std::vector<Directive> directives;
   const auto recheck = [&](FleetNanos at) { *recheck_at = std::min(*recheck_at, at); };
-  const auto add = [&](DirectiveKind kind, const policy::Release& release) {
+  // Of a set the bytes for this host; an order about bytes that it has already names those.
+  const auto add = [&](DirectiveKind kind, const policy::Release& release,
+                       const std::optional<policy::ArtifactBytes>& bytes) {
     directives.push_back(
-        {kind, release.channel, release.serial, release.version, release.digest, release.size_bytes,
+        {kind, release.channel, release.serial, release.version,
+         bytes.has_value() ? bytes->digest : release.digest,
+         bytes.has_value() ? bytes->size_bytes : release.size_bytes,
          kind == DirectiveKind::kPrefetch ? options_.checkin_interval : absl::ZeroDuration()});
   };
   if (row.spell != 0) recheck(spells_[row.spell - 1].t0 + spells_[row.spell - 1].release->d);
@@ -357,7 +361,7 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     // Whoever is about to boot into what the release was not tested on goes back first, and at once.
     if (MustLeave(release, exposure, set)) {
       ordered.insert(one.channel);
-      add(DirectiveKind::kRevert, release.release());
+      add(DirectiveKind::kRevert, release.release(), policy::BytesNamed(release.release(), one.digest));
       recheck(0);
       continue;
     }
@@ -387,7 +391,7 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
         release.reverting_unloaded.insert(host);
       }
     }
-    add(DirectiveKind::kRevert, release.release());
+    add(DirectiveKind::kRevert, release.release(), policy::BytesNamed(release.release(), one.digest));
     recheck(0);
   }
 
@@ -396,7 +400,8 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     if (it == release_by_digest_.end()) continue;
     const policy::Release& release = releases_[it->second]->release();
     const BrakeView brakes = BrakesOn(tenant.name, release.channel, release.serial, ring);
-    if (brakes.halted || brakes.recalled) add(DirectiveKind::kDrop, release);
+    if (brakes.halted || brakes.recalled)
+      add(DirectiveKind::kDrop, release, policy::BytesNamed(release, digest));
   }
 
   if (!tenant.plan.has_value() || set.ring < 0) return directives;
@@ -411,7 +416,7 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     ReleaseState& state = *stage->release;
     const policy::Release& release = state.release();
     const bool runs = std::any_of(running.begin(), running.end(), [&](const storage::Running& one) {
-      return one.channel == rule.channel && one.digest == release.digest;
+      return one.channel == rule.channel && policy::Holds(release, one.digest);
     });
     if (runs) continue;
     if (Lasting(set, IndexOf(state)) != policy::Reason::kNone) continue;
@@ -424,12 +429,14 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     const std::optional<int64_t> room = WaveRoom(*stage);
     const bool full = room.has_value() && *room <= 0;
     if (full) continue;
-    if (std::find(staged.begin(), staged.end(), release.digest) == staged.end()) {
-      add(DirectiveKind::kPrefetch, release);
+    const std::optional<policy::ArtifactBytes> bytes = policy::BytesFor(release, set.labels);
+    if (!bytes.has_value()) continue;  // not reached: Lasting asked the matrix
+    if (std::find(staged.begin(), staged.end(), bytes->digest) == staged.end()) {
+      add(DirectiveKind::kPrefetch, release, bytes);
     } else if (const FleetNanos waits_until = state.soaks.WaitsUntil(host); waits_until != 0) {
       recheck(waits_until);
     } else if (row.spell == 0) {
-      add(DirectiveKind::kRequestLease, release);
+      add(DirectiveKind::kRequestLease, release, bytes);
     }
   }
   return directives;

@@ -69,7 +69,7 @@ Engine::HostFacts Engine::FactsOf(HostRef host, const Row& row, ReleaseState& re
   const policy::Release& r = release.release();
   const std::vector<storage::Running>& running = running_sets_[row.running_set];
   for (const storage::Running& one : running) {
-    facts.already_running |= one.channel == r.channel && one.digest == r.digest;
+    facts.already_running |= one.channel == r.channel && policy::Holds(r, one.digest);
   }
   facts.quarantined = quarantined_.contains({host, r.digest});
   const Exposure* exposure = release.Find(host);

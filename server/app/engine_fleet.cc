@@ -237,6 +237,7 @@ absl::StatusOr<int64_t> Engine::MayFetch(const AgentId& agent, const Digest& dig
   LabelSet& set = label_sets_[row.label_set];
   const Tenant& tenant = tenants_[set.tenant];
   const Exposure* exposure = release.Find(host);
+  const std::optional<policy::ArtifactBytes> own = policy::BytesFor(release.release(), set.labels);
   const bool had_it = exposure != nullptr && exposure->committed;  // its last-known-good may be fetched again
   bool offered = false;
   if (tenant.plan.has_value() && set.ring >= 0 && Lasting(set, it->second) == policy::Reason::kNone) {
@@ -246,14 +247,14 @@ absl::StatusOr<int64_t> Engine::MayFetch(const AgentId& agent, const Digest& dig
     // A download that began within a window may end after it: it exposes nobody.
     const policy::Reason passing = PassingReason(set.tenant, set.ring, release.release(), clock_->Now());
     const bool consented = passing != policy::Reason::kApproval && passing != policy::Reason::kDenied;
-    offered = stage != nullptr && stage->release == &release && !BrakesOn(*stage).any() && consented &&
-              stage->plan_says == policy::Reason::kNone;
+    offered = own.has_value() && own->digest == digest && stage != nullptr && stage->release == &release &&
+              !BrakesOn(*stage).any() && consented && stage->plan_says == policy::Reason::kNone;
   }
   const BrakeView brakes = BrakesOn(tenant.name, release.release().channel, release.release().serial, "");
   if ((!had_it && !offered) || brakes.recalled || (brakes.halted && !had_it)) {
     return absl::PermissionDeniedError("digest: this agent was not told to fetch it");
   }
-  return release.release().size_bytes;
+  return policy::BytesNamed(release.release(), digest)->size_bytes;
 }
 
 absl::StatusOr<std::string> Engine::ArtifactChunk(const Digest& digest, int64_t chunk) {

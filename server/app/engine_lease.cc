@@ -146,7 +146,9 @@ LeaseTerms Engine::TermsOf(const Exposure& exposure, const ReleaseState& release
   const Stage& stage = *exposure.stage;
   terms.tenant = stage.row.tenant;
   terms.ring = stage.row.ring;
-  terms.length = release.release().size_bytes;
+  const LabelSet& set = label_sets_[fleet_.With(exposure.host, [](Row& row) { return row.label_set; })];
+  const std::optional<policy::ArtifactBytes> bytes = policy::BytesFor(release.release(), set.labels);
+  terms.length = bytes.has_value() ? bytes->size_bytes : release.release().size_bytes;
   terms.to_serial = release.release().serial;
   const auto before = release_by_digest_.find(exposure.previous);
   if (before != release_by_digest_.end()) {
@@ -218,6 +220,11 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   ReleaseState& release = *releases_[found->second];
   LabelSet& set = label_sets_[row.label_set];
   const Tenant& tenant = tenants_[set.tenant];
+  const std::optional<policy::ArtifactBytes> own = policy::BytesFor(release.release(), set.labels);
+  if (own.has_value() && own->digest != request.digest) {
+    answer = absl::NotFoundError("digest: these are another platform's bytes of the release");
+    return;
+  }
   const auto refuse = [&](Reason reason, absl::Duration retry = absl::ZeroDuration()) {
     answer = NotNow(reason, retry);
   };
@@ -242,7 +249,7 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   const Reason passing = PassingReason(set.tenant, set.ring, release.release(), clock_->Now());
   if (passing != Reason::kNone) return refuse(passing);
   if (stage->plan_says != Reason::kNone) return refuse(stage->plan_says);
-  if (quarantined_.contains({host, request.digest})) return refuse(Reason::kQuarantined);
+  if (quarantined_.contains({host, release.release().digest})) return refuse(Reason::kQuarantined);
   if (IsBlocked(release, host, *set.place)) return refuse(Reason::kCohortBlocked);
 
   // The same host again: the logged answer. Its lease may be renewed while it can still be used in time.

@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
 #include "server/app/engine.h"
-#include "server/app/release_proof.h"
 
 namespace ringfence::app {
 namespace {
@@ -20,10 +19,12 @@ constexpr int kLiveReleases = 8;
 absl::Status Engine::Start() {
   MutexLock step(&step_mu_);
   MutexLock commit(&commit_mu_);
-  return store_->ReadWrite([this](storage::Transaction& tx) {
+  RETURN_IF_ERROR(store_->ReadWrite([this](storage::Transaction& tx) {
     MutexLock lock(&mu_);
     return Load(tx);
-  });
+  }));
+  DescribeRepository();
+  return absl::OkStatus();
 }
 
 ReleaseState* Engine::AddRelease(storage::ReleaseRow row) {
@@ -31,12 +32,13 @@ ReleaseState* Engine::AddRelease(storage::ReleaseRow row) {
   FleetNanos d = a + h_ * 5 / 2;
   if (row.release.kind == policy::ChannelKind::kSensor)
     d += absl::ToInt64Nanoseconds(options_.sensor_downtime);
-  const Digest digest = row.release.digest;
+  std::vector<Digest> digests = {row.release.digest};
+  for (const policy::Artifact& artifact : row.release.artifacts) digests.push_back(artifact.digest);
   auto release = std::make_unique<ReleaseState>(std::move(row), a, d);
   SetSoakTiming(*release);
   for (const auto& [kind, length] : window_keys_) release->AddWindow(kind, length, FleetNow());
   release->windows_from = FleetNow();
-  release_by_digest_[digest] = releases_.size();
+  for (const Digest& digest : digests) release_by_digest_[digest] = releases_.size();
   releases_.push_back(std::move(release));
   return releases_.back().get();
 }
@@ -88,10 +90,7 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   }
   PlansChanged();
   ASSIGN_OR_RETURN(std::vector<storage::ReleaseRow> releases, tx.Releases());
-  for (storage::ReleaseRow& row : releases) {
-    RETURN_IF_ERROR(ReadProof(tx, &row));
-    AddRelease(std::move(row));
-  }
+  for (storage::ReleaseRow& row : releases) AddRelease(std::move(row));
   ASSIGN_OR_RETURN(std::vector<storage::BrakeRow> brakes, tx.Brakes());
   notices_.Clear();
   for (storage::BrakeRow& brake : brakes) {
@@ -149,6 +148,11 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   for (const std::vector<storage::Running>& running : running_sets_) {
     for (const storage::Running& one : running) in_use.insert(one.digest);
   }
+  const auto runs = [&](const policy::Release& r) {
+    return in_use.contains(r.digest) ||
+           std::any_of(r.artifacts.begin(), r.artifacts.end(),
+                       [&](const policy::Artifact& artifact) { return in_use.contains(artifact.digest); });
+  };
   for (const auto& release : releases_) {
     const policy::Release& r = release->release();
     int newer = 0;
@@ -156,8 +160,8 @@ absl::Status Engine::Load(storage::Transaction& tx) {
       newer += other->release().channel == r.channel && other->release().serial > r.serial ? 1 : 0;
     }
     const BrakeView brakes_on = BrakesOn("", r.channel, r.serial, "");
-    release->live = newer < kLiveReleases || in_use.contains(r.digest) || brakes_on.reverting ||
-                    brakes_on.recalled || IsBarrier(r);
+    release->live =
+        newer < kLiveReleases || runs(r) || brakes_on.reverting || brakes_on.recalled || IsBarrier(r);
     // A ring may still let hosts in: by budgets that must be known.
     for (const auto& [key, stage] : current_stage_)
       release->live = release->live || stage->release == release.get();

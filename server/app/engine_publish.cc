@@ -7,7 +7,7 @@
 #include "ringfence/base/status_macros.h"
 #include "server/app/acts.h"
 #include "server/app/engine.h"
-#include "server/app/release_proof.h"
+#include "server/app/publication.h"
 #include "server/gate/gate.h"
 
 namespace ringfence::app {
@@ -57,49 +57,20 @@ absl::Status RefuseKnownBytes(const policy::Release& known, bool bad, const poli
                 "bytes that are no release yet");
 }
 
-constexpr size_t kMostRefusalBytes = 1000;
-
-// Who tried to publish what, and why not: an attempt is on record as an act is. The refusal stands whether or
-// not it can be written down.
-absl::Status OnRecord(storage::Store& store, const Act& act, const policy::Release& release,
-                      absl::Status refused) {
-  const std::optional<trust::Refusal> refusal = trust::RefusalFrom(refused);
-  if (!refusal.has_value()) return refused;
-  storage::AuditRow audit = AuditOf(act, release.published_at, "release.refused",
-                                    absl::StrCat(release.channel, "/", release.serial));
-  audit.after = trust::ToString(*refusal);
-  if (audit.after.size() > kMostRefusalBytes) {
-    size_t end = kMostRefusalBytes;  // at the beginning of a character
-    while ((static_cast<unsigned char>(audit.after[end]) & 0xc0) == 0x80) --end;
-    audit.after.resize(end);
-  }
-  store.ReadWrite([&](storage::Transaction& tx) { return tx.AppendAudit(audit); }).IgnoreError();
-  return refused;
-}
-
-constexpr char kBypassWarning[] =
-    "passing over rings was asked for: no release does, and the request is in the audit as bypass_denied";
-
 constexpr char kUrgentText[] =
     "urgent: each tenant's own plan says whether it moves faster; its admins are asked to acknowledge it";
 
 HashInput Asked(const policy::Release& release, const PublishRequest& request) {
   HashInput input = Manifest(release);
-  // Of documents only when there are any, so that answers kept by earlier versions keep their fingerprint.
-  if (!request.signature.empty()) input.String("signature").Raw(Sha256(request.signature).raw());
-  for (const std::string& document : request.qualifications)
-    input.String("qualification").Raw(Sha256(document).raw());
   if (request.skip_rings) input.String("skip_rings");
   return input;
 }
 
-storage::ReleaseProof ProofOf(const PublishRequest& request, const gate::Passed& passed) {
-  storage::ReleaseProof proof;
-  proof.is_signed = passed.is_signed;
-  proof.qualified = passed.qualified;
-  if (!request.signature.empty()) proof.signature = Sha256(request.signature);
-  for (const std::string& document : request.qualifications) proof.qualifications.push_back(Sha256(document));
-  return proof;
+// Have they bytes in common?
+bool Overlap(const policy::Release& a, const policy::Release& b) {
+  return policy::Holds(a, b.digest) ||
+         std::any_of(b.artifacts.begin(), b.artifacts.end(),
+                     [&](const auto& one) { return policy::Holds(a, one.digest); });
 }
 
 }  // namespace
@@ -138,7 +109,7 @@ absl::Status Engine::RefusalOf(const policy::Release& release, bool& same) const
   same = false;
   for (const auto& known : releases_) {
     const policy::Release& r = known->release();
-    if (r.digest != release.digest) continue;
+    if (!Overlap(r, release)) continue;
     const bool bad =
         known->row.state == storage::ReleaseState::kRecalled || BrakesOn("", r.channel, r.serial, "").halted;
     if (bad || !SameManifest(r, release)) return RefuseKnownBytes(r, bad, release);
@@ -165,6 +136,7 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
   if (act.actor.role != Role::kReleaseManager) {
     return absl::PermissionDeniedError("only a release-manager may publish");
   }
+  if (request.repository.has_value()) return PublishRepository(act, request);
   policy::Release release = request.release;
   release.size_bytes = static_cast<int64_t>(request.bytes.size());
   release.published_at = absl::FromUnixMicros(absl::ToUnixMicros(clock_->Now()));  // as it is stored
@@ -183,21 +155,38 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
                                      {"", release.channel, release.serial, ""},
                                      "the release, if it is taken, travels ring by ring"}));
   }
-  const auto judged =
-      gate::Judge({&release, request.bytes, request.qualifications, request.signature}, options_.trust.get());
+  const std::string target = absl::StrCat(release.channel, "/", release.serial);
+  if (options_.trust != nullptr) {
+    return OnRecord(*store_, act, release.published_at, target,
+                    Refuse(RefusalType::kBadSignature, "metadata", "", "none",
+                           "the release repository that this server follows: `release publish REPOSITORY`"));
+  }
+  const auto judged = gate::Judge({&release, request.bytes});
   if (const auto* refusal = std::get_if<trust::Refusal>(&judged))
-    return OnRecord(*store_, act, release, trust::ToStatus(*refusal));
-  const gate::Passed& passed = std::get<gate::Passed>(judged);
+    return OnRecord(*store_, act, release.published_at, target, trust::ToStatus(*refusal));
+  Publication publication;
+  publication.release = release;
+  publication.bytes = {{release.digest, request.bytes}};
+  publication.warnings = std::get<gate::Passed>(judged).warnings;
+  if (request.skip_rings) publication.warnings.push_back(kBypassWarning);
+  MutexLock publishing(&publish_mu_);
+  return StorePublication(act, RequestFor("release.publish", Asked(release, request)), publication);
+}
 
+absl::StatusOr<PublishReply> Engine::StorePublication(const Act& act, const Request& asked,
+                                                      const Publication& publication) {
+  const policy::Release& release = publication.release;
+  const std::string target = absl::StrCat(release.channel, "/", release.serial);
   PublishReply reply;
-  const Request asked = RequestFor("release.publish", Asked(release, request));
   const auto keep = [&](storage::Transaction& tx) {
-    return KeepAnswer(tx, act, asked, release.published_at, Pack(reply.warnings));
+    // The release first: what came may say more than one release's name.
+    std::vector<std::string> answer = {target};
+    answer.insert(answer.end(), reply.warnings.begin(), reply.warnings.end());
+    return KeepAnswer(tx, act, asked, release.published_at, Pack(answer));
   };
   storage::ReleaseRow row;
   row.release = release;
   row.published_by = act.actor.person;
-  row.proof = ProofOf(request, passed);
   bool answered = false;  // this request was
   bool same = false;      // the same release was published by another
   absl::Status refused;
@@ -207,8 +196,7 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     refused = RefusalOf(release, same);
     reply.warnings = Uncovered(release);
   }
-  reply.warnings.insert(reply.warnings.end(), passed.warnings.begin(), passed.warnings.end());
-  if (request.skip_rings) reply.warnings.push_back(kBypassWarning);
+  reply.warnings.insert(reply.warnings.end(), publication.warnings.begin(), publication.warnings.end());
   const absl::Status status = store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
     ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, Answered(tx, act, asked));
     answered = known.has_value();
@@ -216,21 +204,20 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     if (answered || same) {
       ASSIGN_OR_RETURN(const std::vector<storage::ReleaseRow> rows, tx.Releases());
       for (const storage::ReleaseRow& one : rows) {
-        if (!SameManifest(one.release, release)) continue;
-        reply.row = one;
-        RETURN_IF_ERROR(ReadProof(tx, &reply.row));
+        if (SameManifest(one.release, release)) reply.row = one;
       }
-      if (!answered) return keep(tx);
-      ASSIGN_OR_RETURN(reply.warnings, Unpack(known->response));
+      if (!answered) {
+        RETURN_IF_ERROR(PutFiles(tx, publication.files, release.published_at));
+        return keep(tx);
+      }
+      ASSIGN_OR_RETURN(std::vector<std::string> kept, Unpack(known->response));
+      if (!kept.empty()) kept.erase(kept.begin());
+      reply.warnings = std::move(kept);
       return absl::OkStatus();
     }
-    for (int64_t chunk = 0; chunk * kChunkBytes < release.size_bytes; ++chunk) {
-      RETURN_IF_ERROR(tx.PutArtifactChunk(
-          release.digest, chunk,
-          absl::string_view(request.bytes).substr(static_cast<size_t>(chunk * kChunkBytes), kChunkBytes)));
-    }
+    RETURN_IF_ERROR(PutBytes(tx, publication));
+    RETURN_IF_ERROR(PutFiles(tx, publication.files, release.published_at));
     ASSIGN_OR_RETURN(row.rollout, tx.InsertRelease(row));
-    RETURN_IF_ERROR(KeepProof(tx, row, request));
     RETURN_IF_ERROR(tx.EnsureBrakes(ScopesOf("", release.channel, release.serial, "")));
     storage::DecisionRow decision;
     decision.at = release.published_at;
@@ -239,11 +226,12 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     decision.action = "publish";
     decision.rule = "operator";
     decision.actor = act.actor.person;
-    decision.why = absl::StrCat("version ", release.version, row.proof.is_signed ? ", signed" : ", unsigned",
-                                row.proof.qualified ? ", proven" : ", unproven");
-    decision.evidence = absl::StrCat("{\"size_bytes\":", release.size_bytes,
-                                     ",\"signed\":", row.proof.is_signed ? "true" : "false",
-                                     ",\"proven\":", row.proof.qualified ? "true" : "false", "}");
+    const bool verified = !release.artifacts.empty();
+    decision.why =
+        absl::StrCat("version ", release.version, verified ? ", signed, proven" : ", unsigned, unproven");
+    const char* verified_word = verified ? "true" : "false";
+    decision.evidence = absl::StrCat("{\"size_bytes\":", release.size_bytes, ",\"signed\":", verified_word,
+                                     ",\"proven\":", verified_word, "}");
     RETURN_IF_ERROR(tx.AppendDecision(decision).status());
     if (release.urgent) {
       decision.action = "announce";
@@ -252,8 +240,7 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
       decision.evidence = "{\"urgent\":true}";
       RETURN_IF_ERROR(tx.AppendDecision(decision).status());
     }
-    RETURN_IF_ERROR(tx.AppendAudit(
-        AuditOf(act, release.published_at, asked.what, absl::StrCat(release.channel, "/", release.serial))));
+    RETURN_IF_ERROR(tx.AppendAudit(AuditOf(act, release.published_at, asked.what, target)));
     return keep(tx);
   });
   if (absl::IsAlreadyExists(status)) {
@@ -261,9 +248,6 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     std::vector<storage::ReleaseRow> rows;
     RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
       ASSIGN_OR_RETURN(rows, tx.Releases());
-      for (storage::ReleaseRow& known : rows) {
-        if (SameManifest(known.release, release)) RETURN_IF_ERROR(ReadProof(tx, &known));
-      }
       const bool there = std::any_of(rows.begin(), rows.end(), [&](const storage::ReleaseRow& known) {
         return SameManifest(known.release, release);
       });
@@ -271,7 +255,7 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     }));
     MutexLock lock(&mu_);
     for (storage::ReleaseRow& known : rows) {
-      if (known.release.digest == release.digest && !SameManifest(known.release, release)) {
+      if (Overlap(known.release, release) && !SameManifest(known.release, release)) {
         return RefuseKnownBytes(known.release, known.state == storage::ReleaseState::kRecalled, release);
       }
       if (!SameManifest(known.release, release) || FindRelease(release.channel, release.serial) != nullptr)
@@ -284,7 +268,7 @@ absl::StatusOr<PublishReply> Engine::Publish(const Act& act, const PublishReques
     return Refuse(RefusalType::kStaleVersion, "manifest", "serial", absl::StrCat(release.serial),
                   "one that the channel does not have yet");
   }
-  if (!status.ok()) return OnRecord(*store_, act, release, status);
+  if (!status.ok()) return OnRecord(*store_, act, release.published_at, target, status);
   if (!answered && !same) reply.row = row;
   {
     // Also when it is a repeat: the first answer may have been lost in doubt, and with it the release.
@@ -303,6 +287,11 @@ absl::StatusOr<storage::ReleaseRow> Engine::Recall(const Act& act, const std::st
   if (!act.actor.IsVendor())
     return absl::PermissionDeniedError("only the vendor's people may recall a release");
   if (serial == 0) return absl::InvalidArgumentError("serial: wanted a release");
+  return RecallNow(act, channel, serial);
+}
+
+absl::StatusOr<storage::ReleaseRow> Engine::RecallNow(const Act& act, const std::string& channel,
+                                                      uint64_t serial) {
   const storage::Scope scope{"", channel, serial, ""};
   RETURN_IF_ERROR(MayBrake(act, scope, true));
   RETURN_IF_ERROR(StopNow(act, Stop::kRecall, scope).status());

@@ -386,11 +386,29 @@ ServerStatus Engine::Status() {
   }
   if (const std::string why = InternalCannotStart(""); !why.empty()) status.notices.push_back(why);
   const gate::Trust* trust = options_.trust.get();
-  constexpr char kTrusted[] = "a release is as trustworthy as its publisher's token";
   if (trust == nullptr) {
-    status.notices.push_back(absl::StrCat("releases are unsigned and unproven: ", kTrusted));
-  } else if (trust->authenticator == nullptr) {
-    status.notices.push_back(absl::StrCat("releases are unsigned, though proven: ", kTrusted));
+    status.notices.push_back(
+        "releases are unsigned and unproven: a release is as trustworthy as its publisher's token");
+  } else if (roles_.empty() && repository_trouble_.empty()) {
+    status.notices.push_back(
+        "nothing was published out of the release repository yet: agents have nothing to verify");
+  }
+  if (!repository_trouble_.empty())
+    status.notices.push_back(absl::StrCat("the release repository cannot be read: ", repository_trouble_));
+  status.repository = roles_;
+  for (const gate::RoleState& role : roles_) {
+    const absl::Duration left = role.expires - status.now;
+    if (left <= absl::ZeroDuration()) {
+      status.notices.push_back(
+          absl::StrCat("the metadata of ", role.role,
+                       " has expired: agents activate nothing new until it is signed again"));
+    } else if (left < gate::SignAgainWithin(role.role)) {
+      status.notices.push_back(absl::StrCat("the metadata of ", role.role, " expires in ",
+                                            left >= absl::Hours(48)
+                                                ? absl::StrCat(left / absl::Hours(24), " days")
+                                                : absl::StrCat(left / absl::Hours(1), " hours"),
+                                            ": sign it again"));
+    }
   }
   if (trust != nullptr && trust->throwaway) {
     status.notices.push_back("throwaway keys: what is signed and proven here is so for a demonstration only");

@@ -21,6 +21,7 @@
 #include "ringfence/policy/projection.h"
 #include "ringfence/policy/release.h"
 #include "ringfence/policy/slo_gate.h"
+#include "server/gate/repository.h"
 #include "server/storage/rows.h"
 
 namespace ringfence::app {
@@ -159,14 +160,17 @@ struct Act {
 struct PublishRequest {
   policy::Release release;  // published_at and size_bytes are set by the server
   std::string bytes;
-  std::vector<std::string> qualifications = {};  // DSSE envelopes: evidence that these bytes were tested
-  std::string signature = {};                    // DSSE envelope over the manifest; empty: none
-  bool skip_rings = false;                       // asked for; never honoured, always written down
+  // Files of the release repository instead of `bytes`: what they say is the release, and of `release` only
+  // `targets` counts.
+  std::optional<gate::RepositoryFiles> repository = {};
+  bool skip_rings = false;  // asked for; never honoured, always written down
 };
 
 struct PublishReply {
+  bool has_release = true;  // false: only metadata came, and `row` says nothing
   storage::ReleaseRow row;
   std::vector<std::string> warnings;
+  std::vector<storage::ReleaseRow> recalled;  // by the metadata, and not before
 };
 
 enum class BrakeKind : uint8_t { kPause = 1, kHold = 2, kHalt = 3 };
@@ -374,6 +378,7 @@ struct ServerStatus {
   int64_t agents = 0, agents_silent = 0;
   absl::Time now;
   std::vector<std::string> notices;
+  std::vector<gate::RoleState> repository;  // root first; empty: none is followed, or nothing was published
 };
 
 }  // namespace ringfence::app

@@ -87,6 +87,7 @@ class StandIn final : public App {
     return NotLeading();
   }
   absl::StatusOr<PublishReply> Publish(const Act&, const PublishRequest&) override { return NotLeading(); }
+  absl::StatusOr<bool> KeepTimestamp() override { return NotLeading(); }
   absl::StatusOr<std::vector<storage::ReleaseRow>> ListReleases(const std::string&) override {
     return NotLeading();
   }

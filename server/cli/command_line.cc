@@ -155,7 +155,10 @@ class CommandLine {
   }
 
   void AddManifest(CLI::App* command) {
-    command->add_option("FILE", publish_.file, "The final bytes; - for the standard input")->required();
+    command
+        ->add_option("FILE", publish_.file,
+                     "A release repository's folder; or the final bytes, - for the standard input")
+        ->required();
     command->add_option("--manifest", publish_.manifest, "YAML with the rest; flags win");
     command->add_option("--channel", publish_.channel, "Channel");
     command
@@ -176,21 +179,13 @@ class CommandLine {
   void AddRelease() {
     CLI::App* release = Group("release", "Publish and withdraw releases");
     CLI::App* command =
-        Add(release, "publish", "Publish a file as the next release of a channel", &publish_, ReleasePublish);
+        Add(release, "publish", "Publish a release out of the repository that the server follows, or a file",
+            &publish_, ReleasePublish);
     AddManifest(command);
-    command
-        ->add_option("--qualification", publish_.qualifications,
-                     "Evidence that these bytes were tested, by `release qualify`; once for each")
-        ->allow_extra_args(false);
-    command->add_option("--signature", publish_.signature, "Signatures over the release, by `release sign`");
+    command->add_option("--release", publish_.release,
+                        "Of a repository: CHANNEL/SERIAL or CHANNEL/VERSION [the one that is new]");
     command->add_flag("--skip-rings", publish_.skip_rings,
                       "Ask that rings be passed over: never done, always in the audit");
-    command = Add(release, "sign", "Sign that these bytes are this release; speaks to no server", &publish_,
-                  ReleaseSign);
-    AddManifest(command);
-    command->add_option("--key", publish_.key, "Your private key (PEM, Ed25519)")->required();
-    command->add_option("--add", publish_.add, "File with signatures over the same: gets one more");
-    command->add_option("--write", publish_.write, "File for the envelope [the standard output]");
     command = Add(release, "qualify", "Sign that these bytes passed their tests; speaks to no server",
                   &qualify_, ReleaseQualify);
     command->add_option("RESULTS", qualify_.results, "What the tests reported, as JUnit's XML")->required();

@@ -62,20 +62,15 @@ int PlanTimeMachine(Context& context, const TimeMachineOptions& options);
 
 // ---- release
 struct PublishOptions {
-  std::string file;
+  std::string file;      // the final bytes, or the folder of a release repository
   std::string manifest;  // YAML; flags win
   std::string channel, kind, version;
   uint64_t serial = 0;
   std::vector<std::string> targets;  // k=v
   std::vector<std::string> matrix;   // one platform each: k=v,k=v
   bool urgent = false;
-  std::vector<std::string> qualifications;  // files of `release qualify`
-  std::string signature;                    // file of `release sign`
   bool skip_rings = false;
-  // sign
-  std::string key;    // the private key, PEM
-  std::string add;    // file with signatures over the same that gets one more
-  std::string write;  // where the envelope goes; "": the standard output
+  std::string release;  // of a repository: CHANNEL/SERIAL or CHANNEL/VERSION; "": the one that is new
 };
 struct ReleaseOptions {
   std::string release;  // CHANNEL/SERIAL or CHANNEL/VERSION
@@ -97,13 +92,6 @@ struct QualifyOptions {
 };
 int ReleaseQualify(Context& context, const QualifyOptions& options);
 int ReleasePublish(Context& context, const PublishOptions& options);
-int ReleaseSign(Context& context, const PublishOptions& options);
-// The manifest that flags and file name; kOk, or the exit code after the faults were shown.
-struct LoadedManifest {
-  Parsed<v1::ReleaseManifest> parsed;
-  int exit_code = 0;
-};
-LoadedManifest LoadManifest(Context& context, const PublishOptions& options);
 int ReleaseList(Context& context, const ReleaseOptions& options);
 int ReleaseShow(Context& context, const ReleaseOptions& options);
 int ReleaseRecall(Context& context, const ReleaseOptions& options);

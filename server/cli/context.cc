@@ -70,11 +70,14 @@ const char* AfterRefusal(absl::string_view word) {
   if (word == "schema_mismatch")
     return "give the content the inputs that each sensor it reaches registered, or narrow the matrix";
   if (word == "bad_signature")
-    return "`ringfence release sign` and `qualify` with keys that the server trusts";
+    return "have it signed by the people of the release repository: `ringfence-keys sign`, then `publish`";
   if (word == "unqualified_artifact" || word == "incomplete_set")
-    return "run the missing tests on these very bytes, and pass `--qualification`; or narrow the matrix";
+    return "run the missing tests on these very bytes; list every artifact and its evidence, or narrow the "
+           "platforms";
   if (word == "evidence_mismatch") return "test, sign and publish one and the same file";
-  if (word == "stale_version") return "publish it with a serial above the channel's newest";
+  if (word == "stale_version")
+    return "nothing goes back: a higher serial than the channel's newest, metadata no older than what is "
+           "published";
   if (word == "known_bad") return "these bytes stay stopped: publish the mended ones, with a higher serial";
   return "docs/publishing.md tells what each word asks for";
 }

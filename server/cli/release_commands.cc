@@ -8,56 +8,22 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
-#include "ringfence/trust/dsse.h"
 #include "ringfence/v1/release.pb.h"
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/human.h"
-#include "server/cli/plan_yaml.h"
 #include "server/cli/proto_value.h"
 #include "server/cli/table.h"
 
 namespace ringfence::cli {
 namespace {
 
-constexpr size_t kMaxArtifactBytes = 64 << 20;
-constexpr size_t kChunkBytes = 1 << 20;
-
 std::string SelectorText(const v1::Selector& selector) {
   if (selector.all_of_size() == 0) return "every host";
   return absl::StrJoin(selector.all_of(), " ", [](std::string* out, const v1::Requirement& requirement) {
     absl::StrAppend(out, requirement.key(), "=", absl::StrJoin(requirement.any_of(), "|"));
   });
-}
-
-absl::StatusOr<v1::ReleaseManifest> ManifestOf(const PublishOptions& options, v1::ReleaseManifest manifest) {
-  if (!options.channel.empty()) manifest.set_channel(options.channel);
-  if (!options.version.empty()) manifest.set_version(options.version);
-  if (options.serial != 0) manifest.set_serial(options.serial);
-  if (options.kind == "sensor") manifest.set_kind(v1::CHANNEL_KIND_SENSOR);
-  if (options.kind == "content") manifest.set_kind(v1::CHANNEL_KIND_CONTENT);
-  if (manifest.kind() == v1::CHANNEL_KIND_UNSPECIFIED) {
-    manifest.set_kind(manifest.channel() == "sensor" ? v1::CHANNEL_KIND_SENSOR : v1::CHANNEL_KIND_CONTENT);
-  }
-  if (options.urgent) manifest.set_urgent(true);
-  if (!options.targets.empty()) manifest.clear_targets();
-  for (const std::string& target : options.targets)
-    RETURN_IF_ERROR(AddPairs(target, manifest.mutable_targets()));
-  if (!options.matrix.empty()) manifest.clear_matrix();
-  for (const std::string& platform : options.matrix)
-    RETURN_IF_ERROR(AddPairs(platform, manifest.add_matrix()));
-  if (manifest.channel().empty() || manifest.version().empty() || manifest.serial() == 0) {
-    return absl::InvalidArgumentError(
-        "a release needs --channel, --serial and --version, or a --manifest with them");
-  }
-  if (manifest.matrix_size() == 0) {
-    return absl::InvalidArgumentError(
-        "a release needs the platforms it was tested on: --matrix os=win10,arch=x64, once for each, or a "
-        "--manifest");
-  }
-  return manifest;
 }
 
 absl::Status ListAll(Context& context, const std::string& channel, int limit, v1::ListReleasesResponse* all) {
@@ -88,8 +54,16 @@ void PrintRelease(Context& context, const v1::Release& release) {
       {"sha256", absl::BytesToHexString(manifest.digest())},
       {"size", HumanBytes(release.size_bytes())},
       {"targets", SelectorText(manifest.targets())}};
-  for (const v1::Selector& platform : manifest.matrix())
-    lines.emplace_back("tested on", SelectorText(platform));
+  for (const v1::ReleaseArtifact& artifact : release.artifacts()) {
+    lines.emplace_back("artifact", absl::StrCat(artifact.path(), " (", HumanBytes(artifact.size_bytes()),
+                                                ", sha256 ", ShortDigest(artifact.digest()), ")"));
+    for (const v1::Selector& platform : artifact.matrix())
+      lines.emplace_back("tested on", SelectorText(platform));
+  }
+  if (release.artifacts_size() == 0) {
+    for (const v1::Selector& platform : manifest.matrix())
+      lines.emplace_back("tested on", SelectorText(platform));
+  }
   lines.emplace_back("urgent", manifest.urgent() ? "yes" : "no");
   lines.emplace_back("published",
                      absl::StrCat(context.Time(release.published_at()), " by ", release.published_by()));
@@ -129,96 +103,6 @@ absl::StatusOr<ReleaseName> FindRelease(Context& context, const std::string& tex
     return name;
   }
   return absl::NotFoundError(absl::StrCat("channel ", name.channel, " has no release with version ", rest));
-}
-
-LoadedManifest LoadManifest(Context& context, const PublishOptions& options) {
-  LoadedManifest loaded;
-  if (!options.manifest.empty()) {
-    const absl::StatusOr<std::string> text = ReadFile(context.world(), options.manifest, kChunkBytes);
-    if (!text.ok()) {
-      loaded.exit_code = context.Usage(text.status().message());
-      return loaded;
-    }
-    loaded.parsed = ParseManifestYaml(*text);
-    if (!loaded.parsed.faults.empty()) {
-      context.err() << Render(options.manifest, loaded.parsed.faults);
-      loaded.exit_code = kUsage;
-      return loaded;
-    }
-  }
-  absl::StatusOr<v1::ReleaseManifest> manifest = ManifestOf(options, loaded.parsed.message);
-  if (manifest.ok()) {
-    loaded.parsed.message = *std::move(manifest);
-  } else {
-    loaded.exit_code = context.Usage(manifest.status().message());
-  }
-  return loaded;
-}
-
-int ReleasePublish(Context& context, const PublishOptions& options) {
-  LoadedManifest loaded = LoadManifest(context, options);
-  if (loaded.exit_code != kOk) return loaded.exit_code;
-  v1::ReleaseManifest* manifest = &loaded.parsed.message;
-  std::vector<std::string> documents;
-  for (const std::string& path : options.qualifications) {
-    const absl::StatusOr<std::string> document =
-        ReadFile(context.world(), path, trust::kMaxEnvelopeBytes + 1);
-    if (!document.ok()) return context.Usage(document.status().message());
-    documents.push_back(*document);
-  }
-  std::string signature;
-  if (!options.signature.empty()) {
-    const absl::StatusOr<std::string> read =
-        ReadFile(context.world(), options.signature, trust::kMaxEnvelopeBytes + 1);
-    if (!read.ok()) return context.Usage(read.status().message());
-    signature = *read;
-  }
-  const absl::StatusOr<std::string> bytes = ReadFile(context.world(), options.file, kMaxArtifactBytes);
-  if (!bytes.ok()) return context.Usage(bytes.status().message());
-  manifest->set_digest(std::string(Sha256(*bytes).raw()));
-
-  v1::PublishReleaseRequest request;
-  v1::PublishReleaseResponse response;
-  size_t sent = 0;
-  bool first = true;
-  const absl::Status status = context.remote().Upload(
-      "ReleaseService/PublishRelease", &request,
-      [&] {
-        if (first) {
-          first = false;
-          request.mutable_header()->set_request_id(context.request_id());
-          *request.mutable_header()->mutable_manifest() = *manifest;
-          for (const std::string& document : documents)
-            request.mutable_header()->add_qualifications(document);
-          request.mutable_header()->set_signature(signature);
-          request.mutable_header()->set_skip_rings(options.skip_rings);
-          return true;
-        }
-        if (sent == bytes->size()) return false;
-        const size_t chunk = std::min(kChunkBytes, bytes->size() - sent);
-        request.set_data(bytes->substr(sent, chunk));
-        sent += chunk;
-        return true;
-      },
-      &response);
-  if (!status.ok()) {
-    return context.Fail(status, options.manifest, options.manifest.empty() ? nullptr : &loaded.parsed.places);
-  }
-  for (const std::string& warning : response.warnings())
-    context.err() << "warning: " << Printable(warning) << "\n";
-  if (!context.table()) {
-    context.Print(response);
-    return kOk;
-  }
-  const v1::Release& release = response.release();
-  context.out() << "published " << manifest->channel() << "/" << manifest->serial() << " "
-                << manifest->version() << " (" << HumanBytes(release.size_bytes()) << ", sha256 "
-                << ShortDigest(release.manifest().digest()) << ", "
-                << EnumWord(*v1::SignatureState_descriptor(), release.signature()) << ", "
-                << EnumWord(*v1::QualificationState_descriptor(), release.qualification()) << ")\n"
-                << "  next: ringfence rollout watch " << manifest->channel() << "/" << manifest->serial()
-                << "\n";
-  return kOk;
 }
 
 int ReleaseList(Context& context, const ReleaseOptions& options) {

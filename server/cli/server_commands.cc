@@ -36,6 +36,15 @@ int ServerStatus(Context& context) {
        {"time", response.time_scale() > 1 ? absl::StrCat(context.Time(response.now()), ", ",
                                                          response.time_scale(), " times as fast")
                                           : context.Time(response.now())}});
+  if (response.repository_size() > 0) {
+    Table table({"ROLE", ">VERSION", "EXPIRES", ">LEFT"}, "");
+    for (const v1::RepositoryRole& role : response.repository()) {
+      const absl::Duration left = ToTime(role.expires()) - ToTime(response.now());
+      table.Row({Printable(role.role()), absl::StrCat(role.version()), context.Time(role.expires()),
+                 left > absl::ZeroDuration() ? Human(absl::Floor(left, absl::Hours(1))) : "EXPIRED"});
+    }
+    context.out() << "release metadata\n" << table.ToString();
+  }
   for (const std::string& notice : response.notices()) {
     context.out() << context.Paint("notice: ", kYellow) << Printable(notice) << "\n";
   }

@@ -10,9 +10,8 @@ namespace ringfence::gate {
 // Do the bytes say of themselves that they are content?
 bool LooksLikeFct1(absl::string_view bytes);
 
-// The format, the build signature, the registered inputs, and that the file is the release that the manifest
-// names. Absent: passed. `trust` null: format and agreement alone.
-std::optional<trust::Refusal> JudgeContent(const policy::Release& release, absl::string_view bytes,
-                                           const Trust* trust);
+// The format, and that the file is the release that the manifest names; signature and inputs are not looked
+// at. Absent: passed.
+std::optional<trust::Refusal> JudgeContent(const policy::Release& release, absl::string_view bytes);
 
 }  // namespace ringfence::gate

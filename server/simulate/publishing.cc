@@ -75,14 +75,14 @@ void World::OnPublish(uint32_t publish) {
   PublishRecord& record = ledger_.publishes[publish];
   const Version& version = ledger_.versions[record.version];
   const ReleaseSpec& spec = scenario_.releases[static_cast<size_t>(version.release)];
-  const app::PublishRequest request =
-      artifacts_->Make(spec, record.form, record.evidence, version.text, version.serial);
   const bool any_before =
       std::any_of(ledger_.publishes.begin(), ledger_.publishes.end(), [&](const auto& other) {
         return other.accepted && ledger_.versions[other.version].slot == version.slot;
       });
   if (record.form == ArtifactForm::kStaleVersion && !any_before && server_up_)
     NoteServer(server_->Publish(artifacts_->MakeBaseline(spec, kFirstSerial - 1)).status());
+  const app::PublishRequest request =
+      artifacts_->Make(spec, record.form, record.evidence, version.text, version.serial);
   const auto reply = server_up_ ? server_->Publish(request) : absl::UnavailableError("the server is down");
   if (reply.ok()) {
     record.accepted = true;

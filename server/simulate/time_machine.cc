@@ -46,7 +46,7 @@ bool IsReached(const policy::Plan& plan, int ring, const policy::ChannelRule& ru
 class PlainArtifacts final : public ArtifactMaker {
  public:
   app::PublishRequest Make(const ReleaseSpec& spec, ArtifactForm, Evidence, const std::string& version,
-                           uint64_t serial) const override {
+                           uint64_t serial) override {
     app::PublishRequest request;
     request.bytes = absl::StrCat("a replayed incident: ", spec.channel, " ", version, " ", serial, "\n");
     request.release.channel = spec.channel;
@@ -60,7 +60,7 @@ class PlainArtifacts final : public ArtifactMaker {
     request.release.size_bytes = static_cast<int64_t>(request.bytes.size());
     return request;
   }
-  app::PublishRequest MakeBaseline(const ReleaseSpec& spec, uint64_t serial) const override {
+  app::PublishRequest MakeBaseline(const ReleaseSpec& spec, uint64_t serial) override {
     return Make(spec, ArtifactForm::kWellFormed, Evidence::kThisArtifact, "baseline", serial);
   }
 };
@@ -135,7 +135,7 @@ absl::StatusOr<TimeMachineRun> RunPush(const Scenario& scenario, uint64_t seed) 
   ASSIGN_OR_RETURN(Fleet fleet, MakeFleet(scenario, seed, 1));
   const std::unique_ptr<Server> server = MakePushToAllServer(
       &clock, absl::Seconds(scenario.fleet.checkin_seconds), ToWall(*scenario.calibration.withdraw_at), seed);
-  const PlainArtifacts artifacts;
+  PlainArtifacts artifacts;
   World world(scenario, std::move(fleet), server.get(), &clock, &artifacts, seed);
   RETURN_IF_ERROR(world.Run());
   TimeMachineRun run = Count(world.ledger(), seed);
@@ -150,7 +150,7 @@ absl::StatusOr<TimeMachineRun> RunPlan(const Scenario& scenario, uint64_t seed, 
   const AppServerOptions options{"", absl::Seconds(scenario.fleet.checkin_seconds),
                                  seed * 0x9e3779b97f4a7c15ull + 1, nullptr, nullptr};
   const std::unique_ptr<Server> server = MakeAppServer(options, store.get(), &clock);
-  const PlainArtifacts artifacts;
+  PlainArtifacts artifacts;
   World world(scenario, std::move(fleet), server.get(), &clock, &artifacts, seed);
   Micros stopped = kNever;
   world.EndWhen([&](Micros now) {

@@ -17,7 +17,7 @@ constexpr Micros kFirstRunOnce = 0;
 }  // namespace
 
 World::World(const Scenario& scenario, Fleet fleet, Server* server, ManualClock* clock,
-             const ArtifactMaker* artifacts, uint64_t seed)
+             ArtifactMaker* artifacts, uint64_t seed)
     : scenario_(scenario),
       artifacts_(artifacts),
       fleet_(std::move(fleet)),

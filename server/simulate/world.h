@@ -24,7 +24,7 @@ class World {
  public:
   // All that it points to outlives it; the clock must stand at WallAtStart().
   World(const Scenario& scenario, Fleet fleet, Server* server, ManualClock* clock,
-        const ArtifactMaker* artifacts, uint64_t seed);
+        ArtifactMaker* artifacts, uint64_t seed);
 
   // Enrols, applies plans, runs to the horizon. An error means that the server could not be set up; what goes
   // wrong later is counted in the ledger.
@@ -147,7 +147,7 @@ class World {
   std::vector<uint32_t> Draw(const ScenarioEvent& event, uint32_t number);  // the hosts that it takes
 
   const Scenario& scenario_;
-  const ArtifactMaker* const artifacts_;
+  ArtifactMaker* const artifacts_;
   Fleet fleet_;
   Server* const server_;
   ManualClock* const clock_;

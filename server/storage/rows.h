@@ -50,17 +50,6 @@ struct AgentRow {
 
 enum class ReleaseState : uint8_t { kPublished = 1, kRecalled = 2 };
 
-// What a release brought along, and what became of it at the publish gate. Documents are kept like artifacts,
-// by their sha256.
-struct ReleaseProof {
-  bool is_signed = false;  // a threshold of the release keys signed the manifest
-  bool qualified = false;  // every required test passed on the whole matrix
-  std::optional<Digest> signature;
-  std::vector<Digest> qualifications;
-
-  friend bool operator==(const ReleaseProof&, const ReleaseProof&) = default;
-};
-
 struct ReleaseRow {
   policy::Release release;
   RolloutId rollout = 0;  // given by the database at insert
@@ -68,8 +57,6 @@ struct ReleaseRow {
   std::string published_by;
   std::string rollout_secret;  // 32 random bytes: the key of the draw
   absl::Duration healthy_age;  // time during which enough hosts soaked healthy (plans count min_age in it)
-  // Not a column: the application keeps it as a setting beside the release (server/app/release_proof.h).
-  ReleaseProof proof = {};
 
   friend bool operator==(const ReleaseRow&, const ReleaseRow&) = default;
 };

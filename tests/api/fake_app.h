@@ -95,12 +95,14 @@ class FakeApp final : public app::App {
     Note("Publish");
     if (!error.ok()) return error;
     app::PublishReply reply;
+    published = request;
     reply.row.release = request.release;
     reply.row.release.size_bytes = static_cast<int64_t>(request.bytes.size());
     reply.row.published_by = act.actor.person;
     reply.warnings = {"12 hosts with os=win7 are targeted and not covered"};
     return reply;
   }
+  absl::StatusOr<bool> KeepTimestamp() override { return false; }
   absl::StatusOr<storage::ReleaseRow> Recall(const app::Act&, const std::string&, uint64_t) override {
     return Answer("Recall", storage::ReleaseRow{});
   }
@@ -250,6 +252,7 @@ class FakeApp final : public app::App {
   app::LeaseReply lease_reply;
   bool hold_leases = false;
   std::string artifact;
+  app::PublishRequest published;
   std::map<std::string, std::string> documents;  // of the release repository
   std::vector<storage::ReleaseRow> releases;
   std::vector<app::ApprovalInfo> approvals;

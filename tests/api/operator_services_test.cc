@@ -179,6 +179,24 @@ class PublishTest : public testing::Test {
     for (int i = 0; i < documents; ++i) first.mutable_header()->add_qualifications("{}");
     writer_->Write(first);
   }
+  void BeginRepository() {
+    writer_ = stub_->PublishRelease(&context_, &response_);
+    v1::PublishReleaseRequest first;
+    first.mutable_header()->set_request_id("p1");
+    first.mutable_header()->set_repository(true);
+    v1::ReleaseManifest* manifest = first.mutable_header()->mutable_manifest();
+    manifest->set_channel(channel);
+    v1::Requirement* os = manifest->mutable_targets()->add_all_of();
+    os->set_key("os");
+    os->add_any_of("win11");
+    writer_->Write(first);
+  }
+  void SendFile(v1::RepositoryFileKind kind, const std::string& name) {
+    v1::PublishReleaseRequest part;
+    part.mutable_file()->set_kind(kind);
+    part.mutable_file()->set_name(name);
+    writer_->Write(part);
+  }
   bool Send(size_t bytes) {
     v1::PublishReleaseRequest part;
     part.set_data(std::string(bytes, 'x'));
@@ -191,6 +209,7 @@ class PublishTest : public testing::Test {
 
   bool break_header = false;
   int documents = 0;
+  std::string channel;
   TestServer server_;
   std::unique_ptr<v1::ReleaseService::Stub> stub_ = v1::ReleaseService::NewStub(server_.channel());
   grpc::ClientContext context_;
@@ -266,12 +285,57 @@ TEST_F(PublishTest, TellsPartAndFieldOfARefusal) {
   EXPECT_EQ(list.faults(0).found(), "21 inputs");
 }
 
-TEST_F(PublishTest, RefusesDocumentsBeyondTheLimit) {
-  documents = 9;
+TEST_F(PublishTest, RefusesDocumentsThatNobodyReads) {
+  documents = 1;
   Begin();
   v1::FaultList faults;
   ASSERT_TRUE(faults.ParseFromString(End().error_details()));
   EXPECT_EQ(faults.faults(0).path(), "header.qualifications");
+}
+
+TEST_F(PublishTest, TakesTheFilesOfARepositoryByTheirNames) {
+  BeginRepository();
+  SendFile(v1::REPOSITORY_FILE_KIND_METADATA, "timestamp.json");
+  Send(10);
+  SendFile(v1::REPOSITORY_FILE_KIND_TARGET, "content/ipc/a.fct");
+  Send(1 << 20);
+  Send(5);
+  ASSERT_TRUE(End().ok());
+  const app::PublishRequest& request = server_.app().published;
+  EXPECT_EQ(request.repository->metadata.at("timestamp.json").size(), 10u);
+  EXPECT_EQ(request.repository->targets.at("content/ipc/a.fct").size(), (1u << 20) + 5);
+  EXPECT_EQ(request.release.targets.all_of.at(0).key, "os");
+  EXPECT_TRUE(request.bytes.empty());
+}
+
+TEST_F(PublishTest, AFileOfMetadataIsBoundedMoreTightly) {
+  BeginRepository();
+  SendFile(v1::REPOSITORY_FILE_KIND_METADATA, "1.targets.json");
+  for (int i = 0; i < 6 && Send(1 << 20); ++i) {
+  }
+  EXPECT_EQ(End().error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(Trailer(context_, "ringfence-refusal"), "limit_exceeded");
+}
+
+TEST_F(PublishTest, AFileComesOnce) {
+  BeginRepository();
+  SendFile(v1::REPOSITORY_FILE_KIND_TARGET, "a");
+  SendFile(v1::REPOSITORY_FILE_KIND_TARGET, "a");
+  EXPECT_EQ(End().error_code(), StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(PublishTest, DataOfNoFileIsRefused) {
+  BeginRepository();
+  Send(10);
+  EXPECT_EQ(End().error_code(), StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(PublishTest, WhatTheSignedListingSaysMayNotBeSaidTwice) {
+  channel = "ipc";
+  BeginRepository();
+  v1::FaultList faults;
+  ASSERT_TRUE(faults.ParseFromString(End().error_details()));
+  EXPECT_EQ(faults.faults(0).path(), "header.manifest");
 }
 
 TEST_F(PublishTest, ACancelledUploadPublishesNothing) {

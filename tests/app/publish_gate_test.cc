@@ -1,5 +1,5 @@
-// Publishing through the gate: what is stored with a release, what is said of it, and that nothing is ever
-// stored in part.
+// Publishing out of a release repository: what is stored with a release, what is said of it, and that nothing
+// is ever stored in part.
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -7,8 +7,8 @@
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
 #include "server/app/app.h"
-#include "server/app/release_proof.h"
 #include "tests/gate/throwaway.h"
+#include "tests/support/fleet_harness.h"
 #include "tests/support/recording_store.h"
 
 namespace ringfence::test {
@@ -20,15 +20,33 @@ using testing::HasSubstr;
 using testing::Not;
 using Next = RecordingStore::Next;
 
+constexpr char kDebian[] = "linux/x86_64/debian-12";
+
 std::string WordOf(const absl::Status& status) {
   const auto payload = status.GetPayload(app::App::kRefusalUrl);
   return payload.has_value() ? std::string(*payload) : absl::StrCat("none: ", status.ToString());
 }
 
+// Sound content for the platforms, with its evidence, under this serial; its bytes.
+std::string List(gate::ThrowawayRepository& repository, uint64_t serial,
+                 const std::vector<std::string>& platforms, const std::string& name, size_t size = 3000) {
+  policy::Release release;
+  release.channel = "content";
+  release.serial = serial;
+  release.version = absl::StrCat("v", serial);
+  const content::SensorVersion sensor = repository.trust().sensors[0].schema.sensor;
+  const std::string bytes = Throwaway::FileOf(Throwaway::ContentOf(release, sensor, sensor, 20, size));
+  repository.List(
+      gate::ThrowawayRepository::Terms(release, platforms, sensor, sensor, 20), name, bytes,
+      {Throwaway::Evidence(Sha256(bytes),
+                           Throwaway::PairsOf(platforms, repository.trust().sensors, sensor, sensor))});
+  return bytes;
+}
+
 class PublishGateTest : public testing::Test {
  protected:
   PublishGateTest() {
-    options.trust = trust;
+    options.trust = std::make_shared<const gate::Trust>(repository.trust());
     options.seed = 1;
     Start();
   }
@@ -36,25 +54,22 @@ class PublishGateTest : public testing::Test {
     app = app::App::Make(options, &store, &clock, nullptr);
     ASSERT_TRUE(app->Start().ok());
   }
-  void TrustNobody() {
-    options.trust = nullptr;
+  void SignTimestamps() {
+    gate::Trust trust = repository.trust();
+    trust.timestamp_key = std::make_shared<const trust::SigningKey>(gate::ThrowawayKey("timestamp"));
+    options.trust = std::make_shared<const gate::Trust>(trust);
     Start();
   }
 
-  // A sound release with its documents, as a careful publisher sends it.
-  app::PublishRequest Sound(uint64_t serial) const {
+  // A sound release, as a careful publisher sends it.
+  app::PublishRequest Sound(uint64_t serial) {
+    repository.ListNothing();
+    List(repository, serial, {kDebian}, absl::StrCat(serial, ".fct"));
+    return Request(repository.Publish());
+  }
+  static app::PublishRequest Request(gate::RepositoryFiles files) {
     app::PublishRequest request;
-    policy::Release& release = request.release;
-    release.channel = "ipc";
-    release.serial = serial;
-    release.version = absl::StrCat("v", serial);
-    release.matrix = {{{{"os", {"win10", "win11"}}}}};
-    const content::SensorVersion sensor = trust->sensors[0].schema.sensor;
-    request.bytes = Throwaway::FileOf(Throwaway::ContentOf(release, sensor, sensor, 20, 3000));
-    release.digest = Sha256(request.bytes);
-    release.size_bytes = static_cast<int64_t>(request.bytes.size());
-    request.signature = Throwaway::Signature(release);
-    request.qualifications = {Throwaway::Evidence(release.digest, Throwaway::PairsOf(release, *trust))};
+    request.repository = std::move(files);
     return request;
   }
   app::Act Releaser(const std::string& id) const {
@@ -64,33 +79,40 @@ class PublishGateTest : public testing::Test {
                                             const std::string& id = "p1") {
     return app->Publish(Releaser(id), request);
   }
-  // What is there of a release: nothing, all of it, or (never) something.
-  std::string Stored(const app::PublishRequest& request) {
-    bool row = false, bytes = false, document = false, proof = false, decision = false;
+  // What is there of a publication: nothing, all of it, or (never) something.
+  std::string Stored(const app::PublishRequest& request, uint64_t serial) {
+    const gate::RepositoryFiles& files = *request.repository;
+    bool row = false, bytes = false, metadata = false, evidence = false, decision = false;
     EXPECT_TRUE(store
                     .ReadWrite([&](storage::Transaction& tx) -> absl::Status {
-                      ASSIGN_OR_RETURN(std::vector<storage::ReleaseRow> rows, tx.Releases());
-                      for (storage::ReleaseRow& known : rows) {
-                        if (known.release.digest != request.release.digest) continue;
-                        row = true;
-                        EXPECT_TRUE(app::ReadProof(tx, &known).ok());
-                        proof = known.proof.is_signed && known.proof.qualified;
+                      ASSIGN_OR_RETURN(const std::vector<storage::ReleaseRow> rows, tx.Releases());
+                      for (const storage::ReleaseRow& known : rows)
+                        row |= known.release.serial == serial && known.release.artifacts.size() == 1;
+                      for (const auto& [path, content] : files.targets) {
+                        if (absl::StartsWith(path, "content/"))
+                          bytes |= tx.ArtifactChunk(Sha256(content), 0).ok();
+                        if (absl::StartsWith(path, "qual/"))
+                          evidence |= tx.TrustDocument(path, std::nullopt).ok();
                       }
-                      bytes = tx.ArtifactChunk(request.release.digest, 0).ok();
-                      document = tx.ArtifactChunk(Sha256(request.signature), 0).ok();
+                      const std::string& timestamp = files.metadata.at("timestamp.json");
+                      metadata = tx.TrustDocument("timestamp.json", Sha256(timestamp)).ok();
                       ASSIGN_OR_RETURN(const auto decisions, tx.Decisions({}));
                       for (const storage::DecisionRow& one : decisions)
-                        decision |= one.action == "publish" && one.serial == request.release.serial;
+                        decision |= one.action == "publish" && one.serial == serial;
                       return absl::OkStatus();
                     })
                     .ok());
-    if (row && bytes && document && proof && decision) return "all";
-    if (!row && !bytes && !document && !proof && !decision) return "nothing";
+    if (row && bytes && metadata && evidence && decision) return "all";
+    if (!row && !bytes && !metadata && !evidence && !decision) return "nothing";
     return "a part";
   }
+  int Count(const std::string& act) {
+    const auto rows = app->Audit({});
+    return static_cast<int>(
+        std::count_if(rows->begin(), rows->end(), [&](const auto& row) { return row.act == act; }));
+  }
 
-  const std::shared_ptr<const gate::Trust> trust =
-      std::make_shared<const gate::Trust>(Throwaway::MakeTrust({Throwaway::Sensor("7.11.0", "7.11.0", 20)}));
+  gate::ThrowawayRepository repository{{Throwaway::Sensor("7.11.0", "7.11.0", 20)}};
   ManualClock clock{absl::FromUnixSeconds(1'700'000'000)};
   std::unique_ptr<storage::Store> memory = storage::MakeMemoryStore();
   RecordingStore store{memory.get(), [](const Changes&) {}, 1};
@@ -102,77 +124,102 @@ TEST_F(PublishGateTest, ASoundReleaseIsSignedAndProvenAlsoAfterARestart) {
   const app::PublishRequest request = Sound(1);
   const auto reply = Publish(request);
   ASSERT_TRUE(reply.ok()) << reply.status();
-  EXPECT_TRUE(reply->row.proof.is_signed);
-  EXPECT_TRUE(reply->row.proof.qualified);
-  EXPECT_EQ(Stored(request), "all");
+  ASSERT_EQ(reply->row.release.artifacts.size(), 1u);
+  EXPECT_EQ(Stored(request, 1), "all");
   Start();
-  const auto listed = app->ListReleases("ipc");
+  const auto listed = app->ListReleases("content");
   ASSERT_EQ(listed->size(), 1u);
-  EXPECT_EQ(listed->front().proof, reply->row.proof);
-  EXPECT_EQ(listed->front().proof.qualifications, std::vector{Sha256(request.qualifications[0])});
+  EXPECT_EQ(listed->front().release, reply->row.release);
   EXPECT_THAT(app->Decisions({})->front().why, HasSubstr("signed, proven"));
 }
 
-TEST_F(PublishGateTest, WithoutTrustAReleaseIsTakenAndMarked) {
-  TrustNobody();
-  app::PublishRequest request = Sound(1);
-  request.signature.clear();
-  request.qualifications.clear();
-  const auto reply = Publish(request);
+TEST_F(PublishGateTest, AgentsGetTheFilesAsTheyCame) {
+  const app::PublishRequest request = Sound(1);
+  EXPECT_TRUE(absl::IsNotFound(app->TrustDocument("timestamp.json").status()));
+  ASSERT_TRUE(Publish(request).ok());
+  for (const auto& [name, bytes] : request.repository->metadata) EXPECT_EQ(**app->TrustDocument(name), bytes);
+  const std::string& trust = request.repository->targets.at("trust.json");
+  EXPECT_EQ(**app->TrustDocument("trust.json"), trust);
+  EXPECT_EQ(**app->TrustDocument(Sha256(trust).ToString() + ".trust.json"), trust);
+  EXPECT_TRUE(absl::IsNotFound(app->TrustDocument("content/content/1.fct").status()));  // GetArtifact's
+}
+
+TEST_F(PublishGateTest, WithoutATrustedRootAReleaseIsTakenOnItsPublishersWordAndMarked) {
+  options.trust = nullptr;
+  Start();
+  EXPECT_TRUE(absl::IsFailedPrecondition(Publish(Sound(1)).status()));
+  app::PublishRequest request;
+  request.bytes = "rules of another make";
+  request.release.channel = "content";
+  request.release.serial = 1;
+  request.release.version = "v1";
+  request.release.matrix = {{}};
+  request.release.digest = Sha256(request.bytes);
+  const auto reply = Publish(request, "p2");
   ASSERT_TRUE(reply.ok()) << reply.status();
-  EXPECT_FALSE(reply->row.proof.is_signed);
-  EXPECT_FALSE(reply->row.proof.qualified);
+  EXPECT_TRUE(reply->row.release.artifacts.empty());
   EXPECT_THAT(app->Decisions({})->front().why, HasSubstr("unsigned, unproven"));
   EXPECT_THAT(app->Status().notices, Contains(HasSubstr("releases are unsigned and unproven")));
 }
 
-TEST_F(PublishGateTest, WithTrustTheNoticesSayThatItsKeysAreThrowaway) {
+TEST_F(PublishGateTest, WithATrustedRootNothingIsTakenOnAnybodysWord) {
+  app::PublishRequest request;
+  request.bytes = "rules of another make";
+  request.release.channel = "content";
+  request.release.serial = 1;
+  request.release.version = "v1";
+  request.release.matrix = {{}};
+  request.release.digest = Sha256(request.bytes);
+  EXPECT_EQ(WordOf(Publish(request).status()), "bad_signature");
+  EXPECT_EQ(Count("release.refused"), 1);
+}
+
+TEST_F(PublishGateTest, TheNoticesSayThatKeysAreThrowaway) {
   EXPECT_THAT(app->Status().notices, Not(Contains(HasSubstr("unsigned"))));
   EXPECT_THAT(app->Status().notices, Contains(HasSubstr("throwaway keys")));
+  EXPECT_THAT(app->Status().notices, Contains(HasSubstr("nothing was published")));
 }
 
 TEST_F(PublishGateTest, WhatTheGateRefusesIsNotStoredAndNamesItsField) {
-  app::PublishRequest request = Sound(1);
-  request.qualifications.clear();
-  const absl::Status status = Publish(request).status();
-  EXPECT_EQ(WordOf(status), "unqualified_artifact");
-  EXPECT_EQ(trust::RefusalFrom(status)->part, "qualification");
-  EXPECT_EQ(Stored(request), "nothing");
+  repository.release_signers = {};
+  const app::PublishRequest unsigned_one = Sound(1);
+  const absl::Status status = Publish(unsigned_one).status();
+  EXPECT_EQ(WordOf(status), "bad_signature");
+  EXPECT_EQ(trust::RefusalFrom(status)->field, "content-release");
+  EXPECT_EQ(Stored(unsigned_one, 1), "nothing");
   const auto audit = app->Audit({});
   ASSERT_EQ(audit->front().act, "release.refused");
   EXPECT_EQ(audit->front().person, "rita");
-  EXPECT_EQ(audit->front().target, "ipc/1");
-  EXPECT_THAT(audit->front().after, HasSubstr("unqualified_artifact: qualification: found none"));
+  EXPECT_EQ(audit->front().target, "content/content/1.fct");
+  EXPECT_THAT(audit->front().after, HasSubstr("bad_signature: metadata content-release"));
+  repository.release_signers = {"release"};
   EXPECT_TRUE(Publish(Sound(1)).ok());  // the same id: nothing was answered yet
-}
-
-TEST_F(PublishGateTest, AnEmptyFileIsMalformedAndOnRecord) {
-  app::PublishRequest request = Sound(1);
-  request.bytes.clear();
-  EXPECT_EQ(WordOf(Publish(request).status()), "malformed");
-  EXPECT_THAT(app->Audit({})->front().after, HasSubstr("found an empty file"));
 }
 
 TEST_F(PublishGateTest, TheChannelsHistoryIsAskedAfterTheBytes) {
   ASSERT_TRUE(Publish(Sound(5)).ok());
   EXPECT_EQ(WordOf(Publish(Sound(4), "p2").status()), "stale_version");
-  app::PublishRequest zeros = Sound(4);
-  zeros.bytes.assign(100, '\0');
-  EXPECT_EQ(WordOf(Publish(zeros, "p3").status()), "malformed");
-  const auto audit = app->Audit({});
-  EXPECT_THAT((*audit)[0].after, HasSubstr("malformed: artifact bytes"));
-  EXPECT_THAT((*audit)[1].after, HasSubstr("stale_version: manifest serial: found 4, wanted above 5"));
+  EXPECT_THAT(app->Audit({})->front().after,
+              HasSubstr("stale_version: manifest serial: found 4, wanted above 5"));
 }
 
-TEST_F(PublishGateTest, ARepeatIsAnsweredLikeTheFirstTimeAndOtherEvidenceIsAnotherRequest) {
+TEST_F(PublishGateTest, BytesThatWereStoppedStayStoppedUnderAnyListing) {
+  ASSERT_TRUE(Publish(Sound(5)).ok());
+  const app::PublishRequest same = Sound(5);  // the same bytes, with newer metadata
+  ASSERT_TRUE(Publish(same, "p2").ok());
+  ASSERT_TRUE(app->Recall(Releaser("r1"), "content", 5).ok());
+  EXPECT_EQ(WordOf(Publish(Sound(5), "p3").status()), "known_bad");
+}
+
+TEST_F(PublishGateTest, ARepeatIsAnsweredLikeTheFirstTimeAlsoWhenMetadataHasMovedOn) {
   const app::PublishRequest request = Sound(1);
   const auto first = Publish(request);
+  ASSERT_TRUE(Publish(Sound(2), "p2").ok());
   const auto again = Publish(request);
-  ASSERT_TRUE(again.ok());
+  ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->row, first->row);
-  app::PublishRequest other = request;
-  other.qualifications.push_back(other.qualifications[0]);
-  EXPECT_EQ(Publish(other).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(again->warnings, first->warnings);
+  EXPECT_EQ(Publish(Sound(3)).status().code(), absl::StatusCode::kInvalidArgument);  // the id is taken
 }
 
 TEST_F(PublishGateTest, ARequestToSkipRingsIsRecordedAndWithoutEffect) {
@@ -181,27 +228,37 @@ TEST_F(PublishGateTest, ARequestToSkipRingsIsRecordedAndWithoutEffect) {
   const auto reply = Publish(request);
   ASSERT_TRUE(reply.ok());
   EXPECT_THAT(reply->warnings, Contains(HasSubstr("bypass_denied")));
-  const auto denied = [&] {
-    const auto rows = app->Audit({});
-    return std::count_if(rows->begin(), rows->end(),
-                         [](const auto& row) { return row.act == "bypass_denied"; });
-  };
-  EXPECT_EQ(denied(), 1);
+  EXPECT_EQ(Count("bypass_denied"), 1);
   ASSERT_TRUE(Publish(request).ok());  // a repeat is no second attempt
-  EXPECT_EQ(denied(), 1);
+  EXPECT_EQ(Count("bypass_denied"), 1);
+  repository.release_signers = {};
   request = Sound(2);
   request.skip_rings = true;
-  request.qualifications.clear();
   EXPECT_FALSE(Publish(request, "p2").ok());  // refused, and on record all the same
-  EXPECT_EQ(denied(), 2);
+  EXPECT_EQ(Count("bypass_denied"), 2);
+}
+
+TEST_F(PublishGateTest, ANewListingThatRecallsIsARecall) {
+  ASSERT_TRUE(Publish(Sound(1)).ok());
+  repository.Revoke("content/content/1.fct");
+  app::PublishRequest recall = Request(repository.Publish());
+  recall.repository->targets.erase("content/content/1.fct");
+  const auto reply = Publish(recall, "p2");
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_FALSE(reply->has_release);
+  ASSERT_EQ(reply->recalled.size(), 1u);
+  EXPECT_EQ(app->ListReleases("content")->front().state, storage::ReleaseState::kRecalled);
+  Start();
+  EXPECT_EQ(app->ListReleases("content")->front().state, storage::ReleaseState::kRecalled);
+  EXPECT_TRUE(Publish(recall, "p3")->recalled.empty());  // it is
 }
 
 // Every call of a publication ends in each way that a database has; then the server is another one.
-TEST_F(PublishGateTest, WhereverThePublicationBreaksTheReleaseIsThereWholeOrNotAtAll) {
+TEST_F(PublishGateTest, WhereverThePublicationBreaksItIsThereWholeOrNotAtAll) {
   uint64_t serial = 0;
   int broken = 0;
   for (const Next how : {Next::kUnavailable, Next::kDoubtDone, Next::kDoubtNotDone}) {
-    for (size_t call = 0; call < 8; ++call) {
+    for (size_t call = 0; call < 30; ++call) {
       app::PublishRequest request = Sound(++serial);
       request.skip_rings = true;  // one call more
       const std::string id = absl::StrCat("p", serial);
@@ -211,25 +268,153 @@ TEST_F(PublishGateTest, WhereverThePublicationBreaksTheReleaseIsThereWholeOrNotA
       store.next.clear();
       if (!answered) ++broken;
       Start();
-      const std::string stored = Stored(request);
-      EXPECT_TRUE(stored == "all" || stored == "nothing") << stored;
+      const std::string stored = Stored(request, serial);
+      EXPECT_TRUE(stored == "all" || stored == "nothing") << stored << " after call " << call;
       EXPECT_TRUE(!answered || stored == "all");
       const auto again = Publish(request, id);
       ASSERT_TRUE(again.ok()) << again.status();
-      EXPECT_TRUE(again->row.proof.is_signed);
-      EXPECT_EQ(Stored(request), "all");
+      EXPECT_EQ(Stored(request, serial), "all");
     }
   }
-  EXPECT_GE(broken, 6);
+  EXPECT_GE(broken, 15);
 }
 
-TEST(ReleaseProofTest, ComesBackAsItWasAndDamageIsNoticed) {
-  storage::ReleaseProof proof{true, false, Sha256("s"), {Sha256("a"), Sha256("b")}};
-  EXPECT_EQ(*app::UnpackProof(app::PackProof(proof)), proof);
-  proof = {};
-  EXPECT_EQ(*app::UnpackProof(app::PackProof(proof)), proof);
-  for (const char* damaged : {"", "signed", "signed maybe -", "signed proven x", "unsigned proven - x"})
-    EXPECT_FALSE(app::UnpackProof(damaged).ok()) << damaged;
+TEST_F(PublishGateTest, ARecallThatBreaksIsDoneByItsRepeat) {
+  for (size_t call = 0; call < 30; ++call) {
+    const uint64_t serial = call + 1;
+    const std::string name = absl::StrCat("content/content/", serial, ".fct");
+    ASSERT_TRUE(Publish(Sound(serial), absl::StrCat("p", call)).ok());
+    repository.Revoke(name);
+    app::PublishRequest recall = Request(repository.Publish());
+    recall.repository->targets.erase(name);
+    const std::string id = absl::StrCat("r", call);
+    store.next.assign(call, Next::kUsual);
+    store.next.push_back(Next::kUnavailable);
+    const bool answered = Publish(recall, id).ok();
+    store.next.clear();
+    Start();
+    EXPECT_TRUE(!answered || app->ListReleases("content")->front().state == storage::ReleaseState::kRecalled);
+    ASSERT_TRUE(Publish(recall, id).ok());
+    EXPECT_EQ(app->ListReleases("content")->front().state, storage::ReleaseState::kRecalled);
+  }
+}
+
+TEST_F(PublishGateTest, StatusTellsWhenEveryRoleExpires) {
+  EXPECT_TRUE(app->Status().repository.empty());
+  ASSERT_TRUE(Publish(Sound(1)).ok());
+  ASSERT_EQ(app->Status().repository.size(), 7u);
+  EXPECT_EQ(app->Status().repository[0], (gate::RoleState{"root", 1, repository.expires}));
+  clock.Set(repository.expires - absl::Hours(30));
+  EXPECT_THAT(app->Status().notices,
+              Contains("the metadata of timestamp expires in 30 hours: sign it again"));
+  clock.Set(repository.expires);
+  EXPECT_THAT(app->Status().notices, Contains(HasSubstr("the metadata of targets has expired")));
+}
+
+TEST_F(PublishGateTest, TheServerSignsTheTimestampAgainBeforeItIsOld) {
+  SignTimestamps();
+  EXPECT_FALSE(*app->KeepTimestamp());  // nothing was published yet
+  ASSERT_TRUE(Publish(Sound(1)).ok());
+  const auto timestamp = [&] {
+    for (const gate::RoleState& role : app->Status().repository)
+      if (role.role == "timestamp") return role;
+    return gate::RoleState{};
+  };
+  const gate::RoleState first = timestamp();
+  EXPECT_EQ(first.expires, clock.Now() + app::App::kTimestampLifetime);  // its own already
+  EXPECT_FALSE(*app->KeepTimestamp());
+  clock.Advance(app::App::kTimestampEvery);
+  EXPECT_TRUE(*app->KeepTimestamp());
+  EXPECT_EQ(timestamp().version, first.version + 1);
+  EXPECT_EQ(timestamp().expires, clock.Now() + app::App::kTimestampLifetime);
+  EXPECT_FALSE(*app->KeepTimestamp());
+  // Publishing goes on, though the publisher's own timestamps are behind.
+  ASSERT_TRUE(Publish(Sound(2), "p2").ok());
+  // A store that is away is told, and tried again.
+  clock.Advance(app::App::kTimestampEvery);
+  store.down = true;
+  EXPECT_FALSE(app->KeepTimestamp().ok());
+  store.down = false;
+  EXPECT_TRUE(*app->KeepTimestamp());
+}
+
+TEST_F(PublishGateTest, WithoutTheKeyTheServerSignsNothing) {
+  ASSERT_TRUE(Publish(Sound(1)).ok());
+  clock.Advance(absl::Hours(100));
+  EXPECT_FALSE(*app->KeepTimestamp());
+}
+
+// ---- sets, with hosts
+
+class SetTest : public testing::Test {
+ protected:
+  SetTest() {
+    FleetHarness::Options options;
+    options.trust = std::make_shared<const gate::Trust>(repository.trust());
+    fleet.emplace(options);
+    for (int i = 0; i < 6; ++i) {
+      fleet->AddHost("vendor", {{"ring", "dogfood"}, {"os", "debian12"}, {"sensor", "7.11.0"}});
+      fleet->AddHost("vendor", {{"ring", "dogfood"}, {"os", "win11"}, {"sensor", "7.11.0"}});
+    }
+    fleet->AddHost("vendor", {{"ring", "dogfood"}, {"os", "rhel9"}, {"sensor", "7.11.0"}});
+    fleet->Start();
+    fleet->Apply(PlanOf("vendor", {RingNamed("dogfood")}));
+  }
+  gate::ThrowawayRepository repository{{Throwaway::Sensor("7.11.0", "7.11.0", 20)}};
+  std::optional<FleetHarness> fleet;
+};
+
+TEST_F(SetTest, EachHostGetsTheArtifactOfItsPlatformAndNoOther) {
+  const std::string debian = List(repository, 1, {"os=debian12"}, "debian.fct");
+  const std::string windows = List(repository, 1, {"os=win11"}, "windows.fct", 9000);
+  ASSERT_NE(debian, windows);
+  app::PublishRequest request;
+  request.repository = repository.Publish();
+  const auto reply = fleet->app().Publish(fleet->Releaser(), request);
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_THAT(reply->warnings, Contains(HasSubstr("1 hosts with os=rhel9")));
+
+  fleet->RunFor(absl::Minutes(2));
+  for (int index : {0, 1}) {
+    const std::string& bytes = index == 0 ? debian : windows;
+    const std::string& other = index == 0 ? windows : debian;
+    for (const app::Directive& one : fleet->host(index).directives) {
+      EXPECT_EQ(one.digest, Sha256(bytes));
+      EXPECT_EQ(one.size_bytes, static_cast<int64_t>(bytes.size()));
+    }
+    EXPECT_EQ(*fleet->app().MayFetch(fleet->host(index).id, Sha256(bytes)),
+              static_cast<int64_t>(bytes.size()));
+    EXPECT_TRUE(
+        absl::IsPermissionDenied(fleet->app().MayFetch(fleet->host(index).id, Sha256(other)).status()));
+    EXPECT_TRUE(absl::IsNotFound(fleet->AskLease(index, "content", Sha256(other)).status()));
+  }
+  EXPECT_TRUE(fleet->RunUntil(
+      [&] { return fleet->Running(Sha256(debian)) == 6 && fleet->Running(Sha256(windows)) == 6; },
+      absl::Hours(24)));
+  EXPECT_EQ(*fleet->app().ArtifactChunk(Sha256(windows), 0), windows);
+  EXPECT_EQ(fleet->app().ListReleases("content")->size(), 1u);
+  // Hosts are proven on whichever bytes are theirs, and the ring passes on all of them.
+  EXPECT_TRUE(fleet->RunUntil(
+      [&] {
+        const auto info = fleet->app().GetRollout("content", 1, "");
+        return info.ok() && !info->stages.empty() && info->stages[0].row.state == policy::StageState::kPassed;
+      },
+      absl::Hours(48)));
+}
+
+TEST_F(SetTest, AFaultOfOneArtifactStopsTheWholeRelease) {
+  const std::string debian = List(repository, 1, {"os=debian12"}, "debian.fct");
+  const std::string windows = List(repository, 1, {"os=win11"}, "windows.fct", 9000);
+  app::PublishRequest request;
+  request.repository = repository.Publish();
+  fleet->refuses = [&](const SimHost&, const Digest& digest) { return digest == Sha256(windows); };
+  ASSERT_TRUE(fleet->app().Publish(fleet->Releaser(), request).ok());
+  EXPECT_TRUE(fleet->RunUntil(
+      [&] {
+        const auto info = fleet->app().GetRollout("content", 1, "");
+        return info.ok() && !info->stages.empty() && info->stages[0].row.state == policy::StageState::kHalted;
+      },
+      absl::Hours(2)));
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 #include "gtest/gtest.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/trust/qualification.h"
-#include "ringfence/trust/release_claim.h"
 #include "server/cli/command_line.h"
 #include "server/cli/exit_codes.h"
 
@@ -108,37 +107,6 @@ TEST_F(QualifyTest, MissesARequiredTestWhereverSomethingRan) {
   EXPECT_EQ(Qualify({Path("passed.xml"), Path("skipped.xml"), "--require", "boot"}), kRefused);
   EXPECT_EQ(Qualify({Path("passed.xml"), Path("skipped.xml")}), kOk);
   EXPECT_THAT(err_.str(), HasSubstr("warning: what was skipped has not passed"));
-}
-
-TEST_F(QualifyTest, TwoPeopleSignOneRelease) {
-  const trust::SigningKey second = *trust::SigningKey::FromSeed(std::string(32, 's'));
-  File("second.pem", second.ToPem());
-  const auto sign = [&](const std::string& key, std::vector<std::string> more) {
-    std::vector<std::string> arguments = {"release",  "sign",  Path("ipc.fct"), "--channel", "ipc",
-                                          "--serial", "7",     "--version",     "1.0",       "--matrix",
-                                          "os=win10", "--key", Path(key),       "--write",   Path("s.json")};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    err_.str("");
-    return cli::Run(world_, arguments);
-  };
-  ASSERT_EQ(sign("lab.pem", {}), kOk) << err_.str();
-  ASSERT_EQ(sign("second.pem", {"--add", Path("s.json")}), kOk) << err_.str();
-  std::ifstream file(Path("s.json"));
-  const std::string envelope{std::istreambuf_iterator<char>(file), {}};
-  trust::ReleaseClaim claim;
-  claim.channel = "ipc";
-  claim.kind = "content";
-  claim.serial = 7;
-  claim.version = "1.0";
-  claim.sha256 = Sha256("the published bytes");
-  claim.size_bytes = 19;
-  claim.matrix = {{{"os", {"win10"}}}};
-  const std::vector<trust::PublicKey> keys = {lab_.public_key(), second.public_key()};
-  const auto refusal = trust::CheckReleaseClaim(envelope, claim, keys, 2);
-  EXPECT_FALSE(refusal.has_value()) << ToString(*refusal);
-  // Another manifest does not join them.
-  EXPECT_EQ(sign("lab.pem", {"--add", Path("s.json"), "--urgent"}), kRefused);
-  EXPECT_THAT(err_.str(), HasSubstr("not signed: payload"));
 }
 
 TEST_F(QualifyTest, NamesTheFileThatIsWrong) {

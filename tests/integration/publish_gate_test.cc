@@ -1,14 +1,14 @@
-// What a pipeline types, against a real server that trusts throwaway keys: build, test, sign, publish; and
-// the three files that nobody refused in July 2024.
+// What a pipeline types, against a real server that follows a repository of throwaway keys: build, test,
+// sign, publish; and the three files that nobody refused in July 2024.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "tests/gate/throwaway.h"
 #include "tests/integration/command.h"
 #include "tests/integration/server_process.h"
 
@@ -41,25 +41,22 @@ std::string FieldsYaml(int count) {
 class PublishGateServerTest : public testing::Test {
  protected:
   PublishGateServerTest() {
-    for (const char* name : {"lab", "ana", "ben", "build"}) {
-      const trust::SigningKey key = gate::ThrowawayKey(name);
-      folder_.Write(absl::StrCat(name, ".pem"), key.ToPem());
-      folder_.Write(absl::StrCat(name, ".pub.pem"), key.public_key().ToPem());
-    }
+    folder_.Write("matrix.yaml", "linux/x86_64/debian-12\n");
     folder_.Write("sensor.yaml",
-                  "format: ringfence-schema/1\nschema: 291\nsensors: [7.11.0]\n" + FieldsYaml(20));
-    folder_.Write("results.xml", R"(<testsuite>
-      <properties><property name="platform" value="os=win11"/><property name="sensor" value="7.11+"/></properties>
+                  "format: ringfence-schema/1\nschema: 291\nname: ipc\nsensors: [7.11.0]\n" + FieldsYaml(20));
+    folder_.Write("results.xml", R"(<testsuite><properties>
+      <property name="platform" value="linux/x86_64/debian-12"/><property name="sensor" value="7.11.0"/></properties>
       <testcase name="boot"/><testcase name="load"/></testsuite>)");
-    server_.emplace(std::vector<std::string>{"--internal-tenant", "none", "--demo", "--unsafe-fast-database",
-                                             "--trust",
-                                             folder_.Write("trust.yaml", R"(format: ringfence-trust/1
-throwaway: true
-qualification: {keys: [lab.pub.pem], tests: [boot, load]}
-release: {keys: [ana.pub.pem, ben.pub.pem], threshold: 2}
-build: {keys: [build.pub.pem]}
-sensors: [{label: 7.11+, file: sensor.yaml}]
-)")});
+    std::filesystem::create_directory(folder_.path() + "/keys");
+    const Printed made =
+        testing_support::Run(absl::StrCat("cd ", folder_.path(), " && '", KEYS_BINARY,
+                                          "' demo repo --out keys --matrix ipc=matrix.yaml=boot,load 2>&1"));
+    EXPECT_EQ(made.code, 0) << made.text;
+    server_.emplace(std::vector<std::string>{
+        "--internal-tenant", "none", "--demo", "--unsafe-fast-database", "--trust-root",
+        folder_.path() + "/repo/metadata/1.root.json", "--timestamp-key",
+        folder_.path() + "/keys/timestamp.key", "--sensors",
+        folder_.Write("sensors.yaml", "format: ringfence-sensors/1\nsensors: [sensor.yaml]\n")});
   }
 
   // A command line in the folder.
@@ -69,39 +66,53 @@ sensors: [{label: 7.11+, file: sensor.yaml}]
                                              arguments, " 2>&1"));
   }
   Printed Ringfence(const std::string& arguments) const { return Run(RINGFENCE_BINARY, arguments); }
+  void Must(const std::string& program, const std::string& arguments) const {
+    const Printed done = Run(program, arguments);
+    ASSERT_EQ(done.code, 0) << arguments << "\n" << done.text;
+  }
+  void SignAndPublish(const std::string& repository) const {
+    for (const char* role : {"content-release", "qualification"}) {
+      if (std::filesystem::exists(absl::StrCat(folder_.path(), "/", repository, "/drafts/", role, ".json")))
+        Must(KEYS_BINARY, absl::StrCat("sign ", repository, " --role ", role, " --key keys/", role, ".key"));
+    }
+    Must(KEYS_BINARY, absl::StrCat("publish ", repository,
+                                   " --key snapshot=keys/snapshot.key --key timestamp=keys/timestamp.key"));
+  }
   // Builds content for `inputs` inputs without looking at the sensor, as the pipeline of that day did.
-  void Build(const std::string& file, int serial, int inputs) const {
+  void Build(const std::string& file, int serial, int inputs, const std::string& what = "evil") const {
     folder_.Write(
         "source.yaml",
         absl::StrCat("format: ringfence-content/1\nchannel: ipc\nversion: v", serial, "\nserial: ", serial,
-                     "\nschema: 291\nsensors: {from: 7.11.0, to: 7.19.999}\n", FieldsYaml(inputs),
+                     "\nschema: 291\nsensors: {from: 7.11.0, to: 7.11.0}\n", FieldsYaml(inputs),
                      "rules:\n  - name: last input\n    action: log\n    when: [{field: input_", inputs - 1,
-                     ", equals: evil}]\n"));
-    const Printed built =
-        Run(CONTENT_BINARY, absl::StrCat("build source.yaml -o ", file, " --key build.pem"));
-    ASSERT_EQ(built.code, 0) << built.text;
+                     ", equals: ", what, "}]\n"));
+    Must(CONTENT_BINARY, absl::StrCat("build source.yaml -o ", file, " --key keys/content_build.pem"));
   }
-  void Qualify(const std::string& file) const {
-    const Printed made =
-        Ringfence(absl::StrCat("release qualify results.xml --artifact ", file, " --key lab.pem --write ",
-                               file, ".q --require boot --require load"));
-    ASSERT_EQ(made.code, 0) << made.text;
+  // Built, tested, listed, signed and published in the repository's folder.
+  void Release(const std::string& repository, int serial, int inputs) const {
+    Build("ipc.fct", serial, inputs);
+    Must(RINGFENCE_BINARY,
+         "release qualify results.xml --artifact ipc.fct --key keys/qualification.pem --config "
+         "matrix=matrix.yaml "
+         "--write ipc.q --require boot --require load");
+    Must(KEYS_BINARY,
+         absl::StrCat("sign-release ", repository, " --artifact ipc.fct --channel ipc --release-version v",
+                      serial, " --serial ", serial,
+                      " --platform linux/x86_64/debian-12 --sensor-min 7.11.0 --sensor-max 7.11.0 "
+                      "--schema ipc=",
+                      inputs, " --qualification ipc.q"));
+    SignAndPublish(repository);
   }
-  static std::string Manifest(int serial) {
-    return absl::StrCat(" --channel ipc --serial ", serial, " --version v", serial,
-                        " --matrix os=win11,sensor=7.11+");
+  void Copy(const std::string& from, const std::string& to) const {
+    std::filesystem::copy(absl::StrCat(folder_.path(), "/", from), absl::StrCat(folder_.path(), "/", to),
+                          std::filesystem::copy_options::recursive);
   }
-  void Sign(const std::string& file, int serial) const {
-    const std::string sign =
-        absl::StrCat("release sign ", file, Manifest(serial), " --write ", file, ".s --key ");
-    Printed made = Ringfence(absl::StrCat(sign, "ana.pem"));
-    ASSERT_EQ(made.code, 0) << made.text;
-    made = Ringfence(absl::StrCat(sign, "ben.pem --add ", file, ".s"));
-    ASSERT_EQ(made.code, 0) << made.text;
-  }
-  Printed Publish(const std::string& file, int serial, const std::string& evidence) const {
-    return Ringfence(absl::StrCat("release publish ", file, Manifest(serial), " --signature ", file,
-                                  ".s --qualification ", evidence));
+  // The file of the one artifact in a repository's folder.
+  std::string ArtifactOf(const std::string& repository) const {
+    const std::string folder = absl::StrCat(repository, "/targets/content/ipc");
+    for (const auto& entry : std::filesystem::directory_iterator(absl::StrCat(folder_.path(), "/", folder)))
+      return absl::StrCat(folder, "/", entry.path().filename().string());
+    return "";
   }
 
   Folder folder_;
@@ -110,60 +121,60 @@ sensors: [{label: 7.11+, file: sensor.yaml}]
 
 TEST_F(PublishGateServerTest, OnlyTheFileThatWasTestedIsPublished) {
   ASSERT_TRUE(server_->Start());
+  EXPECT_THAT(Ringfence("status").text, HasSubstr("throwaway keys"));
+  Copy("repo", "twenty-one");
+  Release("repo", 1, 20);
 
-  // All bytes zero; digest, signatures and evidence are of these very bytes.
-  folder_.Write("zeros", std::string(40'960, '\0'));
-  Qualify("zeros");
-  Sign("zeros", 1);
-  Printed answer = Publish("zeros", 1, "zeros.q");
+  // All bytes zero, in the place of what was signed.
+  Copy("repo", "zeros");
+  folder_.Write(ArtifactOf("zeros"), std::string(40'960, '\0'));
+  Printed answer = Ringfence("release publish zeros");
   EXPECT_NE(answer.code, 0);
   EXPECT_THAT(answer.text, HasSubstr("ringfence: malformed: artifact bytes: found 40960 zeros"));
 
   // 21 inputs for a sensor that supplies 20.
-  Build("twenty-one", 1, 21);
-  Qualify("twenty-one");
-  Sign("twenty-one", 1);
-  answer = Publish("twenty-one", 1, "twenty-one.q");
+  Release("twenty-one", 1, 21);
+  answer = Ringfence("release publish twenty-one");
   EXPECT_NE(answer.code, 0);
-  EXPECT_THAT(answer.text, HasSubstr("schema_mismatch: artifact header.field_count: found 21 inputs"));
-  EXPECT_THAT(answer.text, HasSubstr("wanted 20, the number that sensor 7.11.0 supplies for schema 291"));
+  EXPECT_THAT(answer.text,
+              HasSubstr("schema_mismatch: release requires.schema.ipc: found 21 fields, wanted the 20"));
 
   // Tested, and then packed once more.
-  Build("tested", 1, 20);
-  Qualify("tested");
-  Build("repacked", 2, 20);
-  Sign("repacked", 2);
-  answer = Publish("repacked", 2, "tested.q");
+  Copy("repo", "repacked");
+  Build(ArtifactOf("repacked"), 1, 20, "other");
+  answer = Ringfence("release publish repacked");
   EXPECT_NE(answer.code, 0);
-  EXPECT_THAT(answer.text, HasSubstr("evidence_mismatch: qualification subject.digest.sha256"));
+  EXPECT_THAT(answer.text, HasSubstr("evidence_mismatch: artifact bytes"));
 
-  // One signature of two, twice.
-  const std::string sign =
-      absl::StrCat("release sign tested", Manifest(1), " --key ana.pem --write tested.s");
-  ASSERT_EQ(Ringfence(sign).code, 0);
-  ASSERT_EQ(Ringfence(sign + " --add tested.s").code, 0);
-  EXPECT_THAT(Publish("tested", 1, "tested.q").text,
-              HasSubstr("bad_signature: signature signatures: found 1 trusted key"));
-
-  Sign("tested", 1);
-  answer = Publish("tested", 1, "tested.q");
+  answer = Ringfence("release publish repo");
   ASSERT_EQ(answer.code, 0) << answer.text;
+  EXPECT_THAT(answer.text, HasSubstr("published ipc/1 v1"));
   EXPECT_THAT(answer.text, HasSubstr("signed, proven)"));
+  EXPECT_THAT(Ringfence("release publish repo").text, HasSubstr("no release in it is new"));
 
-  // What is said of it is durable, and so are the notices.
+  // What is said of it is durable; so is when it expires.
   server_->Kill();
   ASSERT_TRUE(server_->Start());
-  EXPECT_THAT(Ringfence("release show ipc/1").text, HasSubstr("proven"));
+  EXPECT_THAT(Ringfence("release show ipc/1").text, HasSubstr("content/ipc/v1-ipc.fct"));
+  EXPECT_THAT(Ringfence("release show ipc/1").text, HasSubstr("platform=linux/x86_64/debian-12"));
   EXPECT_THAT(Ringfence("release list").text, HasSubstr("signed"));
-  EXPECT_THAT(Ringfence("status").text, HasSubstr("throwaway keys"));
-  EXPECT_THAT(Ringfence("release list").text, testing::Not(HasSubstr("ipc       2")));
+  const std::string status = Ringfence("status").text;
+  for (const char* role : {"root", "timestamp", "snapshot", "targets", "content-release", "qualification"})
+    EXPECT_THAT(status, HasSubstr(role));
+
+  // And the recall, by the same people.
+  Must(KEYS_BINARY, "revoke-release repo --path content/ipc/v1-ipc.fct");
+  SignAndPublish("repo");
+  EXPECT_THAT(Ringfence("release publish repo").text, HasSubstr("recalled ipc/1 v1"));
+  EXPECT_THAT(Ringfence("release list").text, HasSubstr("recalled"));
 }
 
-TEST_F(PublishGateServerTest, AServerWithAFaultInItsTrustFileDoesNotStart) {
-  folder_.Write("trust.yaml",
-                "format: ringfence-trust/1\nqualification: {keys: [nobody.pem], tests: [load]}\n");
+TEST_F(PublishGateServerTest, AServerWithAFaultInItsTrustedRootDoesNotStart) {
+  std::filesystem::permissions(folder_.path() + "/repo/metadata/1.root.json",
+                               std::filesystem::perms::owner_all);
+  folder_.Write("repo/metadata/1.root.json", "{}");
   EXPECT_EQ(server_->RunToEnd(), 1);
-  EXPECT_THAT(server_->log(), HasSubstr("nobody.pem"));
+  EXPECT_THAT(server_->log(), HasSubstr("1.root.json: malformed"));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "artifacts.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -9,7 +10,6 @@
 #include "server/simulate/plan_builder.h"
 #include "server/simulate/rng.h"
 #include "tests/content/repair.h"
-#include "tests/gate/throwaway.h"
 
 namespace ringfence::replay {
 namespace {
@@ -30,14 +30,19 @@ void AddSensors(const policy::Selector& selector, std::set<std::string>& values)
 
 std::set<std::string> SensorsOf(const Scenario& scenario) {
   std::set<std::string> values;
-  for (const CohortSpec& cohort : scenario.fleet.cohorts) AddSensors(cohort.labels, values);
+  for (const CohortSpec& cohort : scenario.fleet.cohorts) {
+    AddSensors(cohort.labels, values);
+    const bool says = std::any_of(cohort.labels.begin(), cohort.labels.end(),
+                                  [](const auto& pair) { return pair.first == kSensorLabel; });
+    if (!says) values.insert("");
+  }
   for (const ScenarioEvent& event : scenario.events) AddSensors(event.labels_after, values);
   for (const FaultSpec& fault : scenario.faults) AddSensors(fault.to_labels, values);
   for (const ReleaseSpec& release : scenario.releases) {
     AddSensors(release.targets, values);
     for (const policy::Selector& platform : release.matrix) AddSensors(platform, values);
   }
-  if (values.empty()) values.insert("any");  // no host says which sensor it has
+  if (values.empty()) values.insert("");
   return values;
 }
 
@@ -77,50 +82,70 @@ std::string Damage(std::string good, ArtifactForm form, size_t size) {
   return good;
 }
 
-std::string SignatureOf(const policy::Release& release, ArtifactForm form) {
-  if (form == ArtifactForm::kUnsigned) return "";
-  if (form == ArtifactForm::kWrongKey) return gate::Throwaway::Signature(release, "somebody else");
-  const std::string good = gate::Throwaway::Signature(release);
-  if (form != ArtifactForm::kBadSignature) return good;
-  absl::StatusOr<trust::Envelope> envelope = trust::ParseEnvelope(good);
-  RF_CHECK(envelope.ok());
-  envelope->signatures[0].bytes[0] = static_cast<char>(envelope->signatures[0].bytes[0] ^ 1);
-  return trust::SerializeEnvelope(*envelope);
+// Every combination of one value for each key, by rising key; a combination once.
+std::vector<std::string> PlatformsOf(const std::vector<policy::Selector>& matrix) {
+  std::vector<std::string> platforms;
+  for (const policy::Selector& selector : matrix) {
+    std::map<std::string, std::vector<std::string>> by_key;
+    for (const policy::Requirement& one : selector.all_of) by_key[one.key] = one.any_of;
+    std::vector<std::string> names = {""};
+    for (const auto& [key, values] : by_key) {
+      std::vector<std::string> longer;
+      for (const std::string& name : names) {
+        for (const std::string& value : values)
+          longer.push_back(absl::StrCat(name, name.empty() ? "" : ",", key, "=", value));
+      }
+      names = std::move(longer);
+    }
+    for (std::string& name : names) {
+      if (name.empty()) name = "any";
+      if (std::find(platforms.begin(), platforms.end(), name) == platforms.end())
+        platforms.push_back(std::move(name));
+    }
+  }
+  return platforms;
+}
+
+std::vector<gate::RegisteredSensor> RegisteredSensors(const Scenario& scenario) {
+  std::vector<gate::RegisteredSensor> sensors;
+  for (const std::string& label : SensorsOf(scenario))
+    sensors.push_back(gate::Throwaway::Sensor(label, absl::StrCat("1.", sensors.size(), ".0"), kInputs));
+  return sensors;
 }
 
 }  // namespace
 
-Artifacts::Artifacts(const Scenario& scenario) {
-  std::vector<gate::RegisteredSensor> sensors;
-  for (const std::string& label : SensorsOf(scenario))
-    sensors.push_back(gate::Throwaway::Sensor(label, absl::StrCat("1.", sensors.size(), ".0"), kInputs));
-  trust_ = std::make_shared<const gate::Trust>(gate::Throwaway::MakeTrust(sensors));
-}
+Artifacts::Artifacts(const Scenario& scenario)
+    : repository_(RegisteredSensors(scenario)),
+      trust_(std::make_shared<const gate::Trust>(repository_.trust())) {}
 
-std::string Artifacts::ContentFile(const policy::Release& release, const ReleaseSpec& spec,
-                                   ArtifactForm form) const {
-  const size_t size = spec.size_bytes > 0 ? static_cast<size_t>(spec.size_bytes) : kDefaultBytes;
-  // For the sensors that targets and matrix let in, and no others.
+// For the sensors that targets and matrix let in.
+Artifacts::Range Artifacts::SensorsFor(const policy::Release& release) const {
   const auto lets_in = [](const policy::Selector& selector, const std::string& label) {
     return std::all_of(selector.all_of.begin(), selector.all_of.end(), [&](const policy::Requirement& one) {
       return one.key != kSensorLabel ||
              std::find(one.any_of.begin(), one.any_of.end(), label) != one.any_of.end();
     });
   };
-  content::SensorVersion from = trust_->sensors.back().schema.sensor,
-                         to = trust_->sensors.front().schema.sensor;
+  Range range{trust_->sensors.back().schema.sensor, trust_->sensors.front().schema.sensor};
   for (const gate::RegisteredSensor& sensor : trust_->sensors) {
     const bool targeted =
         lets_in(release.targets, sensor.label) &&
         std::any_of(release.matrix.begin(), release.matrix.end(),
                     [&](const policy::Selector& platform) { return lets_in(platform, sensor.label); });
     if (!targeted) continue;
-    from = std::min(from, sensor.schema.sensor);
-    to = std::max(to, sensor.schema.sensor);
+    range.from = std::min(range.from, sensor.schema.sensor);
+    range.to = std::max(range.to, sensor.schema.sensor);
   }
-  if (to < from) std::swap(from, to);
+  if (range.to < range.from) std::swap(range.from, range.to);
+  return range;
+}
+
+std::string Artifacts::ContentFile(const policy::Release& release, const Range& range, size_t size,
+                                   ArtifactForm form) const {
   const size_t inputs = form == ArtifactForm::kSchemaMismatch ? kInputs + 1 : kInputs;
-  std::string file = gate::Throwaway::FileOf(gate::Throwaway::ContentOf(release, from, to, inputs, size));
+  std::string file =
+      gate::Throwaway::FileOf(gate::Throwaway::ContentOf(release, range.from, range.to, inputs, size));
   if (form == ArtifactForm::kOversized) {
     content::SetNumber(&file, content::header::kFieldCountAt, content::kMaxFields + 1, 2);
     const trust::SigningKey key = gate::ThrowawayKey("build");
@@ -130,7 +155,7 @@ std::string Artifacts::ContentFile(const policy::Release& release, const Release
 }
 
 app::PublishRequest Artifacts::Make(const ReleaseSpec& spec, ArtifactForm form, Evidence evidence,
-                                    const std::string& version, uint64_t serial) const {
+                                    const std::string& version, uint64_t serial) {
   app::PublishRequest request;
   policy::Release& release = request.release;
   release.channel = spec.channel;
@@ -142,34 +167,45 @@ app::PublishRequest Artifacts::Make(const ReleaseSpec& spec, ArtifactForm form, 
   release.matrix = spec.matrix;
   release.urgent = spec.emergency;
   const size_t size = spec.size_bytes > 0 ? static_cast<size_t>(spec.size_bytes) : kDefaultBytes;
-  request.bytes = release.kind == policy::ChannelKind::kContent
-                      ? ContentFile(release, spec, form)
-                      : Damage(PackageOf(release, size), form, size);
-  release.digest = Sha256(request.bytes);
-  release.size_bytes = static_cast<int64_t>(request.bytes.size());
-  request.signature = SignatureOf(release, form);
+  const Range range = SensorsFor(release);
+  const std::string bytes = release.kind == policy::ChannelKind::kContent
+                                ? ContentFile(release, range, size, form)
+                                : Damage(PackageOf(release, size), form, size);
+  release.digest = Sha256(bytes);
+  release.size_bytes = static_cast<int64_t>(bytes.size());
   request.skip_rings = spec.skip_rings_requested;
 
-  std::vector<trust::Covered> tested = gate::Throwaway::PairsOf(release, *trust_);
+  const std::vector<std::string> platforms = PlatformsOf(spec.matrix);
+  std::vector<trust::Covered> tested =
+      gate::Throwaway::PairsOf(platforms, trust_->sensors, range.from, range.to);
   if (form == ArtifactForm::kIncompleteSet) {
     // One platform was never tested; of a set of one, another was.
-    tested.pop_back();
+    std::erase_if(tested, [&](const trust::Covered& pair) { return pair.platform == platforms.back(); });
     if (tested.empty()) tested.push_back({"another platform", "any"});
   }
+  std::vector<std::string> envelopes;
   switch (evidence) {
     case Evidence::kThisArtifact:
-      request.qualifications = {gate::Throwaway::Evidence(release.digest, tested)};
+      envelopes = {gate::Throwaway::Evidence(release.digest, tested)};
       break;
     case Evidence::kOtherArtifact:
-      request.qualifications = {gate::Throwaway::Evidence(Sha256(absl::StrCat("tested: ", version)), tested)};
+      envelopes = {gate::Throwaway::Evidence(Sha256(absl::StrCat("tested: ", version)), tested)};
       break;
     case Evidence::kNone:
       break;
   }
+  const size_t inputs = form == ArtifactForm::kSchemaMismatch ? kInputs + 1 : kInputs;
+  repository_.ListNothing();
+  repository_.List(gate::ThrowawayRepository::Terms(release, platforms, range.from, range.to, inputs),
+                   absl::StrCat(serial, ".bin"), bytes, envelopes);
+  repository_.release_signers = {form == ArtifactForm::kWrongKey ? "somebody else" : "release"};
+  if (form == ArtifactForm::kUnsigned) repository_.release_signers.clear();
+  repository_.spoil_signature = form == ArtifactForm::kBadSignature;
+  request.repository = repository_.Publish();
   return request;
 }
 
-app::PublishRequest Artifacts::MakeBaseline(const ReleaseSpec& spec, uint64_t serial) const {
+app::PublishRequest Artifacts::MakeBaseline(const ReleaseSpec& spec, uint64_t serial) {
   ReleaseSpec nobody = spec;
   nobody.emergency = nobody.skip_rings_requested = false;
   nobody.targets.all_of.push_back({"replay-baseline", {"no host has this label"}});

@@ -14,6 +14,19 @@ struct Case {
   const char* word;
 };
 
+class NothingStored final : public gate::StoredRepository {
+ public:
+  absl::StatusOr<std::string> Read(const std::string& name, const std::optional<Digest>&) override {
+    return absl::NotFoundError(name);
+  }
+};
+
+absl::StatusOr<gate::VerifiedRepository> Judge(const Artifacts& artifacts, const app::PublishRequest& made) {
+  NothingStored nothing;
+  return gate::VerifyRepository(*artifacts.trust(), *made.repository, std::nullopt, nothing,
+                                absl::FromUnixSeconds(1'700'000'000));
+}
+
 class ArtifactsTest : public testing::Test {
  protected:
   ArtifactsTest() {
@@ -27,13 +40,13 @@ class ArtifactsTest : public testing::Test {
     scenario.releases = {release};
   }
   std::string WordFor(const Case& one) const {
-    const Artifacts artifacts(scenario);
+    Artifacts artifacts(scenario);
     const app::PublishRequest made =
         artifacts.Make(scenario.releases[0], one.form, one.evidence, "ch-291", 100);
-    const auto judged = gate::Judge({&made.release, made.bytes, made.qualifications, made.signature},
-                                    artifacts.trust().get());
-    const auto* refusal = std::get_if<trust::Refusal>(&judged);
-    return refusal == nullptr ? "accepted" : std::string(trust::Name(refusal->type));
+    const auto judged = Judge(artifacts, made);
+    const auto refusal = trust::RefusalFrom(judged.status());
+    if (judged.ok()) return "accepted";
+    return refusal.has_value() ? std::string(trust::Name(refusal->type)) : judged.status().ToString();
   }
   Scenario scenario;
 };
@@ -75,11 +88,9 @@ TEST_F(ArtifactsTest, ASensorsPackageIsHeldToEverythingButAFormat) {
 }
 
 TEST_F(ArtifactsTest, ABaselineIsSoundAndForNoHost) {
-  const Artifacts artifacts(scenario);
+  Artifacts artifacts(scenario);
   const app::PublishRequest made = artifacts.MakeBaseline(scenario.releases[0], 99);
-  const auto judged =
-      gate::Judge({&made.release, made.bytes, made.qualifications, made.signature}, artifacts.trust().get());
-  EXPECT_TRUE(std::holds_alternative<gate::Passed>(judged));
+  EXPECT_TRUE(Judge(artifacts, made).ok());
   EXPECT_FALSE(
       policy::IsTargeted(made.release, *policy::Labels::Make({{"os", "win10"}, {"sensor", "7.11+"}})));
 }

@@ -104,7 +104,7 @@ absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& 
   result.hosts = static_cast<int64_t>(fleet.hosts.size());
   std::unique_ptr<storage::Store> store;
   std::unique_ptr<Server> server;
-  const Artifacts artifacts(scenario);
+  Artifacts artifacts(scenario);
   if (options.push_to_all) {
     server = MakePushToAllServer(&clock, absl::Seconds(scenario.fleet.checkin_seconds),
                                  ToWall(scenario.calibration.withdraw_at.value_or(scenario.horizon)), seed);

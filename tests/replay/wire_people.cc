@@ -68,15 +68,33 @@ absl::StatusOr<app::PublishReply> WirePeople::Publish(const app::PublishRequest&
   const auto writer = stub->PublishRelease(&context, &response);
   v1::PublishReleaseRequest part;
   part.mutable_header()->set_request_id(NextRequestId());
-  api::Encode(request.release, part.mutable_header()->mutable_manifest());
-  for (const std::string& document : request.qualifications)
-    part.mutable_header()->add_qualifications(document);
-  part.mutable_header()->set_signature(request.signature);
+  if (request.repository.has_value()) {
+    part.mutable_header()->set_repository(true);
+    api::Encode(request.release.targets, part.mutable_header()->mutable_manifest()->mutable_targets());
+  } else {
+    api::Encode(request.release, part.mutable_header()->mutable_manifest());
+  }
   part.mutable_header()->set_skip_rings(request.skip_rings);
   bool taken = writer->Write(part);  // false: refused already, Finish says why
-  for (size_t from = 0; taken && from < request.bytes.size(); from += kPart) {
-    part.set_data(request.bytes.substr(from, kPart));
-    taken = writer->Write(part);
+  const auto send = [&](const std::string& bytes) {
+    for (size_t from = 0; taken && from < bytes.size(); from += kPart) {
+      part.set_data(bytes.substr(from, kPart));
+      taken = writer->Write(part);
+    }
+  };
+  const auto send_files = [&](v1::RepositoryFileKind kind, const std::map<std::string, std::string>& files) {
+    for (const auto& [name, bytes] : files) {
+      if (!taken) return;
+      part.mutable_file()->set_kind(kind);
+      part.mutable_file()->set_name(name);
+      taken = writer->Write(part);
+      send(bytes);
+    }
+  };
+  send(request.bytes);
+  if (request.repository.has_value()) {
+    send_files(v1::REPOSITORY_FILE_KIND_METADATA, request.repository->metadata);
+    send_files(v1::REPOSITORY_FILE_KIND_TARGET, request.repository->targets);
   }
   if (taken) writer->WritesDone();
   RETURN_IF_ERROR(FromGrpc(writer->Finish(), context));

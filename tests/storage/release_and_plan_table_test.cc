@@ -25,6 +25,13 @@ ReleaseRow MakeRelease(const std::string& channel, uint64_t serial, uint8_t dige
   row.release.published_at = kNow;
   row.published_by = "rex";
   row.rollout_secret = std::string("\0\xff secret", 9);
+  row.release.artifacts = {
+      {.path = "sensor/sensor/a \"quoted\"",
+       .digest = MakeDigest(digest),
+       .size_bytes = 40'961,
+       .matrix = row.release.matrix,
+       .qualifications = {MakeDigest(200), MakeDigest(201)}},
+      {.path = "b", .digest = MakeDigest(202), .size_bytes = 1, .matrix = {{}}, .qualifications = {}}};
   row.healthy_age = absl::Minutes(90) + absl::Microseconds(3);
   return row;
 }

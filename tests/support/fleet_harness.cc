@@ -87,6 +87,7 @@ void FleetHarness::MakeApp() {
   options.stop_patience = options_.stop_patience;
   options.halt_key = options_.halt_key;
   options.authority = options_.authority;
+  options.trust = options_.trust;
   app_ = app::App::Make(options, gate_.get(), &clock_, nullptr);
 }
 

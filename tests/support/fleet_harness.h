@@ -78,6 +78,7 @@ class FleetHarness {
     absl::Duration stop_patience = absl::Hours(1);      // real time
     std::shared_ptr<const trust::SigningKey> halt_key;  // null: halts go out unsigned
     std::shared_ptr<const trust::Authority> authority;  // null: credentials take a halt off
+    std::shared_ptr<const gate::Trust> trust = nullptr;     // null: nobody signs
   };
   FleetHarness() : FleetHarness(Options()) {}
   explicit FleetHarness(Options options);

@@ -98,7 +98,7 @@ void InvariantWatch::Offered(const AgentId& agent, const Digest& digest, absl::T
                             digest.ToString().substr(0, 8), " and is offered it again"));
   }
   for (const auto& [key, release] : releases_) {
-    if (release.release.digest != digest) continue;
+    if (!policy::Holds(release.release, digest)) continue;
     if (!policy::IsTargeted(release.release, host.labels) ||
         !policy::IsQualified(release.release, host.labels)) {
       Found(now, absl::StrCat("invariant 5: ", agent.ToString(), " is not covered and is offered it"));
@@ -111,7 +111,7 @@ void InvariantWatch::Granted(const AgentId& agent, const Digest& digest, absl::T
   for (const auto& [key, row] : exposures_) {
     if (row.agent != agent || row.outcome == Outcome::kUnused) continue;
     const auto release = releases_.find({row.channel, row.serial});
-    if (release != releases_.end() && release->second.release.digest == digest) return;
+    if (release != releases_.end() && policy::Holds(release->second.release, digest)) return;
   }
   Found(now, absl::StrCat("invariant 1: ", agent.ToString(), " got a lease without a committed exposure"));
 }
@@ -432,7 +432,7 @@ std::string InvariantWatch::Forbidden(const policy::Plan& plan, const policy::Ri
     uint64_t runs = 0;
     const auto running = host.running.find(row.channel);
     for (const auto& [key, known] : releases_) {
-      if (running != host.running.end() && known.release.digest == running->second) runs = key.second;
+      if (running != host.running.end() && policy::Holds(known.release, running->second)) runs = key.second;
     }
     for (const auto& [key, known] : releases_) {
       const bool barrier = key.first == row.channel && key.second > runs && key.second < row.serial &&
@@ -459,7 +459,7 @@ void InvariantWatch::CheckBudgets(const storage::ExposureRow& granted, absl::Tim
     const HeardHost& host = hosts_[row.agent];
     const auto runs = host.running.find(channel);
     const bool on_it =
-        runs != host.running.end() && runs->second == releases_[{channel, serial}].release.digest;
+        runs != host.running.end() && policy::Holds(releases_[{channel, serial}].release, runs->second);
     // Whoever was heard on something else after it took the release runs what it ran, or moved on.
     const bool free = row.outcome == Outcome::kReverted || row.outcome == Outcome::kUnused ||
                       (row.outcome != Outcome::kPending && !healthy && !on_it &&
@@ -498,8 +498,8 @@ void InvariantWatch::OnOutcome(const storage::OutcomeUpdate& update, absl::Time 
   if (update.outcome != row.outcome) {
     Trace(now, what);
     const auto runs = host.running.find(update.channel);
-    const Digest digest = releases_[{update.channel, update.serial}].release.digest;
-    const bool on_it = runs != host.running.end() && runs->second == digest;
+    const policy::Release& release = releases_[{update.channel, update.serial}].release;
+    const bool on_it = runs != host.running.end() && policy::Holds(release, runs->second);
     if (update.outcome == Outcome::kConfirmed && !on_it && host.last_heard < update.outcome_at) {
       Found(now, absl::StrCat("invariant 7: ", what, " at ", absl::FormatTime(update.outcome_at),
                               " although it was last heard on something else at ",

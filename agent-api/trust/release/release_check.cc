@@ -62,36 +62,6 @@ std::optional<Refusal> CheckBytes(const tuf::TargetFile& target, absl::string_vi
                 "the bytes that are listed");
 }
 
-std::optional<Refusal> CheckQualified(const ReleaseTerms& terms, absl::string_view artifact,
-                                      std::span<const std::string> envelopes, const TrustDocument& trust,
-                                      const HostFacts& host) {
-  const auto matrix = trust.matrices.find(terms.channel);
-  if (matrix == trust.matrices.end())
-    return Refuse(RefusalType::kUnqualifiedArtifact, "qualification", "matrices", "none for " + terms.channel,
-                  "a matrix in trust.json");
-  const std::vector<PublicKey> keys = trust.KeysOf("qualification");
-  const RequiredTests required{{CoveringPlatform(terms.platforms, host.platform)},
-                               {host.sensor.ToString()},
-                               matrix->second.tests,
-                               matrix->second.sha256};
-  // Deny unless one passes: an envelope that is missing or bad never opens anything, and never closes what
-  // another opened.
-  std::optional<Refusal> refusal;
-  for (const std::string& envelope : envelopes) {
-    const Digest digest = Sha256(envelope);
-    const bool listed = std::any_of(terms.qualification.begin(), terms.qualification.end(),
-                                    [&](const QualificationRef& ref) { return ref.envelope == digest; });
-    if (!listed) continue;
-    const auto judged =
-        VerifyQualification(envelope, Sha256(artifact), {keys, trust.ThresholdOf("qualification")}, required);
-    if (std::holds_alternative<Qualification>(judged)) return std::nullopt;
-    if (!refusal.has_value()) refusal = std::get<Refusal>(judged);
-  }
-  if (refusal.has_value()) return refusal;
-  return Refuse(RefusalType::kUnqualifiedArtifact, "qualification", "envelopes",
-                "none of those that are listed", "one at least");
-}
-
 RefusalType TypeOf(const content::Rejection& rejection) {
   const absl::string_view name = content::RefusalOf(rejection.code);
   for (const RefusalType type :
@@ -164,6 +134,36 @@ std::variant<ReleaseTerms, Refusal> CheckListing(const tuf::TargetFile& target, 
   return terms;
 }
 
+std::optional<Refusal> CheckQualified(const ReleaseTerms& terms, const Digest& artifact,
+                                      std::span<const std::string> envelopes, const TrustDocument& trust,
+                                      const std::string& platform, const content::SensorVersion& sensor) {
+  const auto matrix = trust.matrices.find(terms.channel);
+  if (matrix == trust.matrices.end())
+    return Refuse(RefusalType::kUnqualifiedArtifact, "qualification", "matrices", "none for " + terms.channel,
+                  "a matrix in trust.json");
+  const std::vector<PublicKey> keys = trust.KeysOf("qualification");
+  const RequiredTests required{{CoveringPlatform(terms.platforms, platform)},
+                               {sensor.ToString()},
+                               matrix->second.tests,
+                               matrix->second.sha256};
+  // Deny unless one passes: an envelope that is missing or bad never opens anything, and never closes what
+  // another opened.
+  std::optional<Refusal> refusal;
+  for (const std::string& envelope : envelopes) {
+    const Digest digest = Sha256(envelope);
+    const bool listed = std::any_of(terms.qualification.begin(), terms.qualification.end(),
+                                    [&](const QualificationRef& ref) { return ref.envelope == digest; });
+    if (!listed) continue;
+    const auto judged =
+        VerifyQualification(envelope, artifact, {keys, trust.ThresholdOf("qualification")}, required);
+    if (std::holds_alternative<Qualification>(judged)) return std::nullopt;
+    if (!refusal.has_value()) refusal = std::get<Refusal>(judged);
+  }
+  if (refusal.has_value()) return refusal;
+  return Refuse(RefusalType::kUnqualifiedArtifact, "qualification", "envelopes",
+                "none of those that are listed", "one at least");
+}
+
 std::variant<ReleaseTerms, Refusal> CheckRelease(const tuf::TargetFile& target, absl::string_view artifact,
                                                  std::span<const std::string> envelopes,
                                                  const TrustDocument& trust, const HostFacts& host,
@@ -172,7 +172,8 @@ std::variant<ReleaseTerms, Refusal> CheckRelease(const tuf::TargetFile& target, 
   if (std::holds_alternative<Refusal>(listed)) return listed;
   const ReleaseTerms& terms = std::get<ReleaseTerms>(listed);
   if (auto refusal = CheckBytes(target, artifact)) return *std::move(refusal);
-  if (auto refusal = CheckQualified(terms, artifact, envelopes, trust, host)) return *std::move(refusal);
+  if (auto refusal = CheckQualified(terms, Sha256(artifact), envelopes, trust, host.platform, host.sensor))
+    return *std::move(refusal);
   if (terms.kind == ReleaseKind::kContent) {
     if (auto refusal = CheckContent(terms, artifact, trust, host)) return *std::move(refusal);
   }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "parse.h"
+#include "ringfence/base/platform.h"
 #include "ringfence/base/status_macros.h"
 #include "ringfence/base/utf8.h"
 #include "ringfence/trust/strict_json.h"
@@ -85,24 +86,6 @@ absl::Status CheckPath(const Place& place, absl::string_view path, const Release
                      absl::StrCat("what the path ", absl::Utf8SafeCEscape(path), " says"));
 }
 
-// The numbers of "10.0.22631"; false for anything else.
-bool Numbers(absl::string_view text, std::vector<uint64_t>* numbers) {
-  for (const absl::string_view part : absl::StrSplit(text, '.')) {
-    uint64_t number = 0;
-    if (!absl::SimpleAtoi(part, &number)) return false;
-    numbers->push_back(number);
-  }
-  return true;
-}
-
-bool IsSameOrLater(absl::string_view host, absl::string_view least) {
-  const size_t slash = least.rfind('/');
-  const size_t start = slash == absl::string_view::npos ? 0 : slash + 1;
-  if (host.substr(0, start) != least.substr(0, start)) return false;
-  std::vector<uint64_t> have, want;
-  return Numbers(host.substr(start), &have) && Numbers(least.substr(start), &want) && want <= have;
-}
-
 }  // namespace
 
 absl::StatusOr<ReleaseTerms> ParseReleaseTerms(absl::string_view path, absl::string_view custom) {
@@ -170,7 +153,7 @@ std::string CoveringPlatform(const std::vector<std::string>& platforms, absl::st
     if (entry == host) return entry;
     if (entry.empty() || entry.back() != '+') continue;
     std::string least = entry.substr(0, entry.size() - 1);
-    if (IsSameOrLater(host, least)) return least;
+    if (IsSameOrLaterPlatform(host, least)) return least;
   }
   return "";
 }

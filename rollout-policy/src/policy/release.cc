@@ -71,6 +71,27 @@ bool IsCovered(const Release& release, const Labels& labels) {
                      [&](const Selector& platform) { return Matches(platform, labels); });
 }
 
+std::optional<ArtifactBytes> BytesFor(const Release& release, const Labels& labels) {
+  if (release.artifacts.empty()) return ArtifactBytes{release.digest, release.size_bytes};
+  for (const Artifact& artifact : release.artifacts) {
+    const bool covers = std::any_of(artifact.matrix.begin(), artifact.matrix.end(),
+                                    [&](const Selector& platform) { return Matches(platform, labels); });
+    if (covers) return ArtifactBytes{artifact.digest, artifact.size_bytes};
+  }
+  return std::nullopt;
+}
+
+std::optional<ArtifactBytes> BytesNamed(const Release& release, const Digest& digest) {
+  for (const Artifact& artifact : release.artifacts)
+    if (artifact.digest == digest) return ArtifactBytes{artifact.digest, artifact.size_bytes};
+  if (release.digest == digest) return ArtifactBytes{release.digest, release.size_bytes};
+  return std::nullopt;
+}
+
+bool Holds(const Release& release, const Digest& digest) {
+  return BytesNamed(release, digest).has_value();
+}
+
 uint64_t PlaceOf(const Digest& release, const AgentId& agent) {
   return HeadBigEndian(Sha256(HashInput().Raw(release.raw()).Raw(agent.raw()).bytes()));
 }

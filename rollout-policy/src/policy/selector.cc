@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "ringfence/base/platform.h"
 #include "text.h"
 
 namespace ringfence::policy {
@@ -22,12 +23,22 @@ void CheckText(const std::string& text, size_t most, const std::string& path, st
   }
 }
 
+constexpr char kPlatform[] = "platform";
+
+bool HoldsLater(const Requirement& requirement, absl::string_view platform) {
+  return std::any_of(requirement.any_of.begin(), requirement.any_of.end(), [&](const std::string& value) {
+    return value.size() > 1 && value.back() == '+' &&
+           IsSameOrLaterPlatform(platform, absl::string_view(value).substr(0, value.size() - 1));
+  });
+}
+
 bool Holds(const Requirement& requirement, const Labels& labels) {
   for (const Labels::Pair& pair : labels.WithKey(requirement.key)) {
     if (std::find(requirement.any_of.begin(), requirement.any_of.end(), pair.second) !=
         requirement.any_of.end()) {
       return true;
     }
+    if (requirement.key == kPlatform && HoldsLater(requirement, pair.second)) return true;
   }
   return false;
 }

@@ -546,6 +546,21 @@ absl::StatusOr<std::string> SelectorsToJson(const std::vector<policy::Selector>&
   return Print("selectors", json);
 }
 
+absl::StatusOr<std::string> ArtifactsToJson(const std::vector<policy::Artifact>& artifacts) {
+  Json json = Json::array();
+  for (const policy::Artifact& artifact : artifacts) {
+    Json matrix = Json::array(), qualifications = Json::array();
+    for (const policy::Selector& platform : artifact.matrix) matrix.push_back(Write(platform));
+    for (const Digest& digest : artifact.qualifications) qualifications.push_back(digest.ToString());
+    json.push_back({{"path", artifact.path},
+                    {"sha256", artifact.digest.ToString()},
+                    {"size_bytes", artifact.size_bytes},
+                    {"matrix", std::move(matrix)},
+                    {"qualifications", std::move(qualifications)}});
+  }
+  return Print("artifacts", json);
+}
+
 absl::StatusOr<std::string> LabelsToJson(const policy::Labels& labels) {
   Json json = Json::array();
   for (const auto& [key, value] : labels.pairs()) json.push_back(Json::array({key, value}));
@@ -588,6 +603,30 @@ absl::StatusOr<std::vector<policy::Selector>> SelectorsFromJson(absl::string_vie
     std::vector<policy::Selector> selectors;
     for (const Json& selector : ReadArray(json)) selectors.push_back(ReadSelector(selector));
     return selectors;
+  });
+}
+
+absl::StatusOr<std::vector<policy::Artifact>> ArtifactsFromJson(absl::string_view text) {
+  return Read("artifacts", text, [](const Json& json) {
+    const auto digest = [](const Json& hex) {
+      const absl::StatusOr<Digest> parsed = Digest::Parse(ReadText(hex));
+      if (!parsed.ok()) throw MalformedJson{std::string(parsed.status().message())};
+      return *parsed;
+    };
+    std::vector<policy::Artifact> artifacts;
+    for (const Json& item : ReadArray(json)) {
+      Object object(item);
+      policy::Artifact& artifact = artifacts.emplace_back();
+      artifact.path = ReadText(object["path"]);
+      artifact.digest = digest(object["sha256"]);
+      artifact.size_bytes = ReadInt<int64_t>(object["size_bytes"]);
+      for (const Json& platform : ReadArray(object["matrix"]))
+        artifact.matrix.push_back(ReadSelector(platform));
+      for (const Json& hex : ReadArray(object["qualifications"]))
+        artifact.qualifications.push_back(digest(hex));
+      object.End();
+    }
+    return artifacts;
   });
 }
 

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "ringfence/policy/labels.h"
 #include "ringfence/policy/plan.h"
+#include "ringfence/policy/release.h"
 #include "ringfence/policy/selector.h"
 #include "server/storage/rows.h"
 
@@ -19,6 +20,7 @@ namespace ringfence::storage {
 absl::StatusOr<std::string> PlanToJson(const policy::Plan& plan);
 absl::StatusOr<std::string> SelectorToJson(const policy::Selector& selector);
 absl::StatusOr<std::string> SelectorsToJson(const std::vector<policy::Selector>& selectors);
+absl::StatusOr<std::string> ArtifactsToJson(const std::vector<policy::Artifact>& artifacts);
 absl::StatusOr<std::string> LabelsToJson(const policy::Labels& labels);
 absl::StatusOr<std::string> RunningToJson(const std::vector<Running>& running);
 
@@ -29,6 +31,7 @@ absl::StatusOr<std::string> EventsToJson(const std::vector<EvidenceEvent>& event
 absl::StatusOr<policy::Plan> PlanFromJson(absl::string_view text);
 absl::StatusOr<policy::Selector> SelectorFromJson(absl::string_view text);
 absl::StatusOr<std::vector<policy::Selector>> SelectorsFromJson(absl::string_view text);
+absl::StatusOr<std::vector<policy::Artifact>> ArtifactsFromJson(absl::string_view text);
 absl::StatusOr<policy::Labels> LabelsFromJson(absl::string_view text);
 absl::StatusOr<std::vector<Running>> RunningFromJson(absl::string_view text);
 absl::StatusOr<std::vector<EvidenceEvent>> EventsFromJson(absl::string_view text);

@@ -85,6 +85,9 @@ CREATE TABLE releases (
   -- The key of the draw: who reads it can foretell who is drawn next.
   rollout_secret bytea NOT NULL,
   healthy_age    interval NOT NULL,
+  -- The bytes of a proven release, one entry for each artifact of its set, with the platforms that it was tested on and
+  -- the sha256 of the evidence. Empty: taken on its publisher's word.
+  artifacts      jsonb NOT NULL DEFAULT '[]',
   PRIMARY KEY (channel, serial),
   -- The same bytes are one release: republishing a bad digest under a new serial or in another channel is not a fix.
   UNIQUE (digest)

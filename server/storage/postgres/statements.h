@@ -85,15 +85,15 @@ inline constexpr Statement kForgetEvents{"forget_events", R"sql(
 
 inline constexpr Statement kInsertRelease{"insert_release", R"sql(
   INSERT INTO releases (channel, serial, kind, version, digest, size_bytes, targets, matrix, urgent, published_at, state,
-                        published_by, rollout_secret, healthy_age)
+                        published_by, rollout_secret, healthy_age, artifacts)
   VALUES ($1, $2::bigint, $3, $4, $5::bytea, $6::bigint, $7::jsonb, $8::jsonb, $9::boolean, $10::timestamptz, $11, $12,
-          $13::bytea, $14::interval)
+          $13::bytea, $14::interval, $15::jsonb)
   ON CONFLICT DO NOTHING
   RETURNING rollout)sql"};
 
 inline constexpr Statement kReleases{"releases", R"sql(
   SELECT channel, serial, kind, version, digest, size_bytes, targets, matrix, urgent, published_at, rollout, state,
-         published_by, rollout_secret, (extract(epoch FROM healthy_age) * 1000000)::bigint
+         published_by, rollout_secret, (extract(epoch FROM healthy_age) * 1000000)::bigint, artifacts
   FROM releases ORDER BY channel COLLATE "C", serial)sql"};
 
 inline constexpr Statement kSetReleaseState{"set_release_state", R"sql(

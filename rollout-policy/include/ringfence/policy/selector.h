@@ -11,7 +11,9 @@ namespace ringfence::policy {
 
 struct Requirement {
   std::string key;
-  std::vector<std::string> any_of;  // at least one
+  // At least one. Of the key `platform` a value that ends in "+" also means later versions of its last part:
+  // "windows/x86_64/10.0.22631+".
+  std::vector<std::string> any_of;
 
   friend bool operator==(const Requirement&, const Requirement&) = default;
 };

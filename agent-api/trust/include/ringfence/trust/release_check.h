@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -52,6 +53,12 @@ std::variant<ReleaseTerms, Refusal> CheckRelease(const tuf::TargetFile& target, 
                                                  std::span<const std::string> envelopes,
                                                  const TrustDocument& trust, const HostFacts& host,
                                                  Step step);
+
+// The part of CheckRelease that depends on the platform: is one of `envelopes`, listed in the terms, a
+// qualification of the bytes with this sha256 for this platform and sensor? Absent: yes.
+std::optional<Refusal> CheckQualified(const ReleaseTerms& terms, const Digest& artifact,
+                                      std::span<const std::string> envelopes, const TrustDocument& trust,
+                                      const std::string& platform, const content::SensorVersion& sensor);
 
 // A host's memory after it activated a release with these terms: it never forgets a serial or a floor.
 void Remember(const ReleaseTerms& activated, HostFacts* host);
