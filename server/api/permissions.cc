@@ -49,6 +49,8 @@ constexpr Permission kPermissions[] = {
     {"ringfence.v1.RolloutService/HaltRollout", Audience::kOperators, kAdmin | kVendor},
     {"ringfence.v1.RolloutService/RollBackRollout", Audience::kOperators, kAdmin | kVendor},
     {"ringfence.v1.RolloutService/RequestBypass", Audience::kOperators, kAdmin | kVendor},
+    {"ringfence.v1.RolloutService/ExcludeCohort", Audience::kOperators, kVendor},
+    {"ringfence.v1.RolloutService/UnblockCohort", Audience::kOperators, kVendor},
     {"ringfence.v1.RolloutService/ListDecisions", Audience::kOperators, kEveryRole},
     {"ringfence.v1.RolloutService/ListEvidence", Audience::kOperators, kVendor},
 

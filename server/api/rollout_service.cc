@@ -9,9 +9,13 @@
 #include "server/api/permissions.h"
 #include "server/api/rollout_watch.h"
 #include "server/api/services.h"
+#include "server/api/text.h"
 
 namespace ringfence::api {
 namespace {
+
+// A label's key and value, and the sign between them.
+constexpr size_t kMostCohortBytes = 64 + 1 + 256;
 
 class RolloutService final : public RpcService {
  public:
@@ -40,6 +44,16 @@ class RolloutService final : public RpcService {
         /*urgent=*/true);
     AddOperatorCall<v1::RequestBypassRequest, v1::RequestBypassResponse>(
         "RequestBypass", [this](const auto& actor, const auto& in, auto*) { return Bypass(actor, in); });
+    AddOperatorCall<v1::ExcludeCohortRequest, v1::ExcludeCohortResponse>(
+        "ExcludeCohort",
+        [this](const auto& actor, const auto& in, auto* out) {
+          return OfCohort(actor, in, out, &app::App::ExcludeCohort);
+        },
+        /*urgent=*/true);
+    AddOperatorCall<v1::UnblockCohortRequest, v1::UnblockCohortResponse>(
+        "UnblockCohort", [this](const auto& actor, const auto& in, auto* out) {
+          return OfCohort(actor, in, out, &app::App::UnblockCohort);
+        });
     AddOperatorCall<v1::ListDecisionsRequest, v1::ListDecisionsResponse>(
         "ListDecisions",
         [this](const auto& actor, const auto& in, auto* out) { return Decisions(actor, in, out); });
@@ -137,6 +151,27 @@ class RolloutService final : public RpcService {
     RETURN_IF_ERROR(DecodeAct(actor, in, /*whole_release=*/true, faults, &act, &scope));
     ASSIGN_OR_RETURN(const app::RollBackReply reply, env()->app->RollBack(act, scope));
     Encode(reply.brake, out->mutable_brake());
+    out->set_hosts(reply.hosts);
+    return absl::OkStatus();
+  }
+
+  template <typename Request, typename Response, typename Call>
+  absl::Status OfCohort(const app::Actor& actor, const Request& in, Response* out, Call call) {
+    Faults faults;
+    CheckSlug(in.channel(), "channel", faults);
+    CheckSerialOrZero(in.serial(), "serial", faults);
+    if (in.serial() == 0) faults.Add("serial", "0", "the release's serial");
+    CheckRequestId(in.request_id(), "request_id", faults);
+    CheckReason(in.reason(), faults);
+    if (in.cohort().empty() || in.cohort().size() > kMostCohortBytes ||
+        !IsText(in.cohort(), /*lines=*/false)) {
+      faults.Add("cohort", Shown(in.cohort()), "key=value, or as blocked_cells shows it");
+    }
+    RETURN_IF_ERROR(faults.ToStatus());
+    const app::Act act = {.actor = actor, .request_id = in.request_id(), .reason = in.reason()};
+    ASSIGN_OR_RETURN(const app::CohortReply reply,
+                     (env()->app.get()->*call)(act, in.channel(), in.serial(), in.cohort()));
+    for (const std::string& cohort : reply.blocked) out->add_blocked_cells(cohort);
     out->set_hosts(reply.hosts);
     return absl::OkStatus();
   }

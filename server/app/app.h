@@ -131,6 +131,13 @@ class App {
   // and acts on what is new. No exposure waits for it: those are committed under the row itself.
   virtual absl::Status TakeInBrakes(const std::optional<storage::Scope>& scope) = 0;
   virtual absl::StatusOr<RollBackReply> RollBack(const Act& act, const storage::Scope& scope) = 0;
+  // Keeps the release from every host of a label value ("key=value"); those that run it are ordered back. The
+  // vendor's people only. FailedPrecondition: it is already, or the release is not watched any more.
+  virtual absl::StatusOr<CohortReply> ExcludeCohort(const Act& act, const std::string& channel,
+                                                    uint64_t serial, const std::string& cohort) = 0;
+  // Takes that, or a block by the server, off again. FailedPrecondition: it is not blocked.
+  virtual absl::StatusOr<CohortReply> UnblockCohort(const Act& act, const std::string& channel,
+                                                    uint64_t serial, const std::string& cohort) = 0;
   // `tenant` empty: every stage; otherwise that tenant's stages and the pooled figures only. serial 0: the
   // newest.
   virtual absl::StatusOr<RolloutInfo> GetRollout(const std::string& channel, uint64_t serial,

@@ -24,12 +24,13 @@ struct Engine::Batch {
     absl::Duration age;
   };
   std::vector<Age> ages;
+  std::vector<storage::BackgroundRow> background;
   absl::Time now;
   bool forget_events = false;
   bool told = false;  // watchers hear of it
 
   bool empty() const {
-    return moves.empty() && new_stages.empty() && decisions.empty() && agents.empty() &&
+    return moves.empty() && new_stages.empty() && background.empty() && decisions.empty() && agents.empty() &&
            quarantines.empty() && events.empty() && judgements.empty() && ages.empty() && !forget_events;
   }
 };

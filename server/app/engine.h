@@ -26,6 +26,7 @@
 #include "server/app/acts.h"
 #include "server/app/app.h"
 #include "server/app/append_table.h"
+#include "server/app/background.h"
 #include "server/app/brake_act.h"
 #include "server/app/bulk_silence.h"
 #include "server/app/cells.h"
@@ -59,7 +60,8 @@ struct LabelSet {
   int ring = -1;      // under the tenant's plan as it is now
   CellList cells;
   const Place* place = nullptr;
-  std::vector<uint8_t> lasting;  // by release index: policy::Reason + 1; 0: not known yet
+  policy::HostClass host_class = 0;  // what kind of host it is, for what is usual
+  std::vector<uint8_t> lasting;      // by release index: policy::Reason + 1; 0: not known yet
 };
 
 struct Tenant {
@@ -124,6 +126,10 @@ class Engine final : public App {
   absl::StatusOr<storage::BrakeRow> Halt(const Act& act, const storage::Scope& scope) override;
   absl::Status TakeInBrakes(const std::optional<storage::Scope>& scope) override;
   absl::StatusOr<RollBackReply> RollBack(const Act& act, const storage::Scope& scope) override;
+  absl::StatusOr<CohortReply> ExcludeCohort(const Act& act, const std::string& channel, uint64_t serial,
+                                            const std::string& cohort) override;
+  absl::StatusOr<CohortReply> UnblockCohort(const Act& act, const std::string& channel, uint64_t serial,
+                                            const std::string& cohort) override;
   absl::StatusOr<RolloutInfo> GetRollout(const std::string& channel, uint64_t serial,
                                          const std::string& tenant) override;
   std::vector<RolloutInfo> ListRollouts(const std::string& channel, const std::string& tenant) override;
@@ -236,6 +242,8 @@ class Engine final : public App {
   // The cells by which the host is judged in this release, as they were when it was first asked about.
   policy::CellSpan JudgedCells(ReleaseState& release, HostRef host, const Place& place)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Fixes what is fixed of the test before its first draw.
+  void StartJudgement(ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Is the release kept from the host, for one of its cells?
   bool IsBlocked(ReleaseState& release, HostRef host, const Place& place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -279,6 +287,8 @@ class Engine final : public App {
   void StaysOnOlder(const ReleaseState& release, const Exposure& exposure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes in what matured, and brakes, holds or halts on it.
   void JudgeMethod(ReleaseState& release, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // p_hist, by class of hosts: what is usual at this hour, at most a minute old.
+  const policy::BackgroundRates& UsualRates(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // ---- one cohort at fault (engine_cohort.cc)
   // A judge wants to stop everyone, and what is in flight may yet name the one cell that all bad news are
   // about: then the stop waits for it, a short time only, while nobody is let in. True: not yet.
@@ -293,6 +303,25 @@ class Engine final : public App {
   // Keeps the release from the hosts of a cell, orders them back and takes them out of the gates.
   void BlockCell(ReleaseState& release, policy::CellIndex cell, const std::string& why,
                  const std::string& evidence, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Exposed hosts that the release is kept from by now: ordered back and out of the gates. How many are new.
+  int64_t TakeOutBlocked(ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The exposure moved to other labels, which may be excluded.
+  void TakeOutIfBlocked(ReleaseState& release, Exposure& exposure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The first cohort of the host that the release is kept from; empty: none.
+  std::string BlockedCohort(ReleaseState& release, HostRef host, const Place& place)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static std::vector<std::string> BlockedCohorts(const ReleaseState& release);
+  // What is excluded is seen in hosts' labels from now on.
+  void SeeExcluded(ReleaseState& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Who may, on what, and whether it is known already (then the answer).
+  absl::StatusOr<std::optional<CohortReply>> BeginCohortAct(const Act& act, const char* what,
+                                                            const std::string& channel, uint64_t serial,
+                                                            const std::string& cohort);
+  // The row, the decision, the audit and the answer, in one transaction.
+  absl::Status WriteCohortAct(const Act& act, const char* what, const storage::JudgementRow& row,
+                              const std::string& cohort, const std::vector<std::string>& before,
+                              const CohortReply& reply, storage::DecisionRow decision);
+
   // ---- decisions of both judges (engine_judge.cc)
   // For decisions: what everyone thought, and all that the method looked at.
   record::Figures FiguresOf(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -568,8 +597,10 @@ class Engine final : public App {
 
   std::vector<Spell> spells_ ABSL_GUARDED_BY(mu_);
   std::vector<uint32_t> free_spells_ ABSL_GUARDED_BY(mu_);
-  // Learned from control spells: bad and all, shrunk towards 2 %.
-  std::array<policy::ControlCounts, policy::kGuardChannels> background_ ABSL_GUARDED_BY(mu_);
+  Background background_ ABSL_GUARDED_BY(mu_);  // learned from control spells
+  absl::Time background_written_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+  policy::BackgroundRates usual_rates_ ABSL_GUARDED_BY(mu_);  // of this minute
+  absl::Time usual_rates_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
 
   std::deque<PendingLease> lease_queue_ ABSL_GUARDED_BY(mu_);
   std::vector<BrakeAct> brake_queue_ ABSL_GUARDED_BY(mu_);

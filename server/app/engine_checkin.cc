@@ -52,7 +52,7 @@ absl::Status Engine::CheckIn(const CheckInRequest& request, CheckInReply* reply)
     if (plain && row.state_hash == state_hash &&
         row.generation == generation_.load(std::memory_order_relaxed) && now < row.recheck_at &&
         !row.silent && !row.deleted && !row.goodbye) {
-      row.last_seen = now;
+      Hear(row, now);
       if (!row.ever_exposed) ++shard.heard_unexposed;
       reply->next_checkin = NextCheckIn(row);
       reply->send_labels = false;
@@ -104,7 +104,7 @@ absl::Status Engine::SlowCheckIn(const CheckInRequest& request, uint64_t state_h
     const uint64_t boot = request.boot_id.empty() ? before.boot_hash : BootHash(request.boot_id);
 
     fleet_.With(host, [&](Row& row) {
-      row.last_seen = now;
+      Hear(row, now);
       row.silent = false;
       row.goodbye = request.goodbye;
       row.label_set = label_set;
@@ -127,6 +127,7 @@ absl::Status Engine::SlowCheckIn(const CheckInRequest& request, uint64_t state_h
         Exposure* exposure = release->live ? release->Find(host) : nullptr;
         if (exposure == nullptr) continue;
         release->Relabel(*exposure, *new_set.place);
+        TakeOutIfBlocked(*release, *exposure);
         JudgeGates(*release, &new_set.cells, now);
       }
       dirty_hosts_.insert(host);

@@ -88,7 +88,10 @@ void Engine::JudgeBlindness(absl::Duration passed) {
 void Engine::VoidSpells() {
   for (const auto& release : releases_) {
     for (const uint32_t index : release->spells) {
-      fleet_.With(spells_[index].host, [](Row& row) { row.spell = 0; });
+      fleet_.With(spells_[index].host, [](Row& row) {
+        row.spell = 0;
+        row.counts_from = kNever;
+      });
       free_spells_.push_back(index);
     }
     release->spells.clear();

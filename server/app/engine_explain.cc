@@ -77,7 +77,7 @@ Engine::HostFacts Engine::FactsOf(HostRef host, const Row& row, ReleaseState& re
     const BrakeView brakes = BrakesOn(tenant.name, r.channel, r.serial, exposure->stage->row.ring);
     facts.reverting = brakes.reverting || brakes.recalled || exposure->blocked;
   }
-  if (IsBlocked(release, host, *set.place)) facts.blocked_cohort = release.judgement.BlockedOf(host);
+  facts.blocked_cohort = BlockedCohort(release, host, *set.place);
   const policy::ChannelRule* rule =
       tenant.plan.has_value() ? policy::FindRule(tenant.plan->plan, r.channel) : nullptr;
   if (rule != nullptr && set.ring >= 0) {

@@ -7,6 +7,18 @@
 #include "server/app/engine.h"
 
 namespace ringfence::app {
+namespace {
+
+// What is usual depends on the kind of host: what its label `class` says ("server", "laptop"), or else its
+// platform.
+std::string KindOf(const policy::Labels& labels) {
+  for (const char* key : {"class", "platform"}) {
+    for (const auto& pair : labels.WithKey(key)) return pair.second;
+  }
+  return "";
+}
+
+}  // namespace
 
 uint32_t Engine::TenantIndex(const std::string& name) {
   const auto [it, added] = tenant_index_.try_emplace(name, static_cast<uint32_t>(tenants_.size()));
@@ -25,6 +37,7 @@ uint32_t Engine::InternLabels(uint32_t tenant, const policy::Labels& labels) {
     set.labels = labels;
     set.hash16 = std::move(hash16);
     set.cells = cells_.CellsOf(labels, cohort_keys_);
+    set.host_class = background_.ClassOf(KindOf(labels));
     const auto& plan = tenants_[tenant].plan;
     if (plan.has_value()) set.ring = policy::RingOf(plan->plan, labels).value_or(-1);
     set.place = places_.Intern(tenant, set.ring, set.cells);
@@ -80,6 +93,12 @@ void Engine::PlansChanged() {
       keep = std::max(keep, absl::ToInt64Nanoseconds(gates.silence->window));
     }
   }
+  // What people exclude is seen whether or not a plan names it.
+  for (const auto& release : releases_) {
+    for (const std::string& cohort : release->judgement.excluded()) {
+      keys.insert(cohort.substr(0, cohort.find('=')));
+    }
+  }
   series_keep_ = keep;
   cohort_keys_.assign(keys.begin(), keys.end());
   for (const auto& release : releases_) {
@@ -116,7 +135,10 @@ void Engine::PlansChanged() {
       CountOnline(*set.place, +1);
     }
     for (const auto& release : releases_) {
-      if (Exposure* exposure = release->Find(host)) release->Relabel(*exposure, *set.place);
+      Exposure* exposure = release->Find(host);
+      if (exposure == nullptr) continue;
+      release->Relabel(*exposure, *set.place);
+      TakeOutIfBlocked(*release, *exposure);
     }
   });
   Changed();

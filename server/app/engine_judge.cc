@@ -15,10 +15,10 @@ namespace {
 using policy::GateKind;
 using storage::Outcome;
 
-constexpr double kBackgroundPrior = 0.02;  // health-analysis.md 4: no history
-constexpr double kBackgroundSpells = 50;
-constexpr double kBackgroundMemory = 100'000;  // control spells after which older ones fade
 constexpr size_t kRejectionsHalt = 3;
+// Of the 2.5 intervals in which a host is listened to, so many check-ins are certain whatever their jitter. A
+// sensor's spell lasts longer by the downtime that its update may take, and asks for no more.
+constexpr int64_t kCertainCheckIns = 2;
 constexpr int64_t kOwnControl =
     20;  // a cell with fewer hosts without the release is compared with all of them
 
@@ -75,27 +75,28 @@ void Engine::MatureSpells(ReleaseState& release, FleetNanos now) {
     if (spell.t0 + release.d > now) break;
     release.spells.pop_front();
     free_spells_.push_back(index);
-    const FleetNanos last_seen = fleet_.With(spell.host, [&](Row& row) {
-      if (row.spell == index + 1) row.spell = 0;
-      row.recheck_at = 0;
-      return row.last_seen;
+    const Row row = fleet_.With(spell.host, [&](Row& r) {
+      const Row before = r;
+      if (r.spell == index + 1) {
+        r.spell = 0;
+        r.counts_from = kNever;
+      }
+      r.recheck_at = 0;
+      return before;
     });
+    const uint32_t label_set = row.label_set;
     // One function of the check-ins, whatever the arm: not heard in (t0 + a, t0 + D].
-    const policy::SpellOutcome outcome = {.silent = last_seen <= spell.t0 + release.a,
-                                          .crashed = spell.crashed};
+    policy::SpellOutcome outcome = {.silent = row.last_seen <= spell.t0 + release.a,
+                                    .crashed = spell.crashed};
+    // A whole gauge of 0 says nothing: c is 0, so that it would add nothing either.
+    if (const double missed = policy::MissedCheckInGauge(row.heard, kCertainCheckIns);
+        missed > 0 && row.spell == index + 1) {
+      outcome.gauge = missed;
+    }
     const policy::Arm arm = release.judgement.Mature(spell.host, outcome);
     matured = true;
     if (arm != policy::Arm::kControl && arm != policy::Arm::kPhantom) continue;
-    const std::array<bool, policy::kGuardChannels> bad = {outcome.silent, outcome.crashed};
-    for (size_t c = 0; c < bad.size(); ++c) {
-      policy::ControlCounts& background = background_[c];
-      background.all += 1;
-      background.bad += bad[c] ? 1 : 0;
-      if (background.all > kBackgroundMemory) {
-        background.all /= 2;
-        background.bad /= 2;
-      }
-    }
+    background_.Count(label_sets_[label_set].host_class, clock_->Now(), {outcome.silent, outcome.crashed});
   }
   if (matured) JudgeMethod(release, clock_->Now());
 }
@@ -197,14 +198,17 @@ void Engine::StaysOnOlder(const ReleaseState& release, const Exposure& exposure)
   }
 }
 
+const policy::BackgroundRates& Engine::UsualRates(absl::Time now) {
+  if (usual_rates_.empty() || now - usual_rates_at_ >= absl::Minutes(1) || now < usual_rates_at_) {
+    usual_rates_ = background_.At(now);
+    usual_rates_at_ = now;
+  }
+  return usual_rates_;
+}
+
 void Engine::JudgeMethod(ReleaseState& release, absl::Time now) {
   ReleaseJudgement& judgement = release.judgement;
-  std::array<double, policy::kGuardChannels> p_hist{};
-  for (size_t c = 0; c < p_hist.size(); ++c) {
-    p_hist[c] = (background_[c].bad + kBackgroundSpells * kBackgroundPrior) /
-                (background_[c].all + kBackgroundSpells);
-  }
-  const policy::HealthReading& reading = judgement.Read(FleetNow(), now, p_hist);
+  const policy::HealthReading& reading = judgement.Read(FleetNow(), now, UsualRates(now));
 
   const storage::Scope scope{"", release.release().channel, release.release().serial, ""};
   policy::StopState state;

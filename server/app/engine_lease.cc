@@ -115,17 +115,19 @@ void Engine::OpenBuckets(ReleaseState& release, FleetNanos now) {
   }
 }
 
-policy::CellSpan Engine::JudgedCells(ReleaseState& release, HostRef host, const Place& place) {
-  ReleaseJudgement& judgement = release.judgement;
-  if (!judgement.started()) {
-    std::set<std::string> rings;
-    for (const Tenant& tenant : tenants_) {
-      if (!tenant.plan.has_value()) continue;
-      for (const policy::Ring& ring : tenant.plan->plan.rings) rings.insert(ring.name);
-    }
-    judgement.Start(static_cast<int64_t>(cells_.size() + tenants_.size() + rings.size()));
+void Engine::StartJudgement(ReleaseState& release) {
+  if (release.judgement.started()) return;
+  std::set<std::string> rings;
+  for (const Tenant& tenant : tenants_) {
+    if (!tenant.plan.has_value()) continue;
+    for (const policy::Ring& ring : tenant.plan->plan.rings) rings.insert(ring.name);
   }
-  return judgement.Freeze(host, place, [&](const Place& of) {
+  release.judgement.Start(static_cast<int64_t>(cells_.size() + tenants_.size() + rings.size()));
+}
+
+policy::CellSpan Engine::JudgedCells(ReleaseState& release, HostRef host, const Place& place) {
+  StartJudgement(release);
+  return release.judgement.Freeze(host, place, [&](const Place& of) {
     mu_.AssertHeld();
     const Tenant& tenant = tenants_[of.tenant];
     std::vector<std::string> names = {CellOfTenant(tenant.name)};
@@ -138,6 +140,9 @@ policy::CellSpan Engine::JudgedCells(ReleaseState& release, HostRef host, const 
 }
 
 bool Engine::IsBlocked(ReleaseState& release, HostRef host, const Place& place) {
+  for (const CellId cell : release.excluded) {
+    if (std::find(place.cells.begin(), place.cells.end(), cell) != place.cells.end()) return true;
+  }
   return release.judgement.blocks_any() && release.judgement.IsBlocked(JudgedCells(release, host, place));
 }
 
@@ -169,7 +174,8 @@ uint32_t Engine::OpenSpell(ReleaseState& release, Stage& stage, HostRef host,
     stage.bucket_stratum =
         release.judgement.OpenStratum(bucket, stage.bucket.rates().rho, (now / h_ + 1) * h_);
   }
-  release.judgement.Open(stage.bucket_stratum, host, drawn);
+  const uint32_t label_set = fleet_.With(host, [](Row& row) { return row.label_set; });
+  release.judgement.Open(stage.bucket_stratum, host, label_sets_[label_set].host_class, drawn);
   if (release.judgement.HasOpenSoak(host))
     release.soaks.Open(host, drawn.arm == policy::Arm::kPhantom, &stage, now);
   uint32_t index = 0;
@@ -325,6 +331,8 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   const uint32_t spell = OpenSpell(release, *stage, host, drawn, bucket, now);
   fleet_.With(host, [&](Row& r) {
     r.spell = spell;
+    r.heard = 0;
+    r.counts_from = now + release.a;
     r.recheck_at = 0;
   });
   if (drawn.arm == policy::Arm::kPhantom) {

@@ -82,6 +82,10 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   online_unexposed_ = 0;
   exposed_until_.clear();
   if (!options_.internal_tenant.empty()) TenantIndex(options_.internal_tenant);
+  background_ = Background();
+  usual_rates_.clear();
+  ASSIGN_OR_RETURN(const std::vector<storage::BackgroundRow> background, tx.Background());
+  background_.Restore(background);
 
   ASSIGN_OR_RETURN(std::vector<storage::PlanRow> plans, tx.NewestPlans());
   for (storage::PlanRow& plan : plans) {
@@ -196,6 +200,7 @@ absl::Status Engine::Load(storage::Transaction& tx) {
       release->m_a_mark = brake->second.m_a_mark;
     }
   }
+  for (const auto& release : releases_) SeeExcluded(*release);
   // Whatever was counted is not counted again when an agent repeats it.
   seen_events_.clear();
   RETURN_IF_ERROR(tx.ForEachEvent([&](const storage::EventKey& event) {

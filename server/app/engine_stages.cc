@@ -20,6 +20,7 @@ const absl::Duration kSeenWrittenWithin = absl::Minutes(45);
 const absl::Duration kEventMemory = absl::Hours(7 * 24);  //
 const absl::Duration kEventsForgottenEvery = absl::Hours(1);
 
+const absl::Duration kBackgroundWrittenEvery = absl::Minutes(1);
 constexpr size_t kSeenEvents = 1'000'000;
 
 // By the plan as it is now, and until that or the release is another. A release that a pin leaves out is left
@@ -432,6 +433,10 @@ void Engine::CollectDirty(Batch& batch, absl::Time now) {
         release->release().channel, release->release().serial, replica_epoch_, agent_of);
     if (!unsaved.empty()) batch.judgements.emplace_back(release.get(), std::move(unsaved));
   }
+  if (now - background_written_at_ >= kBackgroundWrittenEvery) {
+    background_written_at_ = now;
+    batch.background = background_.TakeUnsaved();
+  }
   if (healthy_age_unsaved_ >= absl::Minutes(1)) {
     healthy_age_unsaved_ = absl::ZeroDuration();
     for (const auto& release : releases_) {
@@ -499,6 +504,7 @@ absl::Status Engine::WriteBatch(Batch& batch, const absl::Status& outcomes) {
         if (!unsaved.records.empty()) RETURN_IF_ERROR(tx.AppendEvidenceRecords(unsaved.records));
         if (!unsaved.vectors.empty()) RETURN_IF_ERROR(tx.PutEvidence(unsaved.vectors));
       }
+      if (!batch.background.empty()) RETURN_IF_ERROR(tx.PutBackground(batch.background));
       for (const Batch::Age& age : batch.ages)
         RETURN_IF_ERROR(tx.SetHealthyAge(age.channel, age.serial, age.age));
       return absl::OkStatus();
@@ -514,6 +520,7 @@ absl::Status Engine::WriteBatch(Batch& batch, const absl::Status& outcomes) {
     new_quarantines_.insert(new_quarantines_.end(), batch.quarantines.begin(), batch.quarantines.end());
     new_events_.insert(new_events_.end(), batch.events.begin(), batch.events.end());
     for (auto& [release, unsaved] : batch.judgements) release->judgement.GiveBack(std::move(unsaved));
+    background_.GiveBack(batch.background);
     new_decisions_.insert(new_decisions_.begin(), batch.judged_decisions.begin(),
                           batch.judged_decisions.end());
     if (!batch.moves.empty() || !batch.new_stages.empty()) {

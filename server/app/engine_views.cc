@@ -111,7 +111,7 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
     if (cell.has_value()) info.health.suspected = judgement.NameOf(*cell);
   }
   // Customers do not hear of each other.
-  for (const std::string& cell : judgement.blocked()) {
+  for (const std::string& cell : BlockedCohorts(release)) {
     const bool of_tenant = IsTenantCell(cell);
     if (!of_tenant || tenant.empty() || cell == CellOfTenant(tenant)) info.health.blocked.push_back(cell);
   }
@@ -225,6 +225,11 @@ absl::StatusOr<EvidenceReply> Engine::Evidence(const std::string& channel, uint6
     return absl::OkStatus();
   }));
   std::erase_if(reply.records, [&](const auto& record) { return record.test != reply.judgement.test; });
+  for (storage::EvidenceRecordRow& record : reply.records) {
+    std::erase_if(record.events, [&](const storage::EvidenceEvent& event) {
+      return ReleaseJudgement::IsForgotten(reply.judgement, record.at, event.cells);
+    });
+  }
   std::stable_sort(reply.records.begin(), reply.records.end(),
                    [](const auto& a, const auto& b) { return a.at < b.at; });
   return reply;

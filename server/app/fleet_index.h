@@ -34,6 +34,7 @@ struct Row {
   uint64_t state_hash = 0;  // of boot, labels, running, staged as last heard
   uint64_t boot_hash = 0;   // 0: not known
   FleetNanos last_seen = 0;
+  FleetNanos counts_from = kNever;  // of the open spell: t0 + a, and then its silence window runs
   FleetNanos recheck_at = 0;  // the fast path ends here: a lock, a probation or a lease changes something
   const DirectiveList* directives = nullptr;
   uint32_t generation = 0;  // of the decisions that `directives` came from
@@ -41,11 +42,18 @@ struct Row {
   uint32_t running_set = 0;
   uint32_t enrolled_at = 0;  // unix seconds
   uint32_t spell = 0;        // index + 1 of the open spell; 0: none
+  uint16_t heard = 0;        // check-ins since `counts_from`, as far as they can be counted
   bool silent = false;
   bool deleted = false;
   bool ever_exposed = false;
   bool goodbye = false;  // said at last_seen
 };
+
+// A check-in at `now` that is heard: silence and the gauge of missed check-ins go by this.
+inline void Hear(Row& row, FleetNanos now) {
+  row.last_seen = now;
+  if (now > row.counts_from && row.heard < UINT16_MAX) ++row.heard;
+}
 
 class FleetIndex {
  public:

@@ -212,6 +212,12 @@ struct UrgentInfo {
   std::optional<storage::AcknowledgementRow> acknowledged;
 };
 
+// What a release is kept from after an act about a cohort, and how many exposed hosts it concerned.
+struct CohortReply {
+  std::vector<std::string> blocked;  // "key=value", "tenant acme"
+  int64_t hosts = 0;
+};
+
 struct RollBackReply {
   storage::BrakeRow brake;
   int64_t hosts = 0;

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/check.h"
+#include "server/app/background.h"
 
 namespace ringfence::app {
 namespace {
@@ -81,6 +82,7 @@ policy::JudgeSetup ReleaseJudgement::Setup() const {
   policy::JudgeSetup setup;
   setup.k_max = row_.k_max;
   setup.rho0 = row_.rho0;
+  setup.p_hist = Background().At(absl::UnixEpoch());  // as many classes; the rates come with each Read
   return setup;
 }
 
@@ -187,9 +189,9 @@ bool ReleaseJudgement::TakesDraws(policy::StratumNumber stratum) const {
                      [&](const auto& open) { return open.second == stratum; });
 }
 
-void ReleaseJudgement::Open(policy::StratumNumber stratum, HostRef host,
+void ReleaseJudgement::Open(policy::StratumNumber stratum, HostRef host, policy::HostClass host_class,
                             const policy::Bucket::Answer& drawn) {
-  RF_CHECK(judge_.Open(stratum, IndexOf(host), 0, CellsOf(host), drawn).ok());
+  RF_CHECK(judge_.Open(stratum, IndexOf(host), host_class, CellsOf(host), drawn).ok());
   CountSoak(host, drawn.arm);
 }
 
@@ -228,13 +230,13 @@ void ReleaseJudgement::VoidOpen() {
 
 // ---- reading
 
-const policy::HealthReading& ReleaseJudgement::Read(
-    FleetNanos fleet_now, absl::Time now, const std::array<double, policy::kGuardChannels>& p_hist) {
+const policy::HealthReading& ReleaseJudgement::Read(FleetNanos fleet_now, absl::Time now,
+                                                    const policy::BackgroundRates& p_hist) {
   while (!open_strata_.empty() && open_strata_.front().first <= fleet_now) {
     judge_.CloseStratum(open_strata_.front().second);
     open_strata_.pop_front();
   }
-  judge_.SetHistory({p_hist});
+  judge_.SetHistory(p_hist);
   reading_ = judge_.Read();
   policy::RecordLog taken = judge_.TakeRecords();
   // Strata in which nothing went bad change nothing: their numbers are in the counts.
@@ -307,7 +309,8 @@ std::optional<CellIndex> ReleaseJudgement::Suspected(bool by_guard) {
 bool ReleaseJudgement::MayYetBeNamed(CellIndex cell) const {
   const std::string& name = names_[cell];
   const bool part = IsTenantCell(name) || absl::StartsWith(name, kRingCell) || slots_.IsOther(cell);
-  if (part || IsBlocked({&cell, 1}) || blocked_.size() >= policy::kMostBlockedCells) return false;
+  if (part || IsBlocked({&cell, 1})) return false;
+  if (blocked_.size() - BlockedByPeople() >= policy::kMostBlockedCells) return false;
   return judge_.MayBeNamed(cell) && judge_.Without(cell, log_) < policy::kBrakeAt;
 }
 
@@ -369,6 +372,7 @@ policy::HaltReview ReleaseJudgement::Review(const std::string& internal) const {
   question.k_max = row_.k_max;
   question.rho0 = row_.rho0;
   question.blocked = blocked_;
+  question.excluded = BlockedByPeople();
   const std::string own = CellOfTenant(internal);
   for (CellIndex cell = 0; cell < names_.size(); ++cell) {
     // A ring is not a kind of host that a release could go on without.
@@ -391,6 +395,48 @@ void ReleaseJudgement::Block(CellIndex cell) {
   row_.blocked.push_back(names_[cell]);
   row_changed_ = dirty_ = true;
   reading_ = judge_.Read();
+}
+
+size_t ReleaseJudgement::BlockedByPeople() const {
+  return static_cast<size_t>(
+      std::count_if(row_.blocked.begin(), row_.blocked.end(), [&](const std::string& cell) {
+        return std::find(row_.excluded.begin(), row_.excluded.end(), cell) != row_.excluded.end();
+      }));
+}
+
+void ReleaseJudgement::Exclude(const std::string& cohort) {
+  RF_CHECK(started_);
+  row_.excluded.push_back(cohort);
+  row_changed_ = true;
+  std::optional<CellIndex> slot = SlotNamed(cohort);
+  // The last slot is shared: hosts of a value that has none are refused, and judged with the others.
+  if (!slot.has_value() && static_cast<int64_t>(slot_of_.size()) < row_.k_max - 1) slot = SlotOf(cohort);
+  if (slot.has_value() && !slots_.IsOther(*slot) && !IsBlocked({&*slot, 1})) Block(*slot);
+}
+
+void ReleaseJudgement::Unblock(const std::string& cohort, absl::Time at) {
+  std::erase(row_.excluded, cohort);
+  std::erase(row_.blocked, cohort);
+  row_.unblocked.push_back({cohort, at});
+  row_changed_ = dirty_ = true;
+  const std::optional<CellIndex> slot = SlotNamed(cohort);
+  if (!slot.has_value() || !IsBlocked({&*slot, 1})) return;
+  const auto is_of_it = [&](const auto& event) { return policy::HasAnyOf(event.cells, {&*slot, 1}); };
+  for (policy::StratumRecord& stratum : log_.strata) {
+    std::erase_if(stratum.bad, is_of_it);
+    std::erase_if(stratum.gauges, is_of_it);
+  }
+  std::erase_if(log_.soak, is_of_it);
+  std::erase(blocked_, *slot);
+  judge_.Unblock(*slot);
+  reading_ = judge_.Read();
+}
+
+bool ReleaseJudgement::IsForgotten(const storage::JudgementRow& row, absl::Time at,
+                                   absl::Span<const std::string> cells) {
+  return std::any_of(row.unblocked.begin(), row.unblocked.end(), [&](const auto& one) {
+    return at <= one.at && std::find(cells.begin(), cells.end(), one.cell) != cells.end();
+  });
 }
 
 void ReleaseJudgement::Restart() {
@@ -552,6 +598,7 @@ void ReleaseJudgement::Restore(const storage::JudgementRow& row,
     stratum.phantoms = record.phantoms;
     stratum.late = record.late;
     for (const storage::EvidenceEvent& event : record.events) {
+      if (IsForgotten(row, record.at, event.cells)) continue;
       const std::vector<CellIndex> slots = SlotsOf(event.cells);
       const policy::CellList cells(slots.begin(), slots.end());
       if (event.health_channel == HealthChannel::kGauge) {

@@ -61,6 +61,9 @@ class ReleaseJudgement {
   bool started() const { return started_; }
   const std::vector<std::string>& blocked() const { return row_.blocked; }
   bool blocks_any() const { return !row_.blocked.empty(); }
+  // "key=value" that people keep the release from.
+  const std::vector<std::string>& excluded() const { return row_.excluded; }
+  const storage::JudgementRow& row() const { return row_; }
   bool IsBlocked(policy::CellSpan cells) const;
   // Of a host with frozen cells: the first that is blocked; empty: none.
   std::string BlockedOf(HostRef host) const;
@@ -74,7 +77,8 @@ class ReleaseJudgement {
   bool TakesDraws(policy::StratumNumber stratum) const;
   bool HasOpenSpell(HostRef host) const { return judge_.HasOpenSpell(IndexOf(host)); }
   // A drawn host without an open spell, whose cells are frozen.
-  void Open(policy::StratumNumber stratum, HostRef host, const policy::Bucket::Answer& drawn);
+  void Open(policy::StratumNumber stratum, HostRef host, policy::HostClass host_class,
+            const policy::Bucket::Answer& drawn);
   // The spell's one outcome; which arm it was.
   policy::Arm Mature(HostRef host, const policy::SpellOutcome& outcome);
   // ---- the soak (judgement_soak.cc). Does the host have an open soak spell?
@@ -86,10 +90,9 @@ class ReleaseJudgement {
   void VoidOpen();
 
   // ---- reading
-  // Takes in the strata that are complete; records them as of `now`. `p_hist`: bad shares of control spells
-  // in the past, silence and crash.
+  // Takes in the strata that are complete; records them as of `now`. `p_hist`: what is usual, by class.
   const policy::HealthReading& Read(FleetNanos fleet_now, absl::Time now,
-                                    const std::array<double, policy::kGuardChannels>& p_hist);
+                                    const policy::BackgroundRates& p_hist);
   const policy::HealthReading& reading() const { return reading_; }  // of the last Read
   // All lives and replicas together; no cell: the release.
   SpellCounts Counts(policy::HealthChannel channel, std::optional<policy::CellIndex> cell) const;
@@ -113,6 +116,14 @@ class ReleaseJudgement {
   policy::HaltReview Review(const std::string& internal) const;
   // The release is kept from the cell's hosts from now on, and they are no part of the test.
   void Block(policy::CellIndex cell);
+  // The same by people's word, of any label value. Started; not excluded yet.
+  void Exclude(const std::string& cohort);
+  // Lets the hosts in again that Block or Exclude kept out. What was recorded of them until `at` is no part
+  // of the test any more.
+  void Unblock(const std::string& cohort, absl::Time at);
+  // Whether `row` says that what was recorded at `at` with one of these cells counts no more.
+  static bool IsForgotten(const storage::JudgementRow& row, absl::Time at,
+                          absl::Span<const std::string> cells);
   // A new test after a two-person resume: its evidence starts at nothing.
   void Restart();
 
@@ -149,6 +160,7 @@ class ReleaseJudgement {
     return (host % FleetIndex::kShards) << FleetIndex::kIndexBits | host / FleetIndex::kShards;
   }
   uint32_t SetOf(std::vector<std::string> names);
+  size_t BlockedByPeople() const;
   policy::CellIndex SlotOf(const std::string& name);
   std::vector<policy::CellIndex> SlotsOf(absl::Span<const std::string> names);
   void CountSoak(HostRef host, policy::Arm arm);  // opened with this draw, if it was

@@ -163,7 +163,8 @@ struct ReleaseState {
   // A stop for everyone waits until here at the latest for what is in flight to name the one cell that all
   // bad news are about (engine_cohort.cc); nobody is let in meanwhile. 0: none ever did.
   FleetNanos cell_awaited_until = 0;
-  bool cell_awaited = false;  // now
+  bool cell_awaited = false;     // now
+  std::vector<CellId> excluded;  // that people keep the release from, by the labels of now
 
   // ---- SLO gates: one window per kind and length that some plan uses, and one per kind of the greatest
   // length that a plan may name: from it a new one learns what was seen before.

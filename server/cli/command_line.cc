@@ -307,6 +307,18 @@ class CommandLine {
              true);
     AddScope(Add(rollout, "rollback", "Halt, and order exposed hosts back", &rollout_, RolloutRollBack),
              true);
+    command = Add(rollout, "exclude",
+                  "Keep a release from every host of a label value; those that run it are ordered back",
+                  &rollout_, RolloutExclude);
+    command->add_option("RELEASE", rollout_.release, "CHANNEL/SERIAL or CHANNEL/VERSION")->required();
+    command->add_option("--label", rollout_.label, "KEY=VALUE, such as coinstalled=symantec-dlp")->required();
+    AddReason(command, &rollout_.reason);
+    command = Add(rollout, "unblock", "Let a cohort in again that was excluded, or that the server blocked",
+                  &rollout_, RolloutUnblock);
+    command->add_option("RELEASE", rollout_.release, "CHANNEL/SERIAL or CHANNEL/VERSION")->required();
+    CLI::Option* label = command->add_option("--label", rollout_.label, "KEY=VALUE");
+    command->add_option("--tenant", rollout_.tenant, "A customer that the server blocked")->excludes(label);
+    AddReason(command, &rollout_.reason);
     command =
         Add(rollout, "evidence", "The evidence against a release over time, beside brake, hold and halt",
             &rollout_, RolloutEvidence);

@@ -113,6 +113,7 @@ struct RolloutOptions {
   std::string svg;                         // evidence: the file to draw into
   std::string sign_with, passphrase_file;  // resume from a halt: a person's key
   std::string bypass;                      // what is asked for in vain
+  std::string label;                       // exclude, unblock: key=value
   int limit = 20;
 };
 int RolloutList(Context& context, const RolloutOptions& options);
@@ -123,6 +124,8 @@ int RolloutResume(Context& context, const RolloutOptions& options);
 int RolloutHalt(Context& context, const RolloutOptions& options);
 int RolloutRollBack(Context& context, const RolloutOptions& options);
 int RolloutRequestBypass(Context& context, const RolloutOptions& options);
+int RolloutExclude(Context& context, const RolloutOptions& options);
+int RolloutUnblock(Context& context, const RolloutOptions& options);
 int RolloutDecisions(Context& context, const RolloutOptions& options);
 int RolloutEvidence(Context& context, const RolloutOptions& options);
 

@@ -134,6 +134,53 @@ int RolloutRollBack(Context& context, const RolloutOptions& options) {
   return kOk;
 }
 
+namespace {
+
+// The same request and answer for both acts.
+template <typename Request, typename Response>
+int OfCohort(Context& context, const RolloutOptions& options, const char* call, const std::string& cohort,
+             Response* response) {
+  const absl::StatusOr<ReleaseName> name = FindRelease(context, options.release);
+  if (!name.ok()) return context.Fail(name.status());
+  Request request;
+  request.set_request_id(context.request_id());
+  request.set_reason(options.reason);
+  request.set_channel(name->channel);
+  request.set_serial(name->serial);
+  request.set_cohort(cohort);
+  const absl::Status status = context.remote().Call(call, request, response);
+  if (!status.ok()) return context.Fail(status);
+  if (!context.table()) context.Print(*response);
+  return kOk;
+}
+
+}  // namespace
+
+int RolloutExclude(Context& context, const RolloutOptions& options) {
+  v1::ExcludeCohortResponse response;
+  const int code = OfCohort<v1::ExcludeCohortRequest>(context, options, "RolloutService/ExcludeCohort",
+                                                      options.label, &response);
+  if (code != kOk || !context.table()) return code;
+  context.out() << "kept from " << Printable(options.label) << "; " << response.hosts()
+                << " hosts are ordered back, the others go on\n";
+  return kOk;
+}
+
+int RolloutUnblock(Context& context, const RolloutOptions& options) {
+  const std::string cohort = options.tenant.empty() ? options.label : absl::StrCat("tenant ", options.tenant);
+  if (cohort.empty()) return context.Fail(absl::InvalidArgumentError("name a --label or a --tenant"));
+  v1::UnblockCohortResponse response;
+  const int code =
+      OfCohort<v1::UnblockCohortRequest>(context, options, "RolloutService/UnblockCohort", cohort, &response);
+  if (code != kOk || !context.table()) return code;
+  context.out() << "let in again: " << Printable(cohort);
+  for (const std::string& blocked : response.blocked_cells()) {
+    context.out() << "\nstill kept from " << Printable(blocked);
+  }
+  context.out() << "\n";
+  return kOk;
+}
+
 int RolloutDecisions(Context& context, const RolloutOptions& options) {
   v1::ListDecisionsRequest request;
   v1::ListDecisionsResponse response;

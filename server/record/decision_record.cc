@@ -108,7 +108,9 @@ std::string Json(const MethodEvidence& method) {
       ",\"before\":{\"action\":\"", policy::Name(before.action), "\",\"m_r_mark\":", Number(before.m_r_mark),
       ",\"m_a_mark\":", Number(before.m_a_mark), ",\"failures_mark\":", before.failures_mark,
       "},\"activation_failures\":", method.activation_failures, ",\"all\":", Channels(method.all),
-      ",\"in_order\":", Channels(method.in_order), ",\"guard\":", Channels(method.guard), ",\"records\":{");
+      ",\"in_order\":", Channels(method.in_order), ",\"guard\":", Channels(method.guard),
+      ",\"gauge_all\":", Vectors(method.gauge_all), ",\"gauge_in_order\":", Vectors(method.gauge_in_order),
+      ",\"records\":{");
   bool first = true;
   for (const auto& [replica, seq] : method.records) {
     absl::StrAppend(&out, first ? "" : ",", "\"", replica, "\":", seq);
@@ -148,11 +150,14 @@ MethodEvidence Look(const policy::ReleaseJudge& judge, const std::vector<std::st
     method.in_order[c] = Named(judge.in_order().r(channel), names);
     if (c < method.guard.size()) method.guard[c] = Named(judge.guard().guard(channel), names);
   }
+  method.gauge_all = Named(judge.evidence().gauge(), names);
+  method.gauge_in_order = Named(judge.in_order().gauge(), names);
   for (const std::string& name : names) {
     const auto has = [&](const CellVectors& vectors) { return vectors.contains(name); };
     if (std::any_of(method.all.begin(), method.all.end(), has) ||
         std::any_of(method.in_order.begin(), method.in_order.end(), has) ||
-        std::any_of(method.guard.begin(), method.guard.end(), has)) {
+        std::any_of(method.guard.begin(), method.guard.end(), has) || has(method.gauge_all) ||
+        has(method.gauge_in_order)) {
       method.cells.push_back(name);
     }
   }

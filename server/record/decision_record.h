@@ -31,6 +31,7 @@ struct MethodEvidence {
   // By channel: test R over all that matured, and over what counts for a halt; guard A (silence and crash).
   std::array<CellVectors, 4> all, in_order;
   std::array<CellVectors, policy::kGuardChannels> guard;
+  CellVectors gauge_all, gauge_in_order;  // gauge B over the same
   // The last record that each replica had written, or was about to write with this decision.
   std::map<uint32_t, int64_t> records;
 };

@@ -34,6 +34,10 @@ const Json& At(const Json& json, const char* key) {
   return json.at(key);
 }
 
+const Json* Only(const Json& json, const char* key) {
+  return json.is_object() && json.contains(key) ? &json.at(key) : nullptr;
+}
+
 double Number(const Json& json) {
   if (json.is_null()) return std::numeric_limits<double>::quiet_NaN();
   if (!json.is_number()) throw Malformed{"a number is wanted"};
@@ -123,6 +127,21 @@ void ReadVectors(const Json& channels, const CellNumbers& cells, size_t most_cha
   }
 }
 
+// As the server writes them since gauges count; a decision from before has none.
+void ReadGauges(const Json& method, const char* key, const CellNumbers& cells, policy::EvidenceTable& table) {
+  const Json* gauges = Only(method, key);
+  if (gauges == nullptr) return;
+  if (!gauges->is_object()) throw Malformed{absl::StrCat(key, ": an object is wanted")};
+  for (const auto& [cell, numbers] : gauges->items()) {
+    policy::GaugeVector vector;
+    if (!numbers.is_array() || numbers.size() != vector.l.size()) {
+      throw Malformed{absl::StrCat("a gauge has ", vector.l.size(), " numbers")};
+    }
+    for (size_t i = 0; i < vector.l.size(); ++i) vector.l[i] = Number(numbers[i]);
+    table.AddGauge(cells.Of(cell), vector);
+  }
+}
+
 Replayed ReplayMethod(const Decided& decision, const Json& evidence) {
   const Json& method = At(evidence, "method");
   const CellNumbers cells(At(method, "cells"));
@@ -140,6 +159,9 @@ Replayed ReplayMethod(const Decided& decision, const Json& evidence) {
   ReadVectors<policy::GuardVector>(
       At(method, "guard"), cells, policy::kGuardChannels,
       [&](auto channel, auto cell, const auto& vector) { guard.Add(channel, cell, vector); });
+
+  ReadGauges(method, "gauge_all", cells, all);
+  ReadGauges(method, "gauge_in_order", cells, in_order);
 
   Replayed replayed;
   replayed.by = "method";
@@ -259,10 +281,6 @@ Replayed ReplayStage(const Decided& decision, const Json& stage) {
   Compare(replayed, "rule", decision.rule, decided.rule);
   Compare(replayed, "why", decision.why, decided.why);
   return replayed;
-}
-
-const Json* Only(const Json& json, const char* key) {
-  return json.is_object() && json.contains(key) ? &json.at(key) : nullptr;
 }
 
 }  // namespace

@@ -57,6 +57,7 @@ struct Tables {
   std::map<std::tuple<std::string, uint64_t, uint32_t, policy::HealthChannel, std::string>, EvidenceRow>
       evidence;
   std::map<ReleaseKey, JudgementRow> judgements;
+  std::map<std::pair<std::string, int>, BackgroundRow> background;
   std::map<std::tuple<std::string, uint64_t, uint32_t, int64_t>, EvidenceRecordRow> evidence_records;
 
   std::vector<DecisionRow> decisions;  // by id
@@ -516,6 +517,18 @@ class MemoryTransaction final : public Transaction {
          ++row) {
       rows.push_back(row->second);
     }
+    return rows;
+  }
+
+  absl::Status PutBackground(absl::Span<const BackgroundRow> rows) override {
+    for (const BackgroundRow& row : rows) {
+      Put(tables_.background, std::make_pair(row.host_class, row.hour_of_week), row, undo_);
+    }
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<BackgroundRow>> Background() override {
+    std::vector<BackgroundRow> rows;
+    for (const auto& [key, row] : tables_.background) rows.push_back(row);
     return rows;
   }
 

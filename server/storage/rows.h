@@ -235,8 +235,27 @@ struct EvidenceRow {
   friend bool operator==(const EvidenceRow&, const EvidenceRow&) = default;
 };
 
+// Control spells of one kind of host in one hour of the week: what is usual there. Older weeks have faded in the
+// sums as of `week`.
+struct BackgroundRow {
+  std::string host_class;
+  int hour_of_week = 0;  // in UTC, from Monday 0:00
+  int64_t week = 0;      // since 1970
+  double spells = 0, silent = 0, crashed = 0;
+
+  friend bool operator==(const BackgroundRow&, const BackgroundRow&) = default;
+};
+
 // What is fixed of a release's evidence before its first draw, and what was decided about parts of it.
 struct JudgementRow {
+  // A cell that a person let in again: what was recorded of its hosts until then counts no more.
+  struct Unblocked {
+    std::string cell;
+    absl::Time at;
+
+    friend bool operator==(const Unblocked&, const Unblocked&) = default;
+  };
+
   std::string channel;
   uint64_t serial = 0;
   double rho0 = 1;                   // risk ratio that is tolerated as harmless
@@ -244,6 +263,9 @@ struct JudgementRow {
   int64_t test = 1;                  // rises when two persons resume from a halt: the evidence starts anew
   std::vector<std::string> cells;    // "key=value", "tenant acme", "ring canary", in the order of their slots
   std::vector<std::string> blocked;  // of those, whose hosts the release is kept from
+  std::vector<std::string>
+      excluded;  // "key=value" that people keep the release from; those with a slot are blocked too
+  std::vector<Unblocked> unblocked;
 
   friend bool operator==(const JudgementRow&, const JudgementRow&) = default;
 };
@@ -288,8 +310,8 @@ struct DecisionRow {
   uint64_t serial = 0;
   std::string ring;  // empty: all
   StageId stage = 0;
-  std::string action;  // open_wave, pass_ring, vacant, hold, halt, block, revert, pause, resume, recall,
-                       // publish, refuse, ...
+  std::string action;    // open_wave, pass_ring, vacant, hold, halt, block, revert, pause, resume, recall,
+                         // publish, refuse, ...
   std::string rule;      // which rule decided: soak, gate_silence, test_r, guard_a, operator, ...
   std::string actor;     // "server" or the person
   std::string why;       // one sentence

@@ -126,6 +126,10 @@ class RolloutTable {
   virtual absl::Status PutEvidence(absl::Span<const EvidenceRow> rows) = 0;
   virtual absl::StatusOr<std::vector<EvidenceRow>> Evidence(const std::string& channel, uint64_t serial) = 0;
 
+  // Replaces the rows of (host_class, hour_of_week).
+  virtual absl::Status PutBackground(absl::Span<const BackgroundRow> rows) = 0;
+  virtual absl::StatusOr<std::vector<BackgroundRow>> Background() = 0;  // by class, hour
+
   // Replaces the row of (channel, serial); the number of its test never falls.
   virtual absl::Status PutJudgement(const JudgementRow& row) = 0;
   virtual absl::StatusOr<std::optional<JudgementRow>> Judgement(const std::string& channel,

@@ -163,6 +163,14 @@ class FakeApp final : public app::App {
   absl::StatusOr<storage::BrakeRow> Halt(const app::Act&, const storage::Scope& scope) override {
     return Brake("Halt", scope);
   }
+  absl::StatusOr<app::CohortReply> ExcludeCohort(const app::Act&, const std::string&, uint64_t,
+                                                 const std::string& cohort) override {
+    return Answer("ExcludeCohort", app::CohortReply{{cohort}, 3});
+  }
+  absl::StatusOr<app::CohortReply> UnblockCohort(const app::Act&, const std::string&, uint64_t,
+                                                 const std::string&) override {
+    return Answer("UnblockCohort", app::CohortReply{});
+  }
   absl::StatusOr<app::RollBackReply> RollBack(const app::Act&, const storage::Scope&) override {
     return Answer("RollBack", app::RollBackReply{});
   }

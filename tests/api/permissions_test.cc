@@ -69,11 +69,13 @@ const std::set<std::string>& MayCall(const std::string& caller) {
     admin.insert(kBrakes.begin(), kBrakes.end());
     admin.insert({"FleetService/DeleteAgent", "FleetService/CreateEnrolmentToken"});
     std::set<std::string>& sre = (*all)["sre"] = admin;
-    sre.insert({"ReleaseService/RecallRelease", "RolloutService/ListEvidence"});
+    sre.insert({"ReleaseService/RecallRelease", "RolloutService/ListEvidence", "RolloutService/ExcludeCohort",
+                "RolloutService/UnblockCohort"});
     std::set<std::string>& manager = (*all)["release-manager"] = kRead;
     manager.insert(kBrakes.begin(), kBrakes.end());
-    manager.insert(
-        {"ReleaseService/PublishRelease", "ReleaseService/RecallRelease", "RolloutService/ListEvidence"});
+    manager.insert({"ReleaseService/PublishRelease", "ReleaseService/RecallRelease",
+                    "RolloutService/ListEvidence", "RolloutService/ExcludeCohort",
+                    "RolloutService/UnblockCohort"});
     (*all)["agent"] = {"AgentService/CheckIn", "AgentService/Lease", "AgentService/GetArtifact",
                        "AgentService/FetchMetadata"};
     (*all)["nobody"] = {};

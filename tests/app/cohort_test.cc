@@ -81,8 +81,12 @@ double MOfRecords(FleetHarness& fleet) {
           cells.push_back(numbers.try_emplace(cell, static_cast<uint32_t>(numbers.size())).first->second);
         }
         const std::vector<policy::CellIndex> of_host = slots.SlotsOf(cells);
-        stratum.bad.push_back({0, policy::CellList(of_host.begin(), of_host.end()), event.health_channel,
-                               event.treated, event.pi});
+        const policy::CellList list(of_host.begin(), of_host.end());
+        if (event.health_channel == policy::HealthChannel::kGauge) {
+          stratum.gauges.push_back({0, list, event.treated, event.pi, event.x, event.c});
+        } else {
+          stratum.bad.push_back({0, list, event.health_channel, event.treated, event.pi});
+        }
       }
     }
     m = policy::Replay(log, (*judgement)->k_max, (*judgement)->rho0, policy::Lateness::kAll).M();

@@ -349,6 +349,18 @@ TEST_P(RolloutTableTest, EvidenceIsReplacedByNewerVersionsOnly) {
   EXPECT_THAT(Commit([](Transaction& tx) { return tx.Evidence("content", 8); }), ::testing::IsEmpty());
 }
 
+TEST_P(RolloutTableTest, BackgroundRatesComeBackAndTheNewestCounts) {
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.Background(); }), ::testing::IsEmpty());
+  const BackgroundRow linux{"linux", 167, 2800, 1.0 / 3, 0.1, 0};
+  const BackgroundRow none{"", 0, 2801, 4, 0, 1};
+  Commit([&](Transaction& tx) { return tx.PutBackground({linux, none}); });
+  BackgroundRow later = linux;
+  later.week = 2802;
+  later.spells = 77;
+  Commit([&](Transaction& tx) { return tx.PutBackground({later}); });
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.Background(); }), ::testing::ElementsAre(none, later));
+}
+
 JudgementRow MakeJudgement() {
   JudgementRow row;
   row.channel = "content";
@@ -358,6 +370,8 @@ JudgementRow MakeJudgement() {
   row.test = 2;
   row.cells = {"tenant acme", "ring canary", "os=win \"11\", {x}"};
   row.blocked = {"ring canary"};
+  row.excluded = {"os=win \"11\", {x}"};
+  row.unblocked = {{"tenant acme", absl::FromUnixSeconds(1'700'000'000)}};
   return row;
 }
 

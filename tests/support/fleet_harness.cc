@@ -275,7 +275,11 @@ void FleetHarness::CheckIn(SimHost& host) {
   for (const app::AgentEvent& event : host.outbox) {
     if (event.kind == EventKind::kReverted) watch_.WentBack(host.id, event.digest, clock_.Now());
   }
-  Schedule(host, clock_.Now() + reply.next_checkin);
+  const bool slow = std::any_of(host.running.begin(), host.running.end(), [&](const auto& entry) {
+    const auto it = host.suffers.find(entry.second);
+    return it != host.suffers.end() && it->second == Effect::kSlows;
+  });
+  Schedule(host, clock_.Now() + reply.next_checkin * (slow ? 2 : 1));
   if (Chance(options_.lost_replies)) return;  // everything is said again
   host.sent_before = std::move(host.outbox);
   host.outbox.clear();

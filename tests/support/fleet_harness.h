@@ -31,6 +31,7 @@ enum class Effect : uint8_t {
   kNeverActivates,    // takes leases and does nothing with them
   kActivationFails,   // tries, and says that it could not
   kDegrades,          // runs, and reports a bad metric
+  kSlows,             // runs, and checks in half as often
   kFallsBackUnheard,  // activates, and its loader goes back before the next check-in
   kFallsBackHeard,    // the same after a check-in on the new version
 };

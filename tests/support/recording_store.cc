@@ -144,6 +144,10 @@ class RecordingTransaction final : public Transaction {
   absl::StatusOr<std::vector<EvidenceRow>> Evidence(const std::string& channel, uint64_t serial) override {
     return tx_.Evidence(channel, serial);
   }
+  absl::Status PutBackground(absl::Span<const storage::BackgroundRow> rows) override {
+    return tx_.PutBackground(rows);
+  }
+  absl::StatusOr<std::vector<storage::BackgroundRow>> Background() override { return tx_.Background(); }
   absl::Status PutJudgement(const storage::JudgementRow& row) override { return tx_.PutJudgement(row); }
   absl::StatusOr<std::optional<storage::JudgementRow>> Judgement(const std::string& channel,
                                                                  uint64_t serial) override {

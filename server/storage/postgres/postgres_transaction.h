@@ -72,6 +72,8 @@ class PostgresTransaction final : public Transaction {
                                absl::FunctionRef<void(const ExposureRow&)> visit) override;
   absl::Status PutEvidence(absl::Span<const EvidenceRow> rows) override;
   absl::StatusOr<std::vector<EvidenceRow>> Evidence(const std::string& channel, uint64_t serial) override;
+  absl::Status PutBackground(absl::Span<const BackgroundRow> rows) override;
+  absl::StatusOr<std::vector<BackgroundRow>> Background() override;
   absl::Status PutJudgement(const JudgementRow& row) override;
   absl::StatusOr<std::optional<JudgementRow>> Judgement(const std::string& channel, uint64_t serial) override;
   absl::Status AppendEvidenceRecords(absl::Span<const EvidenceRecordRow> rows) override;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
 #include "server/storage/postgres/advisory_locks.h"
@@ -98,6 +99,19 @@ absl::StatusOr<ExposureRow> ReadExposure(const pqxx::row& row) {
   return exposure;
 }
 
+absl::StatusOr<BackgroundRow> ReadBackground(const pqxx::row& row) {
+  RowReader reader(row);
+  BackgroundRow background;
+  background.host_class = reader.Text();
+  background.hour_of_week = static_cast<int>(reader.Int());
+  background.week = reader.Int();
+  background.spells = reader.Double();
+  background.silent = reader.Double();
+  background.crashed = reader.Double();
+  RETURN_IF_ERROR(reader.status());
+  return background;
+}
+
 absl::StatusOr<JudgementRow> ReadJudgement(const pqxx::row& row) {
   RowReader reader(row);
   JudgementRow judgement;
@@ -108,6 +122,16 @@ absl::StatusOr<JudgementRow> ReadJudgement(const pqxx::row& row) {
   judgement.test = reader.Int();
   judgement.cells = reader.Array();
   judgement.blocked = reader.Array();
+  judgement.excluded = reader.Array();
+  const std::vector<std::string> unblocked = reader.Array();
+  const std::vector<std::string> unblocked_at = reader.Array();
+  for (size_t i = 0; i < unblocked.size(); ++i) {
+    int64_t micros = 0;
+    if (i >= unblocked_at.size() || !absl::SimpleAtoi(unblocked_at[i], &micros)) {
+      return absl::DataLossError("judgements.unblocked_at: not one for each of unblocked");
+    }
+    judgement.unblocked.push_back({unblocked[i], absl::FromUnixMicros(micros)});
+  }
   RETURN_IF_ERROR(reader.status());
   return judgement;
 }
@@ -517,10 +541,37 @@ absl::StatusOr<std::vector<EvidenceRow>> PostgresTransaction::Evidence(const std
   return ReadAll(ReadEvidence, statements::kEvidence, {channel, PgUnsigned(serial)});
 }
 
+absl::Status PostgresTransaction::PutBackground(absl::Span<const BackgroundRow> rows) {
+  if (rows.empty()) return absl::OkStatus();
+  PgArray classes, hours, weeks, spells, silent, crashed;
+  for (const BackgroundRow& row : rows) {
+    classes.AddText(row.host_class);
+    hours.AddInt(row.hour_of_week);
+    weeks.AddInt(row.week);
+    spells.AddDouble(row.spells);
+    silent.AddDouble(row.silent);
+    crashed.AddDouble(row.crashed);
+  }
+  return Run(statements::kPutBackground,
+             {classes.Take(), hours.Take(), weeks.Take(), spells.Take(), silent.Take(), crashed.Take()})
+      .status();
+}
+
+absl::StatusOr<std::vector<BackgroundRow>> PostgresTransaction::Background() {
+  return ReadAll(ReadBackground, statements::kBackground, {});
+}
+
 absl::Status PostgresTransaction::PutJudgement(const JudgementRow& row) {
+  std::vector<std::string> unblocked;
+  PgArray unblocked_at;
+  for (const JudgementRow::Unblocked& one : row.unblocked) {
+    unblocked.push_back(one.cell);
+    unblocked_at.AddInt(absl::ToUnixMicros(one.at));
+  }
   return Run(statements::kPutJudgement,
              {row.channel, PgUnsigned(row.serial), PgDouble(row.rho0), absl::StrCat(row.k_max),
-              absl::StrCat(row.test), PgTextArray(row.cells), PgTextArray(row.blocked)})
+              absl::StrCat(row.test), PgTextArray(row.cells), PgTextArray(row.blocked),
+              PgTextArray(row.excluded), PgTextArray(unblocked), unblocked_at.Take()})
       .status();
 }
 

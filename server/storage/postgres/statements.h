@@ -317,14 +317,30 @@ inline constexpr Statement kEvidence{"evidence", R"sql(
   FROM evidence_vectors WHERE channel = $1 AND serial = $2::bigint
   ORDER BY replica, health_channel, cell COLLATE "C")sql"};
 
+inline constexpr Statement kPutBackground{"put_background", R"sql(
+  INSERT INTO background_rates AS stored (host_class, hour_of_week, week, spells, silent, crashed)
+  SELECT host_class, hour_of_week, week, spells, silent, crashed
+  FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::float8[], $5::float8[], $6::float8[])
+    AS given (host_class, hour_of_week, week, spells, silent, crashed)
+  ORDER BY host_class, hour_of_week
+  ON CONFLICT (host_class, hour_of_week) DO UPDATE SET week = excluded.week, spells = excluded.spells,
+    silent = excluded.silent, crashed = excluded.crashed)sql"};
+
+inline constexpr Statement kBackground{"background", R"sql(
+  SELECT host_class, hour_of_week, week, spells, silent, crashed
+  FROM background_rates ORDER BY host_class COLLATE "C", hour_of_week)sql"};
+
 inline constexpr Statement kPutJudgement{"put_judgement", R"sql(
-  INSERT INTO judgements AS stored (channel, serial, rho0, k_max, test, cells, blocked)
-  VALUES ($1, $2::bigint, $3::float8, $4::bigint, $5::bigint, $6::text[], $7::text[])
+  INSERT INTO judgements AS stored (channel, serial, rho0, k_max, test, cells, blocked, excluded_cohorts,
+                                    unblocked, unblocked_at)
+  VALUES ($1, $2::bigint, $3::float8, $4::bigint, $5::bigint, $6::text[], $7::text[], $8::text[], $9::text[],
+          $10::bigint[])
   ON CONFLICT (channel, serial) DO UPDATE SET rho0 = excluded.rho0, k_max = excluded.k_max,
-    test = greatest(stored.test, excluded.test), cells = excluded.cells, blocked = excluded.blocked)sql"};
+    test = greatest(stored.test, excluded.test), cells = excluded.cells, blocked = excluded.blocked,
+    excluded_cohorts = excluded.excluded_cohorts, unblocked = excluded.unblocked, unblocked_at = excluded.unblocked_at)sql"};
 
 inline constexpr Statement kJudgement{"judgement", R"sql(
-  SELECT channel, serial, rho0, k_max, test, cells, blocked
+  SELECT channel, serial, rho0, k_max, test, cells, blocked, excluded_cohorts, unblocked, unblocked_at
   FROM judgements WHERE channel = $1 AND serial = $2::bigint)sql"};
 
 inline constexpr Statement kAppendEvidenceRecords{"append_evidence_records", R"sql(

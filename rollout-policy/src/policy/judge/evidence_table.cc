@@ -46,6 +46,10 @@ void EvidenceTable::Add(HealthChannel channel, std::optional<CellIndex> cell, co
   (cell.has_value() ? table.Cell(*cell) : table.Release()).Merge(vector);
 }
 
+void EvidenceTable::AddGauge(std::optional<CellIndex> cell, const GaugeVector& vector) {
+  (cell.has_value() ? gauge_.Cell(*cell) : gauge_.Release()).Merge(vector);
+}
+
 void EvidenceTable::Merge(const EvidenceTable& other) {
   RF_CHECK(k_max_ == other.k_max_ && rho0_ == other.rho0_);
   for (size_t i = 0; i < r_.size(); ++i) r_[i].Merge(other.r_[i]);

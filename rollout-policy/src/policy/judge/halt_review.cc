@@ -56,7 +56,8 @@ HaltReview ReviewHalt(const HaltQuestion& question) {
 
   // 2. Block a cell: the named one with the most evidence, the smaller one among equals.
   const HaltReview halt{HaltAnswer::kHalt, 0, now.M()};
-  if (question.blocked.size() >= kMostBlockedCells) return halt;
+  if (question.blocked.size() - std::min(question.excluded, question.blocked.size()) >= kMostBlockedCells)
+    return halt;
   std::optional<CellIndex> worst;
   for (const CellIndex cell : now.Named()) {
     if (HasAnyOf({&cell, 1}, question.blocked)) continue;

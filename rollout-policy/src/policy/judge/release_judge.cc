@@ -308,6 +308,11 @@ void ReleaseJudge::Block(CellIndex cell, const RecordLog& log) {
   guard_.Restart();
 }
 
+void ReleaseJudge::Unblock(CellIndex cell) {
+  std::erase(blocked_, cell);
+  Rebuild();
+}
+
 void ReleaseJudge::Restart() {
   in_order_ = late_ = EvidenceTable(setup_.k_max, setup_.rho0);
   guard_.Restart();

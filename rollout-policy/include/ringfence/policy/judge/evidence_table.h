@@ -25,6 +25,7 @@ class EvidenceTable {
   void AddGauge(CellSpan cells, bool treated, double pi, double x, double c);
   // What was gathered elsewhere for one scope (no cell: the release). Not for the gauge.
   void Add(HealthChannel channel, std::optional<CellIndex> cell, const RVector& vector);
+  void AddGauge(std::optional<CellIndex> cell, const GaugeVector& vector);
   // Vectors add; exp and mean come after. Tables of one release only: same K_max and rho0.
   void Merge(const EvidenceTable& other);
 

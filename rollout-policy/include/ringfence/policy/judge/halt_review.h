@@ -20,6 +20,7 @@ struct HaltQuestion {
   std::vector<CellIndex> tenants;
   std::vector<CellIndex> never_block;       // the internal tenant's: if it has the most evidence, halt
   std::vector<CellIndex> blocked;           // already
+  size_t excluded = 0;                      // of those, by people: they do not count against kMostBlockedCells
   std::vector<int64_t> hosts_of_cell = {};  // by slot, for ties; a missing one counts 0
 };
 
