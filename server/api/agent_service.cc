@@ -62,6 +62,7 @@ class AgentService final : public RpcService {
     AddUnary("Enroll", Enroll);
     AddUnary("CheckIn", CheckIn);
     AddUnary("Lease", Lease);
+    AddUnary("FetchPlan", FetchPlan);
     AddDownload("GetArtifact", StartArtifactDownload, /*relays=*/true);
     AddForwarded(kGetArtifact, AnswerMayFetch);
     AddDownload("FetchMetadata", StartMetadataDownload);
@@ -86,6 +87,23 @@ class AgentService final : public RpcService {
       call.env->metrics->Enrolled(status.ok());
       return status;
     });
+  }
+
+  static absl::Status DoFetchPlan(const Call& call, const grpc::ByteBuffer& in, grpc::ByteBuffer* out) {
+    ASSIGN_OR_RETURN(const Call::Agent agent, call.AdmitAgent());
+    v1::FetchPlanRequest message;
+    RETURN_IF_ERROR(ParseMessage(in, &message));
+    v1::FetchPlanResponse response;
+    for (std::string& envelope :
+         call.env->app->FetchPlan(agent.tenant, message.from_version(), message.from_seq())) {
+      response.add_envelopes(std::move(envelope));
+    }
+    return SerializeMessage(response, out);
+  }
+
+  static void FetchPlan(const Call& call, const grpc::ByteBuffer* in, grpc::ByteBuffer* out) {
+    FinishOn(call.env->agents, /*urgent=*/false, call,
+             [call, in, out] { return DoFetchPlan(call, *in, out); });
   }
 
   // [hot] The messages keep their memory from call to call.

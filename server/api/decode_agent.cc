@@ -74,7 +74,7 @@ app::AgentEvent DecodeEvent(const v1::AgentEvent& in, const std::string& path, F
   event.detail = in.detail();
   CheckSerialOrZero(in.seq(), path + ".seq", faults);
   if (!in.boot_id().empty()) CheckBootId(in.boot_id(), path + ".boot_id", faults);
-  if (in.kind() < v1::AGENT_EVENT_KIND_CRASH || in.kind() > v1::AGENT_EVENT_KIND_REVERTED) {
+  if (in.kind() < v1::AGENT_EVENT_KIND_CRASH || in.kind() > v1::AGENT_EVENT_KIND_PLAN_REFUSED) {
     faults.Add(path + ".kind", absl::StrCat(static_cast<int>(in.kind())), "a named kind of event");
   } else {
     event.kind = static_cast<app::EventKind>(in.kind());

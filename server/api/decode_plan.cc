@@ -193,6 +193,7 @@ policy::Ring DecodeRing(const v1::Ring& in, const std::string& path, Faults& fau
   if (in.has_hosts_per_minute()) ring.hosts_per_minute = in.hosts_per_minute();
   ring.windows = DecodeWindows(in.windows(), At(path, "windows"), faults);
   ring.approval = DecodeApproval(in.approval(), At(path, "approval"), faults);
+  ring.approvers = DecodeNames(in.approvers(), At(path, "approvers"), faults);
   for (int i = 0; i < in.channels_size() && i < kMostElements; ++i) {
     const v1::RingRule& rule = in.channels(i);
     const std::string here = At(path, "channels", i);
@@ -220,6 +221,10 @@ policy::Selector DecodeSelector(const v1::Selector& in, const std::string& path,
       requirement.any_of.push_back(in.all_of(i).any_of(j));
     }
     selector.all_of.push_back(std::move(requirement));
+  }
+  if (in.has_bucket()) {
+    const v1::HashBucket& bucket = in.bucket();
+    selector.bucket = policy::HashBucket{bucket.from(), bucket.to()};
   }
   return selector;
 }
@@ -254,6 +259,15 @@ policy::Plan DecodePlan(const v1::Plan& in, const std::string& path, Faults& fau
   DecodeCalendar(in, plan, found);
   DecodeDenied(in, plan, found);
   if (in.has_urgent()) plan.urgent = DecodeUrgent(in.urgent(), found);
+  CheckText(in.bucket_salt(), "bucket_salt", found);
+  plan.bucket_salt = in.bucket_salt();
+  if (in.has_rollback_depth())
+    plan.rollback_depth = DecodeSmallInt(in.rollback_depth(), "rollback_depth", found);
+  if (in.unqualified_platform() != v1::UNQUALIFIED_PLATFORM_UNSPECIFIED) {
+    plan.unqualified_platform = DecodeEnum(
+        in.unqualified_platform(), v1::UNQUALIFIED_PLATFORM_FIRST_RING_ONLY,
+        policy::UnqualifiedPlatform::kRefuse, "refuse or first_ring_only", "unqualified_platform", found);
+  }
   found.AddValidation(policy::Validate(plan), "");
   faults.AddValidation(found.list(), path.empty() ? "" : path + ".");
   return plan;

@@ -107,7 +107,7 @@ void EncodeCalendar(const policy::Plan& in, v1::Plan* out) {
 
 void EncodeRing(const policy::Ring& in, v1::Ring* out) {
   out->set_name(in.name);
-  if (!in.selector.all_of.empty()) Encode(in.selector, out->mutable_selector());
+  if (in.selector != policy::Selector()) Encode(in.selector, out->mutable_selector());
   out->set_lag(in.lag);
   for (const policy::Wave& wave : in.waves) {
     v1::Wave* to = out->add_waves();
@@ -119,6 +119,7 @@ void EncodeRing(const policy::Ring& in, v1::Ring* out) {
   if (in.hosts_per_minute) out->set_hosts_per_minute(*in.hosts_per_minute);
   EncodeWindows(in.windows, out->mutable_windows());
   out->set_approval(EncodeApproval(in.approval));
+  EncodeNames(in.approvers, out->mutable_approvers());
   for (const policy::RingRule& rule : in.channels) {
     v1::RingRule* to = out->add_channels();
     to->set_channel(rule.channel);
@@ -256,6 +257,9 @@ void Encode(const policy::Selector& in, v1::Selector* out) {
     to->set_key(requirement.key);
     for (const std::string& value : requirement.any_of) to->add_any_of(value);
   }
+  if (!in.bucket.has_value()) return;
+  out->mutable_bucket()->set_from(in.bucket->from);
+  out->mutable_bucket()->set_to(in.bucket->to);
 }
 
 void Encode(const policy::Plan& in, v1::Plan* out) {
@@ -275,6 +279,9 @@ void Encode(const policy::Plan& in, v1::Plan* out) {
   if (in.urgent_soak_factor) out->set_urgent_soak_factor_ppm(in.urgent_soak_factor->value);
   Encode(in.hold_revert_after, out->mutable_hold_revert_after());
   EncodeCalendar(in, out);
+  out->set_bucket_salt(in.bucket_salt);
+  if (in.rollback_depth) out->set_rollback_depth(*in.rollback_depth);
+  out->set_unqualified_platform(static_cast<v1::UnqualifiedPlatform>(in.unqualified_platform));
 }
 
 void Encode(const storage::PlanRow& in, v1::PlanRevision* out) {
@@ -449,6 +456,7 @@ void Encode(const app::ApprovalInfo& in, v1::ReleaseApproval* out) {
   if (!in.decided) return;
   out->set_person(in.row.person);
   out->set_reason(in.row.reason);
+  out->set_seq(in.seq);
   EncodeIfFinite(in.row.at, [&] { return out->mutable_at(); });
 }
 

@@ -24,6 +24,7 @@ constexpr Permission kPermissions[] = {
     {"ringfence.v1.AgentService/Lease", Audience::kAgents, 0},
     {"ringfence.v1.AgentService/GetArtifact", Audience::kAgents, 0},
     {"ringfence.v1.AgentService/FetchMetadata", Audience::kAgents, 0},
+    {"ringfence.v1.AgentService/FetchPlan", Audience::kAgents, 0},
 
     {"ringfence.v1.ReleaseService/PublishRelease", Audience::kOperators, kManager},
     {"ringfence.v1.ReleaseService/ListReleases", Audience::kOperators, kEveryRole},

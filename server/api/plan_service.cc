@@ -1,6 +1,8 @@
 // Tenants' plans.
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/plan/plan_chain.h"
+#include "ringfence/trust/dsse.h"
 #include "ringfence/v1/plan.pb.h"
 #include "server/api/decode.h"
 #include "server/api/encode.h"
@@ -57,6 +59,7 @@ class PlanService final : public RpcService {
     AddWarnings(plan, out);
     // Whose hosts these are, is theirs to know.
     if (CheckTenant(actor, plan.tenant).ok()) {
+      out->set_authority(AuthorityOf(plan.tenant));
       for (std::string& warning : env()->app->PreviewPlan(plan).warnings)
         out->add_warnings(std::move(warning));
     }
@@ -76,6 +79,7 @@ class PlanService final : public RpcService {
     const policy::Plan plan = DecodePlan(in.plan(), "plan", faults);
     RETURN_IF_ERROR(faults.ToStatus());
     AddWarnings(plan, out);
+    out->set_authority(AuthorityOf(plan.tenant));
     const app::PreviewReply preview = env()->app->PreviewPlan(plan);
     Encode(preview, out);
     if (in.with_label_mix()) {
@@ -101,11 +105,49 @@ class PlanService final : public RpcService {
     return owns;
   }
 
+  // Of the plan in force.
+  std::string AuthorityOf(const std::string& tenant) {
+    const std::vector<app::SignedPlanInfo> chain = env()->app->SignedPlans(tenant);
+    return chain.empty() ? plan::kVendorManaged : chain.back().authority;
+  }
+
+  // With what is signed of it.
+  static void EncodeRevision(const storage::PlanRow& row, const std::vector<app::SignedPlanInfo>& chain,
+                             v1::PlanRevision* out) {
+    Encode(row, out);
+    out->set_authority(plan::kVendorManaged);
+    for (const app::SignedPlanInfo& link : chain) {
+      if (link.revision != row.revision) continue;
+      out->set_authority(link.authority);
+      out->set_plan_version(link.version);
+      out->set_sha256(std::string(link.sha256.raw()));
+      if (!link.prev.IsZero()) out->set_prev_sha256(std::string(link.prev.raw()));
+    }
+  }
+
+  template <typename Request, typename Response>
+  absl::Status SignedConsent(const app::Actor& actor, const Request& in, bool approved, Response* out) {
+    Faults faults;
+    CheckRequestId(in.request_id(), "request_id", faults);
+    if (!in.reason().empty()) CheckReason(in.reason(), faults);
+    if (in.envelope().size() > trust::kMaxEnvelopeBytes)
+      faults.Add("envelope", absl::StrCat(in.envelope().size(), " bytes"), "at most 256 KiB");
+    RETURN_IF_ERROR(faults.ToStatus());
+    const app::Act act{.actor = actor, .request_id = in.request_id(), .reason = in.reason()};
+    app::ApprovalInfo info;
+    ASSIGN_OR_RETURN(info.row, env()->app->SignedConsent(act, in.envelope(), approved));
+    info.decided = true;
+    info.seq = env()->app->NextSeq(info.row.tenant) - 1;
+    Encode(info, out->mutable_approval());
+    return absl::OkStatus();
+  }
+
   template <typename Request, typename Response>
   absl::Status Consent(const app::Actor& actor, const Request& in, bool approved, Response* out) {
     const std::string tenant = TenantOf(actor, in.tenant());
     RETURN_IF_ERROR(
         Owns(actor, tenant, in.request_id(), in.reason(), approved ? "to approve for it" : "to deny for it"));
+    if (!in.envelope().empty()) return SignedConsent(actor, in, approved, out);
     Faults faults;
     CheckRequestId(in.request_id(), "request_id", faults);
     CheckReason(in.reason(), faults);
@@ -136,6 +178,8 @@ class PlanService final : public RpcService {
     RETURN_IF_ERROR(faults.ToStatus());
     RETURN_IF_ERROR(CheckTenant(actor, tenant));
     ASSIGN_OR_RETURN(const std::vector<app::ApprovalInfo> approvals, env()->app->Approvals(tenant));
+    out->set_authority(AuthorityOf(tenant));
+    out->set_next_seq(env()->app->NextSeq(tenant));
     for (const app::ApprovalInfo& approval : approvals) {
       if (in.waiting_only() && approval.decided) continue;
       if (out->approvals_size() == kMostApprovals) break;
@@ -145,6 +189,7 @@ class PlanService final : public RpcService {
   }
 
   absl::Status Apply(const app::Actor& actor, const v1::ApplyPlanRequest& in, v1::ApplyPlanResponse* out) {
+    if (!in.envelope().empty()) return ApplySigned(actor, in, out);
     // Whose plan it is comes before what is in it: a stranger learns nothing.
     RETURN_IF_ERROR(Owns(actor, in.plan().tenant(), in.request_id(), in.reason(), "to set its plan"));
     Faults faults;
@@ -157,7 +202,27 @@ class PlanService final : public RpcService {
     RETURN_IF_ERROR(faults.ToStatus());
     const app::Act act{.actor = actor, .request_id = in.request_id(), .reason = in.reason()};
     ASSIGN_OR_RETURN(const storage::PlanRow row, env()->app->ApplyPlan(act, plan, in.expected_revision()));
-    Encode(row, out->mutable_applied());
+    EncodeRevision(row, {}, out->mutable_applied());
+    AddWarnings(row.plan, out);
+    return absl::OkStatus();
+  }
+
+  // The application sees to it that only the tenant's own people bring it.
+  absl::Status ApplySigned(const app::Actor& actor, const v1::ApplyPlanRequest& in,
+                           v1::ApplyPlanResponse* out) {
+    Faults faults;
+    CheckRequestId(in.request_id(), "request_id", faults);
+    CheckReason(in.reason(), faults);
+    if (in.has_plan()) faults.Add("plan", "a plan", "none beside a signed one");
+    if (in.envelope().size() > trust::kMaxEnvelopeBytes)
+      faults.Add("envelope", absl::StrCat(in.envelope().size(), " bytes"), "at most 256 KiB");
+    if (in.expected_revision() < 0)
+      faults.Add("expected_revision", absl::StrCat(in.expected_revision()), "zero or more");
+    RETURN_IF_ERROR(faults.ToStatus());
+    const app::Act act{.actor = actor, .request_id = in.request_id(), .reason = in.reason()};
+    ASSIGN_OR_RETURN(const storage::PlanRow row,
+                     env()->app->ApplySignedPlan(act, in.envelope(), in.expected_revision()));
+    EncodeRevision(row, env()->app->SignedPlans(row.plan.tenant), out->mutable_applied());
     AddWarnings(row.plan, out);
     return absl::OkStatus();
   }
@@ -181,7 +246,11 @@ class PlanService final : public RpcService {
     ASSIGN_OR_RETURN(const std::vector<storage::PlanRow> rows, History(actor, tenant));
     for (const storage::PlanRow& row : rows) {
       if (in.revision() != 0 && row.revision != in.revision()) continue;
-      Encode(row, out->mutable_current());
+      const std::vector<app::SignedPlanInfo> chain = env()->app->SignedPlans(tenant);
+      EncodeRevision(row, chain, out->mutable_current());
+      for (const app::SignedPlanInfo& link : chain) {
+        if (link.revision == row.revision) out->set_envelope(link.envelope);
+      }
       return absl::OkStatus();
     }
     return absl::NotFoundError(absl::StrCat("plan: \"", tenant, "\" has no ",
@@ -196,9 +265,10 @@ class PlanService final : public RpcService {
     const Page page = DecodePage(in.page_size(), in.page_token(), faults);
     RETURN_IF_ERROR(faults.ToStatus());
     ASSIGN_OR_RETURN(const std::vector<storage::PlanRow> rows, History(actor, tenant));
+    const std::vector<app::SignedPlanInfo> chain = env()->app->SignedPlans(tenant);
     out->set_next_page_token(ShowPage(
         rows, page, [](const storage::PlanRow& row) { return row.revision; },
-        [out](const storage::PlanRow& row) { Encode(row, out->add_revisions()); }));
+        [&](const storage::PlanRow& row) { EncodeRevision(row, chain, out->add_revisions()); }));
     return absl::OkStatus();
   }
 };

@@ -81,6 +81,11 @@ struct PrometheusMetrics::Families {
   Counter& staging_failures =
       Counters("ringfence_staging_failures_total", "Reports of agents that could not stage a release")
           .Add({});
+  Family<Counter>& plan_refusals =
+      Counters("ringfence_plan_refusals_total", "Offers that hosts refused by the plan that they pin");
+  Counter& plan_forks =
+      Counters("ringfence_plan_forks_total", "Signed plans that left a gap in their chain, or forked it")
+          .Add({});
   Gauge& engine_lag =
       Gauges("ringfence_engine_lag_seconds", "How far the engine is behind its schedule").Add({});
   Counter& clock_jumps =
@@ -138,6 +143,14 @@ void PrometheusMetrics::Decision(absl::string_view action, absl::string_view rul
 
 void PrometheusMetrics::StagingFailed() {
   families_->staging_failures.Increment();
+}
+
+void PrometheusMetrics::PlanRefused(absl::string_view reason) {
+  families_->plan_refusals.Add({{"reason", Label(reason)}}).Increment();
+}
+
+void PrometheusMetrics::PlanForked() {
+  families_->plan_forks.Increment();
 }
 
 void PrometheusMetrics::RunOnce(absl::Duration, bool) {}

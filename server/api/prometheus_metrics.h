@@ -24,6 +24,8 @@ class PrometheusMetrics final : public app::Metrics, public ApiMetrics {
   void Committed(int exposures, absl::Duration took, bool ok) override;
   void Decision(absl::string_view action, absl::string_view rule) override;
   void StagingFailed() override;
+  void PlanRefused(absl::string_view reason) override;
+  void PlanForked() override;
   void RunOnce(absl::Duration took, bool ok) override;
 
   // ApiMetrics

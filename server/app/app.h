@@ -119,6 +119,22 @@ class App {
   virtual absl::StatusOr<std::vector<storage::PlanRow>> PlanHistory(
       const std::string& tenant) = 0;  // newest first
 
+  // ---- customers that sign (engine_signed.cc)
+  // The next link of the tenant's chain, a DSSE envelope. FailedPrecondition, see plan::IsFork: a gap or a
+  // fork, which is an incident; PermissionDenied: too few signatures.
+  virtual absl::StatusOr<storage::PlanRow> ApplySignedPlan(const Act& act, const std::string& envelope,
+                                                           int64_t expected_revision) = 0;
+  // As Consent, of a tenant that signs.
+  virtual absl::StatusOr<storage::ConsentRow> SignedConsent(const Act& act, const std::string& envelope,
+                                                            bool approved) = 0;
+  // Oldest first; none: the tenant is vendor-managed.
+  virtual std::vector<SignedPlanInfo> SignedPlans(const std::string& tenant) = 0;
+  // Of the tenant's next signed decision; 0: it does not sign.
+  virtual uint64_t NextSeq(const std::string& tenant) = 0;
+  // What a host is handed: plans from this version on, then decisions from this seq on; about 1 MiB at most.
+  virtual std::vector<std::string> FetchPlan(const std::string& tenant, uint64_t from_version,
+                                             uint64_t from_seq) = 0;
+
   // ---- rollouts and brakes. Who may do what to which scope is checked here too (deny by default).
   virtual absl::StatusOr<storage::BrakeRow> Pause(const Act& act, const storage::Scope& scope) = 0;
   // `order`: after a halt, where the options name keys for it, a DSSE envelope that one person or two signed.

@@ -16,6 +16,7 @@ struct Engine::Batch {
   std::vector<HostRef> hosts;  // whose rows `agents` holds
   std::vector<storage::QuarantineRow> quarantines;
   std::vector<storage::EventKey> events;
+  std::vector<std::pair<storage::DecisionRow, storage::AuditRow>> incidents;
   std::vector<std::pair<ReleaseState*, ReleaseJudgement::Unsaved>> judgements;
   std::vector<storage::DecisionRow> judged_decisions;  // of `decisions`, those that go with the judgements
   struct Age {
@@ -31,7 +32,8 @@ struct Engine::Batch {
 
   bool empty() const {
     return moves.empty() && new_stages.empty() && background.empty() && decisions.empty() && agents.empty() &&
-           quarantines.empty() && events.empty() && judgements.empty() && ages.empty() && !forget_events;
+           quarantines.empty() && events.empty() && incidents.empty() && judgements.empty() && ages.empty() &&
+           !forget_events;
   }
 };
 

@@ -21,6 +21,8 @@
 #include "absl/container/node_hash_map.h"
 #include "absl/hash/hash.h"
 #include "ringfence/base/mutex.h"
+#include "ringfence/plan/approval.h"
+#include "ringfence/plan/plan_chain.h"
 #include "ringfence/policy/choice.h"
 #include "ringfence/policy/decide.h"
 #include "server/app/acts.h"
@@ -54,10 +56,11 @@ inline uint64_t EventHash(const AgentId& agent, absl::string_view boot_id, uint6
 // A set of labels that hosts of one tenant share, and what follows from it.
 struct LabelSet {
   uint32_t tenant = 0;
-  policy::Labels labels;
-  std::string hash16;
-  int64_t hosts = 0;  // not deleted
-  int ring = -1;      // under the tenant's plan as it is now
+  policy::Labels labels;    // what selectors are matched against: those reported, and the plan's buckets
+  policy::Labels reported;  // by the hosts themselves
+  std::string hash16;       // of those reported
+  int64_t hosts = 0;        // not deleted
+  int ring = -1;            // under the tenant's plan as it is now
   CellList cells;
   const Place* place = nullptr;
   policy::HostClass host_class = 0;  // what kind of host it is, for what is usual
@@ -68,7 +71,10 @@ struct Tenant {
   std::string name;
   std::optional<storage::PlanRow> plan;
   absl::Time calendar_changes_at =
-      absl::InfinitePast();  // a window, freeze or blackout of the plan begins or ends
+      absl::InfinitePast();                // a window, freeze or blackout of the plan begins or ends
+  std::vector<plan::SignedPlan> chain{};   // empty: the tenant does not sign
+  std::vector<int64_t> chain_revisions{};  // that its links became
+  plan::ApprovalBook book{};
 };
 
 // A plan's gates, and the tenants that share them.
@@ -113,6 +119,14 @@ class Engine final : public App {
   absl::StatusOr<std::vector<storage::PlanRow>> PlanHistory(const std::string& tenant) override;
   absl::StatusOr<storage::ConsentRow> Consent(const Act& act, storage::ConsentRow wanted) override;
   absl::StatusOr<std::vector<ApprovalInfo>> Approvals(const std::string& tenant) override;
+  absl::StatusOr<storage::PlanRow> ApplySignedPlan(const Act& act, const std::string& envelope,
+                                                   int64_t expected_revision) override;
+  absl::StatusOr<storage::ConsentRow> SignedConsent(const Act& act, const std::string& envelope,
+                                                    bool approved) override;
+  std::vector<SignedPlanInfo> SignedPlans(const std::string& tenant) override;
+  uint64_t NextSeq(const std::string& tenant) override;
+  std::vector<std::string> FetchPlan(const std::string& tenant, uint64_t from_version,
+                                     uint64_t from_seq) override;
 
   absl::StatusOr<storage::BrakeRow> Pause(const Act& act, const storage::Scope& scope) override;
   absl::StatusOr<ResumeReply> Resume(const Act& act, const storage::Scope& scope, BrakeKind brake,
@@ -191,7 +205,11 @@ class Engine final : public App {
 
   // ---- hosts (engine_hosts.cc)
   uint32_t TenantIndex(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  uint32_t InternLabels(uint32_t tenant, const policy::Labels& labels) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Hosts whose label set is another one under the plans of now, because of buckets: moves them, and returns
+  // the one that they had.
+  std::map<HostRef, uint32_t> SortIntoBuckets() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint32_t InternLabels(uint32_t tenant, const policy::Labels& reported, const AgentId& agent)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint32_t InternRunning(std::vector<storage::Running> running) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   const DirectiveList* InternDirectives(std::vector<Directive> directives) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Recomputes what depends on plans: rings, cells, gates; forgets lasting reasons.
@@ -226,6 +244,24 @@ class Engine final : public App {
                                        FleetNanos now, FleetNanos* recheck_at)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Duration NextCheckIn(const Row& row) const;
+
+  // May an order take the host back, by its plan's rollback_depth?
+  bool MayOrderBack(uint32_t tenant, const ReleaseState& release, const Exposure* exposure) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // ---- customers that sign (engine_signed.cc)
+  absl::Status MayOwnPlan(const Act& act, const std::string& tenant) const;
+  // What the store holds of the tenant.
+  absl::Status InstallSigned(uint32_t tenant, absl::Span<const storage::SignedRow> rows)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Does the tenant's plan ask about the channel in one of these rings (empty: of all), and may this person
+  // say yes there? NotFound, FailedPrecondition, PermissionDenied (engine_plan.cc).
+  absl::Status AsksAbout(const std::string& tenant, const std::string& channel,
+                         const std::vector<std::string>& rings, const Actor& actor, bool approve) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A host refused what it was offered: an incident.
+  void OnPlanRefused(HostRef host, const LabelSet& set, const AgentEvent& event, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- leases (engine_lease.cc)
   void LeaseLocked(const LeaseRequest& request, LeaseDone& done,
@@ -464,6 +500,14 @@ class Engine final : public App {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   policy::Eligibility EvaluateHost(const LabelSet& set, const ReleaseState& release, policy::Moment moment,
                                    const HostFacts& facts) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The tenant's hosts as the selectors of `plan` see them, with the ring that they are in now (-1: none).
+  struct SeenHosts {
+    policy::Labels labels;
+    int64_t hosts = 0;
+    int ring_now = -1;
+  };
+  std::vector<SeenHosts> HostsUnder(const policy::Plan& plan, uint32_t tenant)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   PreviewReply PreviewLocked(const policy::Plan& plan, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What a projection of the channel starts from. `plan` outlives it.
   policy::ProjectionInput ProjectionOf(const policy::Plan& plan, uint32_t tenant, const std::string& channel,
@@ -610,6 +654,8 @@ class Engine final : public App {
   std::vector<storage::QuarantineRow> new_quarantines_ ABSL_GUARDED_BY(mu_);
   std::vector<storage::DecisionRow> new_decisions_ ABSL_GUARDED_BY(mu_);  // whose effect is the judgement's
   std::vector<storage::EventKey> new_events_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::pair<storage::DecisionRow, storage::AuditRow>> new_incidents_ ABSL_GUARDED_BY(mu_);
+  std::map<std::pair<Digest, std::string>, int64_t> plan_refusals_ ABSL_GUARDED_BY(mu_);  // hosts, by reason
   absl::flat_hash_set<uint64_t> seen_events_ ABSL_GUARDED_BY(mu_);
   uint64_t version_ ABSL_GUARDED_BY(mu_) = 1;
   uint64_t told_version_ ABSL_GUARDED_BY(mu_) = 0;

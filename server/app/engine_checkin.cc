@@ -90,7 +90,7 @@ absl::Status Engine::SlowCheckIn(const CheckInRequest& request, uint64_t state_h
     // Labels: what the host is now.
     uint32_t label_set = before.label_set;
     const uint32_t tenant = label_sets_[label_set].tenant;
-    if (request.labels != nullptr) label_set = InternLabels(tenant, *request.labels);
+    if (request.labels != nullptr) label_set = InternLabels(tenant, *request.labels, before.agent);
     const std::string& known_hash = label_sets_[label_set].hash16;
     reply->send_labels =
         request.labels == nullptr && !request.labels_hash.empty() && request.labels_hash != known_hash;
@@ -277,6 +277,7 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
   new_events_.push_back({agent, std::string(boot), event.seq});
   if (event.kind == EventKind::kStagingFailed && metrics_ != nullptr) metrics_->StagingFailed();
 
+  if (event.kind == EventKind::kPlanRefused) return OnPlanRefused(host, set, event, clock_->Now());
   if (event.kind == EventKind::kCrash || event.kind == EventKind::kSafeMode) {
     UnexpectedBoot(host, set, spell, now);
     return;
@@ -324,9 +325,25 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
         break;
       case EventKind::kCrash:
       case EventKind::kSafeMode:
+      case EventKind::kPlanRefused:
         break;
     }
   }
+}
+
+// Where its plan does not let an order take a host that far back, it stays: only a newer release helps it.
+bool Engine::MayOrderBack(uint32_t tenant, const ReleaseState& release, const Exposure* exposure) const {
+  const auto& plan = tenants_[tenant].plan;
+  if (!plan.has_value() || !plan->plan.rollback_depth.has_value()) return true;
+  const auto to =
+      exposure == nullptr ? release_by_digest_.end() : release_by_digest_.find(exposure->previous);
+  if (to == release_by_digest_.end()) return false;
+  std::vector<uint64_t> serials;
+  for (const auto& one : releases_) {
+    if (one->release().channel == release.release().channel) serials.push_back(one->release().serial);
+  }
+  return policy::MayGoBack(plan->plan, serials, release.release().serial,
+                           releases_[to->second]->release().serial);
 }
 
 std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& set,
@@ -373,6 +390,7 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
                                       exposure == nullptr ? ring : exposure->stage->row.ring);
     const bool blocked = exposure != nullptr && exposure->blocked;
     if (!brakes.reverting && !brakes.recalled && !blocked) continue;
+    if (!MayOrderBack(set.tenant, release, exposure)) continue;
     ordered.insert(one.channel);
     if (exposure != nullptr ? !exposure->revert_ordered : !release.reverting_unloaded.contains(host)) {
       if (release.reverts_since == 0) {

@@ -75,7 +75,8 @@ Engine::HostFacts Engine::FactsOf(HostRef host, const Row& row, ReleaseState& re
   const Exposure* exposure = release.Find(host);
   if (exposure != nullptr && facts.already_running) {
     const BrakeView brakes = BrakesOn(tenant.name, r.channel, r.serial, exposure->stage->row.ring);
-    facts.reverting = brakes.reverting || brakes.recalled || exposure->blocked;
+    facts.reverting = (brakes.reverting || brakes.recalled || exposure->blocked) &&
+                      MayOrderBack(set.tenant, release, exposure);
   }
   facts.blocked_cohort = BlockedCohort(release, host, *set.place);
   const policy::ChannelRule* rule =
@@ -257,10 +258,9 @@ PreviewReply Engine::PreviewLocked(const policy::Plan& plan, absl::Time now) {
 
   std::map<std::string, std::pair<int64_t, int64_t>> sizes;
   std::map<std::pair<std::string, std::string>, int64_t> moves, overlaps;
-  for (const LabelSet& set : label_sets_) {
-    if (set.tenant != tenant || set.hosts == 0) continue;
+  for (const SeenHosts& set : HostsUnder(plan, tenant)) {
     reply.hosts += set.hosts;
-    const std::string from = set.ring < 0 ? "" : before.rings[static_cast<size_t>(set.ring)].name;
+    const std::string from = set.ring_now < 0 ? "" : before.rings[static_cast<size_t>(set.ring_now)].name;
     std::vector<std::string> matching;
     for (const policy::Ring& ring : plan.rings) {
       if (matching.size() < 2 && policy::Matches(ring.selector, set.labels)) matching.push_back(ring.name);

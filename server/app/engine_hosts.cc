@@ -4,6 +4,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
+#include "ringfence/policy/bucket.h"
 #include "server/app/engine.h"
 
 namespace ringfence::app {
@@ -26,14 +27,22 @@ uint32_t Engine::TenantIndex(const std::string& name) {
   return it->second;
 }
 
-uint32_t Engine::InternLabels(uint32_t tenant, const policy::Labels& labels) {
-  std::string hash16 = labels.Hash16();
+uint32_t Engine::InternLabels(uint32_t tenant, const policy::Labels& reported, const AgentId& agent) {
+  std::string hash16 = reported.Hash16();
+  std::string key = hash16;
+  policy::Labels labels = reported;
+  // Where a plan selects by bucket, hosts that say the same may be in different rings.
+  if (tenants_[tenant].plan.has_value() && policy::UsesBuckets(tenants_[tenant].plan->plan)) {
+    labels = policy::LabelsFor(tenants_[tenant].plan->plan, reported, agent);
+    key += labels.Hash16();
+  }
   const auto [it, added] =
-      label_set_index_.try_emplace({tenant, hash16}, static_cast<uint32_t>(label_sets_.size()));
+      label_set_index_.try_emplace({tenant, std::move(key)}, static_cast<uint32_t>(label_sets_.size()));
   if (added) {
     LabelSet& set = label_sets_.emplace_back();
     set.tenant = tenant;
     tenant_of_set_.Add(&tenants_[tenant].name);
+    set.reported = reported;
     set.labels = labels;
     set.hash16 = std::move(hash16);
     set.cells = cells_.CellsOf(labels, cohort_keys_);
@@ -106,6 +115,7 @@ void Engine::PlansChanged() {
     release->judgement.ForgetPlaces();
   }
 
+  const std::map<HostRef, uint32_t> moved = SortIntoBuckets();
   std::vector<const Place*> old_places;
   for (LabelSet& set : label_sets_) {
     const auto& plan = tenants_[set.tenant].plan;
@@ -128,7 +138,8 @@ void Engine::PlansChanged() {
   fleet_.ForEach([&](HostRef host, Row& row) {
     mu_.AssertHeld();
     const LabelSet& set = label_sets_[row.label_set];
-    const Place* const old_place = old_places[row.label_set];
+    const auto from = moved.find(host);
+    const Place* const old_place = old_places[from == moved.end() ? row.label_set : from->second];
     if (set.place == old_place) return;
     if (!row.silent && !row.deleted) {
       CountOnline(*old_place, -1);
@@ -142,6 +153,39 @@ void Engine::PlansChanged() {
     }
   });
   Changed();
+}
+
+std::map<HostRef, uint32_t> Engine::SortIntoBuckets() {
+  std::map<HostRef, uint32_t> moved;
+  std::vector<bool> concerned(tenants_.size(), false);
+  for (uint32_t t = 0; t < tenants_.size(); ++t)
+    concerned[t] = tenants_[t].plan.has_value() && policy::UsesBuckets(tenants_[t].plan->plan);
+  for (const LabelSet& set : label_sets_) {
+    if (!(set.labels == set.reported)) concerned[set.tenant] = true;
+  }
+  if (std::none_of(concerned.begin(), concerned.end(), [](bool one) { return one; })) return moved;
+  std::vector<std::pair<HostRef, AgentId>> hosts;
+  fleet_.ForEach([&](HostRef host, Row& row) {
+    mu_.AssertHeld();
+    if (concerned[label_sets_[row.label_set].tenant]) hosts.emplace_back(host, row.agent);
+  });
+  for (const auto& [host, agent] : hosts) {
+    const auto [before, deleted] =
+        fleet_.With(host, [](Row& row) { return std::make_pair(row.label_set, row.deleted); });
+    const uint32_t tenant = label_sets_[before].tenant;
+    const policy::Labels reported = label_sets_[before].reported;
+    const uint32_t after = InternLabels(tenant, reported, agent);
+    if (after == before) continue;
+    fleet_.With(host, [after = after](Row& row) {
+      row.label_set = after;
+      row.recheck_at = 0;
+    });
+    moved[host] = before;
+    if (deleted) continue;
+    --label_sets_[before].hosts;
+    ++label_sets_[after].hosts;
+  }
+  return moved;
 }
 
 policy::Reason Engine::Lasting(LabelSet& set, size_t release_index) {
@@ -159,7 +203,7 @@ policy::Reason Engine::Lasting(LabelSet& set, size_t release_index) {
 
 HostRef Engine::AddHost(const storage::AgentRow& row, FleetNanos now) {
   const uint32_t tenant = TenantIndex(row.tenant);
-  const uint32_t label_set = InternLabels(tenant, row.labels);
+  const uint32_t label_set = InternLabels(tenant, row.labels, row.agent);
   const uint32_t running_set = InternRunning(row.running);
   const HostRef host = fleet_.Add(row.agent);
   // Not heard for an hour before this start: taken as away, so that nobody waits for it.
@@ -197,7 +241,7 @@ storage::AgentRow Engine::RowOf(HostRef host) {
   out.agent = row.agent;
   out.tenant = tenants_[set.tenant].name;
   out.secret_hash = row.secret_hash;
-  out.labels = set.labels;
+  out.labels = set.reported;
   out.running = running_sets_[row.running_set];
   out.boot_id = absl::StrCat(absl::Hex(row.boot_hash, absl::kZeroPad16));
   out.enrolled_at = absl::FromUnixSeconds(row.enrolled_at);

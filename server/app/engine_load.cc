@@ -112,6 +112,13 @@ absl::Status Engine::Load(storage::Transaction& tx) {
   for (storage::AcknowledgementRow& row : acknowledged)
     acknowledged_[{row.tenant, row.channel, row.serial}] = std::move(row);
 
+  ASSIGN_OR_RETURN(const std::vector<storage::SignedRow> documents, tx.SignedDocuments(""));
+  for (size_t from = 0, to = 0; from < documents.size(); from = to) {
+    while (to < documents.size() && documents[to].tenant == documents[from].tenant) ++to;
+    RETURN_IF_ERROR(InstallSigned(TenantIndex(documents[from].tenant),
+                                  absl::MakeConstSpan(documents).subspan(from, to - from)));
+  }
+
   const FleetNanos fleet_now = FleetNow();
   RETURN_IF_ERROR(tx.ForEachAgent([&](const storage::AgentRow& row) {
     mu_.AssertHeld();

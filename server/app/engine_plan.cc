@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
 #include "server/app/acts.h"
@@ -27,6 +28,15 @@ const storage::ConsentRow* Engine::FindConsent(const std::string& tenant, const 
 policy::Consent Engine::ConsentOf(uint32_t tenant, const std::string& channel, uint64_t serial,
                                   const std::string& ring) const {
   const storage::ConsentRow* row = FindConsent(tenants_[tenant].name, channel, serial, ring);
+  if (!tenants_[tenant].chain.empty()) {
+    // Its hosts go by what is signed; the server alone can only say no besides.
+    if (row != nullptr && !row->approved) return policy::Consent::kDenied;
+    for (const auto& release : releases_) {
+      if (release->release().channel != channel || release->release().serial != serial) continue;
+      return tenants_[tenant].book.Of(channel, serial, release->release().digest, ring, clock_->Now());
+    }
+    return policy::Consent::kNone;
+  }
   if (row == nullptr) return policy::Consent::kNone;
   return row->approved ? policy::Consent::kApproved : policy::Consent::kDenied;
 }
@@ -128,6 +138,35 @@ Stage* Engine::OfferingStageTo(const std::vector<storage::Running>& running, uin
   return nullptr;
 }
 
+absl::Status Engine::AsksAbout(const std::string& name, const std::string& channel,
+                               const std::vector<std::string>& rings, const Actor& actor,
+                               bool approve) const {
+  const auto tenant = tenant_index_.find(name);
+  if (tenant == tenant_index_.end() || !tenants_[tenant->second].plan.has_value()) {
+    return absl::NotFoundError(absl::StrCat("tenant: \"", name, "\" has no plan"));
+  }
+  const policy::Plan& plan = tenants_[tenant->second].plan->plan;
+  for (const std::string& ring : rings) {
+    if (policy::FindRing(plan, ring) == nullptr)
+      return absl::NotFoundError(absl::StrCat("ring: the plan has no ring \"", ring, "\""));
+  }
+  bool asks = false;
+  const policy::Ring* refuses = nullptr;  // a yes of this person
+  for (const policy::Ring& ring : plan.rings) {
+    if (!rings.empty() && std::find(rings.begin(), rings.end(), ring.name) == rings.end()) continue;
+    if (policy::EffectiveApproval(ring, channel) != policy::Approval::kExplicit) continue;
+    asks = true;
+    if (!policy::MayApprove(ring, actor.person, Name(actor.role))) refuses = &ring;
+  }
+  if (!asks) return absl::FailedPreconditionError("the plan asks nobody about this release there");
+  // A no keeps hosts as they are: any admin may say it.
+  if (approve && refuses != nullptr) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        "ring ", refuses->name, " asks ", absl::StrJoin(refuses->approvers, " or "), ", not ", actor.person));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<storage::ConsentRow> Engine::Consent(const Act& act, storage::ConsentRow wanted) {
   RETURN_IF_ERROR(CheckAct(act));
   const bool own = act.actor.role == Role::kTenantAdmin && act.actor.tenant == wanted.tenant;
@@ -146,18 +185,13 @@ absl::StatusOr<storage::ConsentRow> Engine::Consent(const Act& act, storage::Con
       return absl::NotFoundError(absl::StrCat("no release ", wanted.channel, " ", wanted.serial));
     }
     version = release->release().version;
-    const auto tenant = tenant_index_.find(wanted.tenant);
-    if (tenant == tenant_index_.end() || !tenants_[tenant->second].plan.has_value()) {
-      return absl::NotFoundError(absl::StrCat("tenant: \"", wanted.tenant, "\" has no plan"));
+    const std::vector<std::string> rings =
+        wanted.ring.empty() ? std::vector<std::string>() : std::vector{wanted.ring};
+    RETURN_IF_ERROR(AsksAbout(wanted.tenant, wanted.channel, rings, act.actor, wanted.approved));
+    if (wanted.approved && !tenants_[tenant_index_.at(wanted.tenant)].chain.empty()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          wanted.tenant, " signs its plans: its hosts take a release on a signed approval only (--key)"));
     }
-    bool known = wanted.ring.empty(), asks = false;
-    for (const policy::Ring& ring : tenants_[tenant->second].plan->plan.rings) {
-      if (!wanted.ring.empty() && ring.name != wanted.ring) continue;
-      known = true;
-      asks = asks || policy::EffectiveApproval(ring, wanted.channel) == policy::Approval::kExplicit;
-    }
-    if (!known) return absl::NotFoundError(absl::StrCat("ring: the plan has no ring \"", wanted.ring, "\""));
-    if (!asks) return absl::FailedPreconditionError("the plan asks nobody about this release there");
   }
   const std::string target = absl::StrCat(wanted.channel, "/", wanted.serial,
                                           wanted.ring.empty() ? "" : absl::StrCat(" in ring ", wanted.ring));
@@ -236,6 +270,19 @@ absl::StatusOr<std::vector<ApprovalInfo>> Engine::Approvals(const std::string& t
       info.row.serial = release.serial;
       info.row.ring = ring.name;
       info.version = release.version;
+      const Tenant& signing = tenants_[index->second];
+      for (const plan::ApprovalBook::Entry& entry : signing.book.entries()) {
+        const plan::ApprovalStatement& said = entry.statement;
+        const bool meant = entry.counts && said.channel == release.channel && said.serial == release.serial &&
+                           (said.rings.empty() ||
+                            std::find(said.rings.begin(), said.rings.end(), ring.name) != said.rings.end());
+        if (!meant || (info.decided && !info.row.approved)) continue;  // a no is a no for good
+        info.decided = true;
+        info.seq = said.seq;
+        info.row.approved = said.approve;
+        info.row.person = "signed";
+        info.row.reason = said.reason;
+      }
       approvals.push_back(std::move(info));
     }
   }

@@ -1,9 +1,10 @@
 // A plan that is not in force, against the fleet of now: what it changes, and a projection of who would get
 // which release when. What it rests on is gathered under the lock; it is computed without.
 #include <algorithm>
+#include <map>
 #include <memory>
 
-#include "ringfence/policy/choice.h"
+#include "ringfence/policy/bucket.h"
 #include "server/app/engine.h"
 
 namespace ringfence::app {
@@ -26,6 +27,27 @@ void RestOn(const policy::Projection& internal, policy::ProjectionInput& in) {
 
 }  // namespace
 
+std::vector<Engine::SeenHosts> Engine::HostsUnder(const policy::Plan& plan, uint32_t tenant) {
+  std::vector<SeenHosts> seen;
+  if (!policy::UsesBuckets(plan)) {
+    for (const LabelSet& set : label_sets_) {
+      if (set.tenant == tenant && set.hosts > 0) seen.push_back({set.reported, set.hosts, set.ring});
+    }
+    return seen;
+  }
+  std::map<std::pair<uint32_t, std::string>, size_t> known;
+  fleet_.ForEach([&](HostRef, Row& row) {
+    mu_.AssertHeld();
+    const LabelSet& set = label_sets_[row.label_set];
+    if (row.deleted || set.tenant != tenant) return;
+    policy::Labels labels = policy::LabelsFor(plan, set.reported, row.agent);
+    const auto [at, added] = known.try_emplace({row.label_set, labels.Hash16()}, seen.size());
+    if (added) seen.push_back({std::move(labels), 0, set.ring});
+    ++seen[at->second].hosts;
+  });
+  return seen;
+}
+
 policy::ProjectionInput Engine::ProjectionOf(const policy::Plan& plan, uint32_t tenant,
                                              const std::string& channel, absl::Time now) {
   policy::ProjectionInput in;
@@ -35,9 +57,7 @@ policy::ProjectionInput Engine::ProjectionOf(const policy::Plan& plan, uint32_t 
   in.now = now;
   in.checkin = options_.checkin_interval;
   in.step = options_.checkin_interval / 4;
-  for (const LabelSet& set : label_sets_) {
-    if (set.tenant == tenant && set.hosts > 0) in.mix.push_back({set.labels, set.hosts});
-  }
+  for (SeenHosts& seen : HostsUnder(plan, tenant)) in.mix.push_back({std::move(seen.labels), seen.hosts});
   const bool internal = tenants_[tenant].name == options_.internal_tenant;
   for (const auto& release : releases_) {
     if (release->release().channel != channel) continue;
@@ -99,9 +119,14 @@ PreviewReply Engine::PreviewPlan(const policy::Plan& plan) {
       vendors = tenants_[internal->second].plan->plan;
       ask(vendors, internal->second, questions.internal);
     }
+    std::map<std::string, policy::MixEntry> mix;
     for (const LabelSet& set : label_sets_) {
-      if (set.tenant == known->second && set.hosts > 0) reply.mix.push_back({set.labels, set.hosts});
+      if (set.tenant != known->second || set.hosts == 0) continue;
+      policy::MixEntry& entry = mix[set.hash16];
+      entry.labels = set.reported;
+      entry.hosts += set.hosts;
     }
+    for (auto& [hash, entry] : mix) reply.mix.push_back(std::move(entry));
   }
   std::stable_sort(reply.mix.begin(), reply.mix.end(),
                    [](const auto& a, const auto& b) { return a.hosts > b.hosts; });

@@ -84,7 +84,7 @@ std::vector<std::string> Engine::Uncovered(const policy::Release& release) {
       continue;
     }
     std::vector<std::string> parts;
-    for (const auto& [key, value] : set.labels.pairs()) {
+    for (const auto& [key, value] : set.reported.pairs()) {
       if (key != "ring") parts.push_back(absl::StrCat(key, "=", value));
     }
     std::string name;
@@ -315,11 +315,7 @@ absl::StatusOr<std::vector<storage::ReleaseRow>> Engine::ListReleases(const std:
 absl::StatusOr<storage::PlanRow> Engine::ApplyPlan(const Act& act, const policy::Plan& plan,
                                                    int64_t expected_revision) {
   RETURN_IF_ERROR(CheckAct(act));
-  const bool own = act.actor.role == Role::kTenantAdmin && act.actor.tenant == plan.tenant;
-  const bool internal = act.actor.IsVendor() && plan.tenant == options_.internal_tenant;
-  if (!own && !internal) {
-    return absl::PermissionDeniedError("plan.tenant: only the tenant's own admin applies its plan");
-  }
+  RETURN_IF_ERROR(MayOwnPlan(act, plan.tenant));
   RETURN_IF_ERROR(policy::ToStatus(policy::Validate(plan)));
   storage::PlanRow row{plan, expected_revision + 1, act.actor.person, clock_->Now()};
   const Request request =
@@ -334,6 +330,12 @@ absl::StatusOr<storage::PlanRow> Engine::ApplyPlan(const Act& act, const policy:
       if (same == history.end()) return absl::InvalidArgumentError("request_id: was used for another plan");
       row = *same;
       return absl::OkStatus();
+    }
+    ASSIGN_OR_RETURN(const std::vector<storage::SignedRow> documents, tx.SignedDocuments(plan.tenant));
+    if (!documents.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("plan: ", plan.tenant,
+                       " signs its plans: sign this one (ringfence plan sign) and apply the envelope"));
     }
     RETURN_IF_ERROR(tx.InsertPlan(row));
     RETURN_IF_ERROR(tx.EnsureBrakes(std::vector<storage::Scope>{{plan.tenant, "", 0, ""}}));

@@ -424,6 +424,7 @@ void Engine::CollectDirty(Batch& batch, absl::Time now) {
   dirty_hosts_.clear();
   batch.quarantines.swap(new_quarantines_);
   batch.events.swap(new_events_);
+  batch.incidents.swap(new_incidents_);
   batch.decisions.insert(batch.decisions.end(), new_decisions_.begin(), new_decisions_.end());
   batch.judged_decisions.swap(new_decisions_);
   const auto agent_of = [&](HostRef host) { return fleet_.With(host, [](Row& row) { return row.agent; }); };
@@ -495,6 +496,10 @@ absl::Status Engine::WriteBatch(Batch& batch, const absl::Status& outcomes) {
       if (!stages.empty()) RETURN_IF_ERROR(tx.UpdateStages(stages));
       for (const storage::DecisionRow& row : batch.decisions)
         RETURN_IF_ERROR(tx.AppendDecision(row).status());
+      for (const auto& [decision, audit] : batch.incidents) {
+        RETURN_IF_ERROR(tx.AppendDecision(decision).status());
+        RETURN_IF_ERROR(tx.AppendAudit(audit));
+      }
       if (!batch.agents.empty()) RETURN_IF_ERROR(tx.PutAgents(batch.agents));
       if (!batch.quarantines.empty()) RETURN_IF_ERROR(tx.PutQuarantines(batch.quarantines));
       if (batch.forget_events) RETURN_IF_ERROR(tx.ForgetEventsBefore(batch.now - kEventMemory));
@@ -519,6 +524,7 @@ absl::Status Engine::WriteBatch(Batch& batch, const absl::Status& outcomes) {
     for (const HostRef host : batch.hosts) dirty_hosts_.insert(host);
     new_quarantines_.insert(new_quarantines_.end(), batch.quarantines.begin(), batch.quarantines.end());
     new_events_.insert(new_events_.end(), batch.events.begin(), batch.events.end());
+    new_incidents_.insert(new_incidents_.end(), batch.incidents.begin(), batch.incidents.end());
     for (auto& [release, unsaved] : batch.judgements) release->judgement.GiveBack(std::move(unsaved));
     background_.GiveBack(batch.background);
     new_decisions_.insert(new_decisions_.begin(), batch.judged_decisions.begin(),

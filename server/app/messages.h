@@ -36,6 +36,7 @@ enum class EventKind : uint8_t {
   kStagingFailed = 5,
   kActivationFailed = 6,
   kReverted = 7,
+  kPlanRefused = 8,
 };
 
 struct AgentEvent {
@@ -129,6 +130,15 @@ struct EnrolReply {
 };
 
 // ---------------------------------------------------------------- people
+
+// A link of a tenant's chain of signed plans.
+struct SignedPlanInfo {
+  int64_t revision = 0;  // that it became
+  uint64_t version = 0;
+  Digest sha256, prev;
+  std::string envelope;
+  std::string authority;  // a sentence
+};
 
 enum class Role : uint8_t { kTenantViewer = 1, kTenantAdmin = 2, kSre = 3, kReleaseManager = 4 };
 const char* Name(Role role);  // "tenant-viewer", ...
@@ -311,6 +321,7 @@ struct ApprovalInfo {
   storage::ConsentRow row;  // of the ring; person empty: nobody said anything yet
   std::string version;
   bool decided = false;
+  uint64_t seq = 0;  // of the signed decision; 0: not signed
 };
 
 // Hosts of one ring that get the same answer.

@@ -18,6 +18,8 @@ class Metrics {
   virtual void Committed(int exposures, absl::Duration took, bool ok) = 0;
   virtual void Decision(absl::string_view action, absl::string_view rule) = 0;
   virtual void StagingFailed() = 0;  // an agent could not fetch, verify or write a release
+  virtual void PlanRefused(absl::string_view reason) = 0;  // by a host that pins its customer's plan
+  virtual void PlanForked() = 0;  // a signed plan left a gap in its chain, or forked it; here or on a host
   virtual void RunOnce(absl::Duration took, bool ok) = 0;
 };
 

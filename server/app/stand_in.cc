@@ -101,6 +101,15 @@ class StandIn final : public App {
   absl::StatusOr<std::vector<storage::PlanRow>> PlanHistory(const std::string&) override {
     return NotLeading();
   }
+  absl::StatusOr<storage::PlanRow> ApplySignedPlan(const Act&, const std::string&, int64_t) override {
+    return NotLeading();
+  }
+  absl::StatusOr<storage::ConsentRow> SignedConsent(const Act&, const std::string&, bool) override {
+    return NotLeading();
+  }
+  std::vector<SignedPlanInfo> SignedPlans(const std::string&) override { return {}; }
+  uint64_t NextSeq(const std::string&) override { return 0; }
+  std::vector<std::string> FetchPlan(const std::string&, uint64_t, uint64_t) override { return {}; }
   absl::StatusOr<ResumeReply> Resume(const Act&, const storage::Scope&, BrakeKind,
                                      absl::string_view) override {
     return NotLeading();

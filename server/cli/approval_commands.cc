@@ -3,11 +3,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "ringfence/base/status_macros.h"
+#include "ringfence/plan/approval.h"
+#include "ringfence/trust/dsse.h"
 #include "ringfence/v1/fleet.pb.h"
 #include "ringfence/v1/plan.pb.h"
+#include "ringfence/v1/release.pb.h"
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/human.h"
+#include "server/cli/key_files.h"
 #include "server/cli/table.h"
 
 namespace ringfence::cli {
@@ -26,6 +31,53 @@ const char* StateText(v1::ApprovalState state) {
   }
 }
 
+// The decision as its customer's hosts want it. The numbers come from the server; what is signed names the
+// release by them and by the bytes that it has there.
+absl::StatusOr<std::string> SignDecision(Context& context, const ReleaseOptions& options,
+                                         const ReleaseName& name, bool approve) {
+  v1::ListApprovalsRequest asked;
+  v1::ListApprovalsResponse known;
+  asked.set_tenant(options.tenant);
+  RETURN_IF_ERROR(context.remote().Call("PlanService/ListApprovals", asked, &known));
+  if (known.next_seq() == 0) {
+    return absl::FailedPreconditionError(
+        "this tenant does not sign its plans: approve or deny without --key");
+  }
+  v1::GetReleaseRequest request;
+  v1::GetReleaseResponse response;
+  request.set_channel(name.channel);
+  request.set_serial(name.serial);
+  RETURN_IF_ERROR(context.remote().Call("ReleaseService/GetRelease", request, &response));
+  v1::GetPlanRequest plan_request;
+  v1::GetPlanResponse plan;
+  plan_request.set_tenant(options.tenant);
+  RETURN_IF_ERROR(context.remote().Call("PlanService/GetPlan", plan_request, &plan));
+  plan::ApprovalStatement said;
+  said.seq = known.next_seq();
+  said.tenant = plan.current().plan().tenant();
+  said.approve = approve;
+  said.channel = name.channel;
+  said.serial = name.serial;
+  ASSIGN_OR_RETURN(const Digest digest, Digest::FromBytes(response.release().manifest().digest()));
+  said.digests = {digest};
+  if (!options.ring.empty()) said.rings = {options.ring};
+  said.reason = options.reason;
+  if (!options.not_after.empty()) {
+    absl::Duration lasts;
+    if (!approve || !ParseHumanDuration(options.not_after, &lasts))
+      return absl::InvalidArgumentError("--for: wanted, for an approval, a duration such as 7d");
+    said.not_after = absl::FromUnixSeconds(absl::ToUnixSeconds(context.world().now() + lasts));
+  }
+  trust::Envelope envelope{plan::kApprovalPayloadType, "", {}};
+  ASSIGN_OR_RETURN(envelope.payload, plan::ApprovalPayload(said));
+  for (const std::string& file : options.keys) {
+    ASSIGN_OR_RETURN(const trust::SigningKey key,
+                     ReadPersonsKey(context.world(), file, options.passphrase_file));
+    trust::Sign(key, &envelope);
+  }
+  return trust::SerializeEnvelope(envelope);
+}
+
 template <typename Request, typename Response>
 int Decide(Context& context, const ReleaseOptions& options, const char* method, const char* done) {
   const absl::StatusOr<ReleaseName> name = FindRelease(context, options.release);
@@ -41,6 +93,13 @@ int Decide(Context& context, const ReleaseOptions& options, const char* method, 
   request.set_serial(name->serial);
   request.set_ring(options.ring);
   request.set_reason(options.reason);
+  if (!options.keys.empty()) {
+    const absl::StatusOr<std::string> envelope =
+        SignDecision(context, options, *name, std::is_same_v<Request, v1::ApproveReleaseRequest>);
+    if (absl::IsInvalidArgument(envelope.status())) return context.Usage(envelope.status().message());
+    if (!envelope.ok()) return context.Fail(envelope.status());
+    request.set_envelope(*envelope);
+  }
   const absl::Status status = context.remote().Call(method, request, &response);
   if (!status.ok()) return context.Fail(status);
   if (!context.table()) {
@@ -82,11 +141,14 @@ int ReleaseApprovals(Context& context, const ReleaseOptions& options) {
   Table table({"RELEASE", "VERSION", "RING", "STATE", "BY", "AT", "REASON"},
               options.all ? "no ring of the plan asks a person" : "no release waits for an approval");
   for (const v1::ReleaseApproval& approval : response.approvals()) {
-    table.Row({absl::StrCat(approval.channel(), "/", approval.serial()), approval.version(), approval.ring(),
-               StateText(approval.state()), approval.person(),
-               approval.has_at() ? context.Time(approval.at()) : "-", approval.reason()});
+    table.Row(
+        {absl::StrCat(approval.channel(), "/", approval.serial()), approval.version(), approval.ring(),
+         StateText(approval.state()),
+         approval.seq() > 0 ? absl::StrCat(approval.person(), ", seq ", approval.seq()) : approval.person(),
+         approval.has_at() ? context.Time(approval.at()) : "-", approval.reason()});
   }
   context.out() << table.ToString();
+  context.out() << SaidOfPlan("\n", response.authority());
   return kOk;
 }
 

@@ -149,7 +149,29 @@ class CommandLine {
     command->add_option("--to", plan_tenant_.revision, "Which [the one before the newest]");
     command->add_flag("--strand", plan_tenant_.strand, "Also when hosts would be in no ring any more");
     AddReason(command, &plan_tenant_.reason);
-    command = Add(plan, "history", "All revisions", &plan_tenant_, PlanHistory);
+    command = Add(plan, "sign", "Sign a plan with keys that the server does not have", &sign_, PlanSign);
+    command->add_option("FILE", sign_.file, "Plan file, YAML")->required();
+    command->add_option("--key", sign_.keys, "Your key file (ringfence-keys new-key, or PEM); once for each")
+        ->allow_extra_args(false)
+        ->required();
+    command->add_option("--passphrase-file", sign_.passphrase_file, "Its first line opens sealed keys");
+    command->add_flag("--first", sign_.first, "Begin the chain: plan 1");
+    command->add_option("--previous", sign_.previous, "The signed plan before [the server's newest]");
+    command
+        ->add_option(
+            "--plan-key", sign_.holders,
+            "Whose key may sign plans from now on (key file, or public PEM); once for each [as before]")
+        ->allow_extra_args(false);
+    command->add_option("--threshold", sign_.threshold, "How many of them must [as before; 1 in the first]");
+    command
+        ->add_option("--recovery-key", sign_.recovery,
+                     "Whose key may stand in when those are lost; once for each")
+        ->allow_extra_args(false);
+    command->add_option("--recovery-threshold", sign_.recovery_threshold, "How many of them must [1]");
+    command->add_option("--add", sign_.add, "Signed file of the same plan that gets more signatures");
+    command->add_option("--write", sign_.write, "File for the envelope [the standard output]");
+    command = Add(plan, "history", "All revisions, and the chain of those that were signed", &plan_tenant_,
+                  PlanHistory);
     command->add_option("TENANT", plan_tenant_.tenant, "[your own]");
     command->add_option("--limit", plan_tenant_.limit, "At most this many");
   }
@@ -222,6 +244,15 @@ class CommandLine {
       command->add_option("RELEASE", release_.release, "CHANNEL/SERIAL or CHANNEL/VERSION")->required();
       command->add_option("--tenant", release_.tenant, "Whose plan asks [your own]");
       command->add_option("--ring", release_.ring, "Only there [every ring that asks]");
+      command
+          ->add_option(
+              "--key", release_.keys,
+              "Sign it with this key file (ringfence-keys new-key, or PEM); once for each. Needed where "
+              "the tenant signs its plans")
+          ->allow_extra_args(false);
+      command->add_option("--passphrase-file", release_.passphrase_file, "Its first line opens sealed keys");
+      command->add_option("--for", release_.not_after,
+                          "A signed approval ends after this time, e.g. 7d [never]");
       AddReason(command, &release_.reason);
     }
     command = Add(release, "approvals", "What waits for a person of a tenant", &release_, ReleaseApprovals);
@@ -463,6 +494,7 @@ class CommandLine {
   Globals globals_;
   PlanFileOptions plan_file_;
   PlanTenantOptions plan_tenant_;
+  PlanSignOptions sign_;
   TimeMachineOptions time_machine_;
   PublishOptions publish_;
   QualifyOptions qualify_;

@@ -15,7 +15,8 @@ namespace ringfence::cli {
 // ---- plan
 struct LoadedPlan {
   Parsed<v1::Plan> parsed;
-  int exit_code = 0;  // anything else: the faults were shown
+  std::string envelope;  // the file, where it is a signed plan and not YAML
+  int exit_code = 0;     // anything else: the faults were shown
 };
 // Without a server: form and, where there are faults of form, all that can be told besides.
 LoadedPlan LoadPlan(Context& context, const std::string& file);
@@ -49,6 +50,19 @@ int PlanPreview(Context& context, const PlanFileOptions& options);
 int PlanRevert(Context& context, const PlanTenantOptions& options);
 int PlanFleet(Context& context, const PlanTenantOptions& options);
 
+struct PlanSignOptions {
+  std::string file;                            // YAML
+  std::vector<std::string> keys;               // that sign
+  std::string passphrase_file;                 // of sealed ones
+  std::string previous;                        // the signed plan before; "": the server's
+  bool first = false;                          // there is none before
+  std::vector<std::string> holders, recovery;  // whose keys the plan names; none: as the plan before
+  int threshold = 0, recovery_threshold = 0;   // 0: one, or as the plan before
+  std::string add;                             // an envelope of the same plan that gets more signatures
+  std::string write;                           // where the envelope goes; "": the standard output
+};
+int PlanSign(Context& context, const PlanSignOptions& options);
+
 struct TimeMachineOptions {
   std::string file;
   std::string fleet;                   // a file instead of the server's hosts
@@ -77,8 +91,11 @@ struct ReleaseOptions {
   std::string channel;  // list
   std::string reason;   // recall
   int limit = 50;
-  std::string tenant, ring;  // approve, deny, approvals, explain
-  bool all = false;          // approvals: decided ones too
+  std::string tenant, ring;       // approve, deny, approvals, explain
+  bool all = false;               // approvals: decided ones too
+  std::vector<std::string> keys;  // approve, deny: sign it with these
+  std::string passphrase_file;    // of sealed ones
+  std::string not_after;          // approve: it ends then, if nobody took it; a duration from now
 };
 struct QualifyOptions {
   std::vector<std::string> results;        // JUnit files

@@ -127,6 +127,10 @@ bool ParseHumanDuration(absl::string_view text, absl::Duration* out) {
   return last != absl::InfiniteDuration();
 }
 
+std::string SaidOfPlan(absl::string_view before, absl::string_view authority) {
+  return authority.empty() ? "" : absl::StrCat(before, Printable(authority), "\n");
+}
+
 size_t Columns(absl::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xc0) != 0x80;  // continuation bytes take no column

@@ -28,6 +28,9 @@ std::string ShortDigest(absl::string_view raw);
 // "30m", "1h30m", "7d", "1d12h", "90s": whole numbers with a unit of d, h, m, s, ms. False for anything else.
 bool ParseHumanDuration(absl::string_view text, absl::Duration* out);
 
+// Whose word holds a plan, as a line behind `before`; nothing if the server, an older one, does not say.
+std::string SaidOfPlan(absl::string_view before, absl::string_view authority);
+
 // Terminal columns of UTF-8 text: a code point is one column.
 size_t Columns(absl::string_view text);
 // Control characters and invalid bytes replaced, so that text from elsewhere cannot write to the terminal.

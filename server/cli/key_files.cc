@@ -68,6 +68,21 @@ absl::StatusOr<trust::SigningKey> ReadPersonsKey(const World& world, const std::
   return key;
 }
 
+absl::StatusOr<NamedKey> ReadPublicKey(const World& world, const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(world, path, trust::kMaxKeyFileBytes));
+  const auto named = [&](const absl::Status& status) {
+    return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
+  };
+  if (!bytes.empty() && bytes.front() == '{') {
+    const absl::StatusOr<trust::KeyFile> about = trust::ReadKeyFile(bytes);
+    if (!about.ok()) return named(about.status());
+    return NamedKey{about->key, about->person};
+  }
+  const absl::StatusOr<trust::PublicKey> key = trust::PublicKey::FromPem(bytes);
+  if (!key.ok()) return named(key.status());
+  return NamedKey{*key, ""};
+}
+
 absl::Status WriteDocument(const World& world, const std::string& path, absl::string_view bytes) {
   if (path.empty()) {
     *world.out << bytes << "\n";

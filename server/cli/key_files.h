@@ -19,6 +19,13 @@ absl::StatusOr<trust::SigningKey> ReadSigningKey(const World& world, const std::
 absl::StatusOr<trust::SigningKey> ReadPersonsKey(const World& world, const std::string& path,
                                                  const std::string& passphrase_file);
 
+// The public half of a key file of ringfence-keys, or a public key in PEM.
+struct NamedKey {
+  trust::PublicKey key;
+  std::string person;  // empty: the file does not say
+};
+absl::StatusOr<NamedKey> ReadPublicKey(const World& world, const std::string& path);
+
 // Whole or not at all; an empty path is the standard output. InvalidArgument if it cannot be written.
 absl::Status WriteDocument(const World& world, const std::string& path, absl::string_view bytes);
 

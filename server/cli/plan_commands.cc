@@ -2,10 +2,18 @@
 #include <algorithm>
 #include <ostream>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "ringfence/base/hash.h"
+#include "ringfence/base/status_macros.h"
+#include "ringfence/plan/plan_chain.h"
 #include "ringfence/policy/plan.h"
+#include "ringfence/trust/dsse.h"
 #include "ringfence/v1/plan.pb.h"
+#include "server/api/encode.h"
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/human.h"
@@ -80,17 +88,42 @@ int Apply(Context& context, v1::ApplyPlanRequest request, bool strand, const std
           const Places* places) {
   int exit_code = kOk;
   if (!MayApply(context, request.plan(), strand, &exit_code)) return exit_code;
+  if (!request.envelope().empty()) request.clear_plan();  // it is in the envelope
   v1::ApplyPlanResponse response;
   const absl::Status status = context.remote().Call("PlanService/ApplyPlan", request, &response);
   if (!status.ok()) return context.Fail(status, file, places);
   Warn(context, response.warnings());
   if (context.table()) {
     context.out() << "plan of " << response.applied().plan().tenant() << " is now revision "
-                  << response.applied().revision() << "\n";
+                  << response.applied().revision() << "\n"
+                  << SaidOfPlan("  ", response.applied().authority());
   } else {
     context.Print(response);
   }
   return kOk;
+}
+
+// A signed plan is JSON with a payload; no plan's YAML is.
+bool LooksSigned(absl::string_view text) {
+  return absl::StartsWith(absl::StripLeadingAsciiWhitespace(text), "{") &&
+         absl::StrContains(text, "payloadType");
+}
+
+absl::StatusOr<v1::Plan> PlanIn(absl::string_view envelope_json) {
+  ASSIGN_OR_RETURN(const trust::Envelope envelope, trust::ParseEnvelope(envelope_json));
+  if (envelope.payload_type != plan::kPlanPayloadType)
+    return absl::InvalidArgumentError("found another document, wanted a signed plan");
+  ASSIGN_OR_RETURN(const plan::PlanStatement statement, plan::ParsePlanPayload(envelope.payload));
+  v1::Plan plan;
+  api::Encode(statement.plan, &plan);
+  return plan;
+}
+
+// Is the plan in force this file?
+bool IsInForce(const v1::PlanRevision& current, const LoadedPlan& loaded) {
+  if (loaded.envelope.empty()) return PlanToYaml(current.plan()) == PlanToYaml(loaded.parsed.message);
+  const absl::StatusOr<trust::Envelope> envelope = trust::ParseEnvelope(loaded.envelope);
+  return envelope.ok() && current.sha256() == Sha256(envelope->payload).raw();
 }
 
 }  // namespace
@@ -100,6 +133,16 @@ LoadedPlan LoadPlan(Context& context, const std::string& file) {
   const absl::StatusOr<std::string> text = ReadFile(context.world(), file, kMaxPlanBytes);
   if (!text.ok()) {
     loaded.exit_code = context.Usage(text.status().message());
+    return loaded;
+  }
+  if (LooksSigned(*text)) {
+    const absl::StatusOr<v1::Plan> plan = PlanIn(*text);
+    if (!plan.ok()) {
+      loaded.exit_code = context.Usage(absl::StrCat(file, ": ", plan.status().message()));
+      return loaded;
+    }
+    loaded.envelope = *text;
+    loaded.parsed.message = *plan;
     return loaded;
   }
   loaded.parsed = ParsePlanYaml(*text);
@@ -113,7 +156,14 @@ LoadedPlan LoadPlan(Context& context, const std::string& file) {
 int PlanValidate(Context& context, const PlanFileOptions& options) {
   const absl::StatusOr<std::string> text = ReadFile(context.world(), options.file, kMaxPlanBytes);
   if (!text.ok()) return context.Usage(text.status().message());
-  const Parsed<v1::Plan> parsed = ParsePlanYaml(*text);
+  Parsed<v1::Plan> parsed;
+  if (LooksSigned(*text)) {
+    const absl::StatusOr<v1::Plan> plan = PlanIn(*text);
+    if (!plan.ok()) return context.Usage(absl::StrCat(options.file, ": ", plan.status().message()));
+    parsed.message = *plan;
+  } else {
+    parsed = ParsePlanYaml(*text);
+  }
   const CheckedPlan checked = CheckPlan(parsed);
   std::vector<std::string> warnings;
   if (checked.faults.empty()) warnings = policy::Warnings(checked.plan, context.world().now());
@@ -157,6 +207,7 @@ int PlanApply(Context& context, const PlanFileOptions& options) {
   v1::ApplyPlanRequest request;
   request.set_request_id(context.request_id());
   *request.mutable_plan() = loaded.parsed.message;
+  request.set_envelope(loaded.envelope);
   request.set_reason(options.reason);
   request.set_expected_revision(options.expected_revision);
   if (options.expected_revision < 0) {
@@ -164,7 +215,7 @@ int PlanApply(Context& context, const PlanFileOptions& options) {
     if (!current.ok() && !absl::IsNotFound(current.status())) return context.Fail(current.status());
     request.set_expected_revision(current.ok() ? current->revision() : 0);
     // A pipeline applies the same file again and again.
-    if (current.ok() && PlanToYaml(current->plan()) == PlanToYaml(loaded.parsed.message)) {
+    if (current.ok() && IsInForce(*current, loaded)) {
       if (!context.table()) {
         v1::ApplyPlanResponse response;
         *response.mutable_applied() = *current;
@@ -224,6 +275,7 @@ int PlanDiff(Context& context, const PlanFileOptions& options) {
   if (!preview.ok()) return exit_code;
   const std::string hosts = HostwiseDiff(context, *preview);
   context.out() << "\n" << (hosts.empty() ? "nothing changes for any host\n" : hosts);
+  context.out() << SaidOfPlan("\nin force: ", preview->authority());
   return exit_code;
 }
 
@@ -236,8 +288,10 @@ int PlanShow(Context& context, const PlanTenantOptions& options) {
   }
   if (context.table()) {
     context.out() << "# revision " << current->revision() << ", applied "
-                  << context.Time(current->applied_at()) << " by " << Printable(current->applied_by())
-                  << "\n";
+                  << context.Time(current->applied_at()) << " by " << Printable(current->applied_by()) << "\n"
+                  << SaidOfPlan("# ", current->authority());
+    if (!current->sha256().empty())
+      context.out() << "# sha256 " << absl::BytesToHexString(current->sha256()) << "\n";
   }
   context.out() << PlanToYaml(current->plan());
   return kOk;
@@ -254,12 +308,18 @@ int PlanHistory(Context& context, const PlanTenantOptions& options) {
     context.Print(response);
     return kOk;
   }
-  Table table({">REVISION", "APPLIED", "BY", ">RINGS"}, "no plan was ever applied for " + options.tenant);
+  Table table({">REVISION", "APPLIED", "BY", ">RINGS", ">SIGNED", "SHA256", "FOLLOWS"},
+              "no plan was ever applied for " + options.tenant);
   for (const v1::PlanRevision& revision : response.revisions()) {
+    const bool is_signed = revision.plan_version() > 0;
     table.Row({absl::StrCat(revision.revision()), context.Time(revision.applied_at()), revision.applied_by(),
-               absl::StrCat(revision.plan().rings_size())});
+               absl::StrCat(revision.plan().rings_size()),
+               is_signed ? absl::StrCat("plan ", revision.plan_version()) : "-",
+               ShortDigest(revision.sha256()), ShortDigest(revision.prev_sha256())});
   }
   context.out() << table.ToString();
+  if (response.revisions_size() > 0)
+    context.out() << SaidOfPlan("\nin force: ", response.revisions(0).authority());
   return kOk;
 }
 

@@ -86,7 +86,8 @@ int PlanPreview(Context& context, const PlanFileOptions& options) {
   context.out() << loaded.parsed.message.tenant() << ": " << Hosts(preview->hosts()) << ", "
                 << (preview->revision() == 0 ? std::string("no plan in force")
                                              : absl::StrCat("revision ", preview->revision(), " in force"))
-                << "\n\n";
+                << "\n"
+                << SaidOfPlan("", preview->authority()) << "\n";
   Table rings({"RING", ">HOSTS NOW", ">THEN"}, "no ring");
   for (const v1::RingSize& size : preview->rings()) {
     rings.Row({RingName(size.ring()), absl::StrCat(size.hosts_now()), absl::StrCat(size.hosts_then())});

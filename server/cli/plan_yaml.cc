@@ -41,9 +41,25 @@ const std::set<std::string>& Keys(const char* part) {
   return PlanKeys().at(part);
 }
 
-// {os: win11, kernel: [a, b]}
+// A share of all hosts, as many buckets of 0.01 %.
+int32_t TenThousandths(const YamlReader& in) {
+  constexpr int64_t kBucketPpm = 100;
+  const int64_t ppm = in.SharePpm();
+  if (ppm % kBucketPpm != 0) in.Fail("a share in steps of 0.01%, such as 12.5%");
+  return static_cast<int32_t>(ppm / kBucketPpm);
+}
+
+// {os: win11, kernel: [a, b], bucket: {from: 0%, to: 5%}}
 void ReadSelector(const YamlReader& in, v1::Selector* out) {
   in.EachKey([&](const std::string& key, const YamlReader& value) {
+    if (key == "bucket" && value.IsMap()) {  // as text or list it is a label as any other
+      v1::HashBucket* bucket = out->mutable_bucket();
+      if (!value.IsMapOf(Keys("bucket"))) return;
+      if (!value.Get("to").present()) value.FailAt(value.node(), value.path(), "a bucket needs `to`");
+      bucket->set_from(TenThousandths(value.Get("from")));
+      bucket->set_to(TenThousandths(value.Get("to")));
+      return;
+    }
     v1::Requirement* requirement = out->add_all_of();
     requirement->set_key(key);
     if (value.IsList()) {
@@ -208,6 +224,9 @@ void ReadRing(const YamlReader& in, v1::Ring* out) {
     out->set_hosts_per_minute(in.Get("hosts_per_minute").Integer(0, kMost));
   ReadWindows(in.Get("windows"), out->mutable_windows());
   out->set_approval(ReadApproval(in.Get("approval")));
+  in.Get("approvers").Each([&](const YamlReader& who) {
+    out->add_approvers(who.Text("a person, or role:NAME"));
+  });
   in.Get("channels").Each([&](const YamlReader& rule) { ReadRingRule(rule, out->add_channels()); });
 }
 
@@ -268,6 +287,12 @@ void ReadPlan(const YamlReader& in, v1::Plan* out) {
   ReadCalendar(in, out);
   in.Get("deny").Each([&](const YamlReader& denied) { ReadDenied(denied, out->add_deny()); });
   if (in.Get("urgent").present()) ReadUrgent(in.Get("urgent"), out->mutable_urgent());
+  out->set_bucket_salt(in.Get("bucket_salt").Text("a text"));
+  if (in.Get("rollback_depth").present())
+    out->set_rollback_depth(static_cast<int32_t>(in.Get("rollback_depth").Integer(0, kMostInt)));
+  out->set_unqualified_platform(static_cast<v1::UnqualifiedPlatform>(
+      Word(in.Get("unqualified_platform"), *v1::UnqualifiedPlatform_descriptor(),
+           v1::UNQUALIFIED_PLATFORM_UNSPECIFIED)));
 }
 
 void ReadManifest(const YamlReader& in, v1::ReleaseManifest* out) {
@@ -349,13 +374,14 @@ const std::map<std::string, std::set<std::string>>& PlanKeys() {
   static const std::map<std::string, std::set<std::string>> keys = {
       {"plan",
        {"tenant", "zone", "channels", "rings", "gates", "urgent_soak_factor", "hold_revert_after", "freezes",
-        "blackouts", "deny", "urgent"}},
+        "blackouts", "deny", "urgent", "bucket_salt", "rollback_depth", "unqualified_platform"}},
       {"channel", {"channel", "mode", "lag", "pinned_version", "from", "below", "barriers"}},
       {"ring",
        {"name", "selector", "lag", "waves", "soak", "min_age", "hosts_per_minute", "windows", "approval",
-        "channels"}},
+        "approvers", "channels"}},
       {"ring_channel", {"channel", "lag", "min_age", "approval", "windows"}},
       {"wave", {"share", "max_hosts"}},
+      {"bucket", {"from", "to"}},
       {"window", {"days", "from", "to", "zone"}},
       {"gates", {"crash", "silence", "degraded", "cohort_keys", "on_breach"}},
       {"rate_gate", {"max_rate", "min_count", "window"}},

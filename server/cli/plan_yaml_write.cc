@@ -42,6 +42,11 @@ Value SelectorValue(const v1::Selector& selector) {
       map.emplace_back(requirement.key(), std::move(values));
     }
   }
+  if (selector.has_bucket()) {
+    constexpr int64_t kBucketPpm = 100;
+    map.emplace_back("bucket", Map{{"from", HumanShare(selector.bucket().from() * kBucketPpm)},
+                                   {"to", HumanShare(selector.bucket().to() * kBucketPpm)}});
+  }
   return map;
 }
 
@@ -161,7 +166,8 @@ void AddCalendar(const v1::Plan& plan, Map& map) {
 
 Value RingValue(const v1::Ring& ring) {
   Map map = {{"name", ring.name()}};
-  if (ring.selector().all_of_size() > 0) map.emplace_back("selector", SelectorValue(ring.selector()));
+  if (ring.selector().all_of_size() > 0 || ring.selector().has_bucket())
+    map.emplace_back("selector", SelectorValue(ring.selector()));
   if (ring.lag() != 0) map.emplace_back("lag", int64_t{ring.lag()});
   List waves;
   for (const v1::Wave& wave : ring.waves()) {
@@ -180,6 +186,8 @@ Value RingValue(const v1::Ring& ring) {
   if (ring.has_hosts_per_minute()) map.emplace_back("hosts_per_minute", ring.hosts_per_minute());
   AddWindows(ring.windows(), map);
   if (ring.approval() == v1::APPROVAL_EXPLICIT) map.emplace_back("approval", "explicit");
+  if (ring.approvers_size() > 0)
+    map.emplace_back("approvers", List(ring.approvers().begin(), ring.approvers().end()));
   List channels;
   for (const v1::RingRule& rule : ring.channels()) channels.push_back(RingRuleValue(rule));
   if (!channels.empty()) map.emplace_back("channels", std::move(channels));
@@ -221,6 +229,10 @@ std::string PlanToYaml(const v1::Plan& plan) {
     map.emplace_back("hold_revert_after", DurationText(plan.hold_revert_after()));
   }
   AddCalendar(plan, map);
+  AddText("bucket_salt", plan.bucket_salt(), map);
+  if (plan.has_rollback_depth()) map.emplace_back("rollback_depth", int64_t{plan.rollback_depth()});
+  if (plan.unqualified_platform() == v1::UNQUALIFIED_PLATFORM_FIRST_RING_ONLY)
+    map.emplace_back("unqualified_platform", "first_ring_only");
   return ToYaml(map);
 }
 

@@ -9,6 +9,7 @@
 #include "ringfence/base/clock.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/policy/bucket.h"
 #include "ringfence/policy/host_eligibility.h"
 #include "server/simulate/app_server.h"
 #include "server/simulate/plan_builder.h"
@@ -175,7 +176,8 @@ absl::StatusOr<TimeMachineRun> RunPlan(const Scenario& scenario, uint64_t seed, 
     if (!run.first_exposure.has_value()) run.first_exposure = ToDuration(activation.at - kPublishedAt);
     const Host& host = world.fleet().hosts[activation.host];
     const policy::Labels& labels = world.fleet().label_sets[host.labels].labels;
-    last = std::max(last, policy::RingOf(scenario.plans[0], labels).value_or(-1));
+    const policy::Plan& plan = scenario.plans[0];
+    last = std::max(last, policy::RingOf(plan, policy::LabelsFor(plan, labels, host.id)).value_or(-1));
   }
   if (last >= 0) run.last_ring = scenario.plans[0].rings[static_cast<size_t>(last)].name;
   ASSIGN_OR_RETURN(const std::vector<storage::DecisionRow> decisions, server->Decisions());
@@ -192,6 +194,8 @@ absl::StatusOr<TimeMachineRun> RunPlan(const Scenario& scenario, uint64_t seed, 
 int64_t EligibleOf(const Scenario& scenario, const policy::Plan& plan, const std::string& channel) {
   const policy::ChannelRule* rule = policy::FindRule(plan, channel);
   if (rule == nullptr) return 0;
+  // Who is in a bucket is known of hosts, not of kinds: nothing can be ruled out before.
+  if (policy::UsesBuckets(plan)) return scenario.fleet.size;
   policy::Release release;
   release.channel = channel;
   release.version = scenario.releases[0].version;

@@ -47,6 +47,7 @@ struct Tables {
 
   std::map<std::string, std::vector<PlanRow>> plans;  // by tenant, oldest first
 
+  std::map<std::tuple<std::string, SignedKind, uint64_t>, SignedRow> signed_documents;
   std::map<std::tuple<std::string, std::string, uint64_t, std::string>, ConsentRow> consents;
   std::map<std::tuple<std::string, std::string, uint64_t>, AcknowledgementRow> acknowledgements;
 
@@ -326,6 +327,24 @@ class MemoryTransaction final : public Transaction {
   absl::StatusOr<std::vector<AcknowledgementRow>> Acknowledgements() override {
     std::vector<AcknowledgementRow> rows;
     for (const auto& [key, row] : tables_.acknowledgements) rows.push_back(row);
+    return rows;
+  }
+
+  absl::Status InsertSigned(const SignedRow& row) override {
+    const auto key = std::make_tuple(row.tenant, row.kind, row.number);
+    if (tables_.signed_documents.contains(key)) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("signed document ", row.number, " of ", row.tenant, " is known"));
+    }
+    Put(tables_.signed_documents, key, row, undo_);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<SignedRow>> SignedDocuments(const std::string& tenant) override {
+    std::vector<SignedRow> rows;
+    for (const auto& [key, row] : tables_.signed_documents) {
+      if (tenant.empty() || row.tenant == tenant) rows.push_back(row);
+    }
     return rows;
   }
 

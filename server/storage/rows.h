@@ -364,6 +364,21 @@ struct AcknowledgementRow {
   friend bool operator==(const AcknowledgementRow&, const AcknowledgementRow&) = default;
 };
 
+// What a tenant signed: a plan of its chain, or what it says of a release. Checked before it is kept.
+enum class SignedKind : uint8_t { kPlan = 1, kDecision = 2 };
+struct SignedRow {
+  std::string tenant;
+  SignedKind kind = SignedKind::kPlan;
+  uint64_t number = 0;   // the plan's version, or the decision's seq
+  std::string envelope;  // DSSE, as it came
+  int64_t revision = 0;  // of the plan that it became; 0 for a decision
+  std::string person;    // who brought it
+  std::string role;
+  absl::Time at;
+
+  friend bool operator==(const SignedRow&, const SignedRow&) = default;
+};
+
 // A digest that a host reverted from: it is not offered there again.
 struct QuarantineRow {
   std::string tenant;

@@ -81,6 +81,10 @@ class PlanTable {
   virtual absl::Status InsertAcknowledgement(const AcknowledgementRow& row) = 0;
   virtual absl::StatusOr<std::vector<AcknowledgementRow>>
   Acknowledgements() = 0;  // by tenant, channel, serial
+  // AlreadyExists: the tenant has another of this kind and number.
+  virtual absl::Status InsertSigned(const SignedRow& row) = 0;
+  // Of one tenant, or of all (empty); by tenant, kind, number.
+  virtual absl::StatusOr<std::vector<SignedRow>> SignedDocuments(const std::string& tenant) = 0;
 };
 
 // Stages, brakes, exposures, evidence: the journey of a release.

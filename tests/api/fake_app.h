@@ -122,6 +122,28 @@ class FakeApp final : public app::App {
     wanted.person = act.actor.person;
     return Answer(wanted.approved ? "Approve" : "Deny", wanted);
   }
+  absl::StatusOr<storage::PlanRow> ApplySignedPlan(const app::Act& act, const std::string&,
+                                                   int64_t) override {
+    storage::PlanRow row;
+    row.plan.tenant = act.actor.tenant;
+    row.revision = 1;
+    return Answer("ApplySignedPlan", row);
+  }
+  absl::StatusOr<storage::ConsentRow> SignedConsent(const app::Act& act, const std::string&,
+                                                    bool approved) override {
+    storage::ConsentRow row;
+    row.tenant = act.actor.tenant;
+    row.approved = approved;
+    return Answer("SignedConsent", row);
+  }
+  std::vector<app::SignedPlanInfo> SignedPlans(const std::string&) override { return signed_plans; }
+  uint64_t NextSeq(const std::string&) override { return signed_plans.empty() ? 0 : 1; }
+  std::vector<std::string> FetchPlan(const std::string& tenant, uint64_t, uint64_t) override {
+    Note("FetchPlan:" + tenant);
+    std::vector<std::string> envelopes;
+    for (const app::SignedPlanInfo& link : signed_plans) envelopes.push_back(link.envelope);
+    return envelopes;
+  }
   absl::StatusOr<std::vector<app::ApprovalInfo>> Approvals(const std::string&) override {
     return Answer("Approvals", approvals);
   }
@@ -263,6 +285,7 @@ class FakeApp final : public app::App {
   app::PublishRequest published;
   std::map<std::string, std::string> documents;  // of the release repository
   std::vector<storage::ReleaseRow> releases;
+  std::vector<app::SignedPlanInfo> signed_plans;
   std::vector<app::ApprovalInfo> approvals;
   app::PreviewReply preview;
   app::ExplainReleaseReply explained;

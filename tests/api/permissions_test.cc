@@ -77,7 +77,7 @@ const std::set<std::string>& MayCall(const std::string& caller) {
                     "RolloutService/ListEvidence", "RolloutService/ExcludeCohort",
                     "RolloutService/UnblockCohort"});
     (*all)["agent"] = {"AgentService/CheckIn", "AgentService/Lease", "AgentService/GetArtifact",
-                       "AgentService/FetchMetadata"};
+                       "AgentService/FetchMetadata", "AgentService/FetchPlan"};
     (*all)["nobody"] = {};
     (*all)["stranger"] = {};
     return all;

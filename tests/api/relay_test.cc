@@ -354,6 +354,20 @@ TEST_F(RelayTest, AFileOfTheReleaseRepositoryComesFromTheLeader) {
   EXPECT_THAT(follower_.app().calls(), IsEmpty());
 }
 
+TEST_F(RelayTest, SignedPlansComeFromTheLeaderForTheAgentsOwnTenant) {
+  leader_.app().signed_plans.resize(1);
+  leader_.app().signed_plans[0].envelope = "signed";
+  auto stub = v1::AgentService::NewStub(follower_.channel());
+  grpc::ClientContext context;
+  Authorize(context, AgentToken());
+  v1::FetchPlanResponse response;
+  ASSERT_TRUE(stub->FetchPlan(&context, v1::FetchPlanRequest(), &response).ok());
+  ASSERT_EQ(response.envelopes_size(), 1);
+  EXPECT_EQ(response.envelopes(0), "signed");
+  EXPECT_THAT(leader_.app().calls(), ElementsAre("FetchPlan:acme"));
+  EXPECT_THAT(follower_.app().calls(), IsEmpty());
+}
+
 TEST_F(RelayTest, AnArtifactThatTheLeaderDeniesIsDenied) {
   leader_.app().error = absl::PermissionDeniedError("digest: not for this agent");
   v1::GetArtifactRequest request;

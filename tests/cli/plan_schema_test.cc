@@ -177,7 +177,8 @@ TEST(PlanSchemaTest, HasThePartsAndKeysOfTheParserAndNoOthers) {
     EXPECT_EQ(form.at("additionalProperties"), false) << part;
   }
   for (const auto& [part, schema] : parts.items()) {
-    EXPECT_TRUE(!schema.contains("properties") || PlanKeys().contains(part)) << part;
+    // The keys of a selector are labels, but for `bucket`.
+    EXPECT_TRUE(!schema.contains("properties") || PlanKeys().contains(part) || part == "selector") << part;
   }
 }
 
@@ -210,13 +211,14 @@ channels:
 - {channel: sensor, mode: pinned, pinned_version: "7.15"}
 rings:
 - name: canary
-  selector: {site: [lab, 7], rack: 4, spare: true}
+  selector: {site: [lab, 7], rack: 4, spare: true, bucket: {from: 0%, to: 12.5%}}
   lag: 1
   waves: [5%, {share: 0.5, max_hosts: 10}, {share: 100%}]
   soak: 1h30m
   min_age: 2h
   hosts_per_minute: 9
   approval: explicit
+  approvers: [ana, "role:sre"]
   windows:
   - {days: sat, from: "22:00", to: "04:00"}
   - {days: [sun, mon], from: "00:00", to: "24:00", zone: UTC}
@@ -239,6 +241,9 @@ deny:
 - {sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, reason: bricked, owner: Ann}
 - {channel: content, version: "7.2", reason: bricked, owner: Ann}
 urgent: {mode: allow, rings: [canary], min_age: 1h, soak: 10m, outside_windows: true}
+bucket_salt: spring
+rollback_depth: 2
+unqualified_platform: first_ring_only
 )";
 
 TEST(PlanSchemaTest, ThePlanThatSaysEverythingIsValidAndUsesEveryKey) {
@@ -275,7 +280,11 @@ TEST(PlanSchemaTest, RefusesTheFormsThatTheParserRefuses) {
       {"outside_windows: true", "outside_windows: yes"},
       {"owner: Ann, rings: [canary]", "owner: Ann, rings: canary"},
       {"barriers:", "borders:"},
-      {"hosts_per_minute: 9", "hosts_per_minute: many"}};
+      {"hosts_per_minute: 9", "hosts_per_minute: many"},
+      {"to: 12.5%", "upto: 12.5%"},
+      {"bucket_salt: spring", "bucket_salt: [spring]"},
+      {"rollback_depth: 2", "rollback_depth: all"},
+      {"platform: first_ring_only", "platform: everywhere"}};
   for (const auto& [from, to] : spoiled) {
     std::string yaml = kWhole;
     const size_t at = yaml.find(from);

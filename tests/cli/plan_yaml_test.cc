@@ -106,20 +106,20 @@ TEST(PlanYamlTest, KeepsTextsThatYamlWouldTakeForNumbersOrWords) {
 }
 
 TEST(PlanYamlTest, NamesEveryFaultAtOnceInTheOrderOfTheFile) {
-  EXPECT_EQ(
-      FaultsOf("tenant: a\n"
-               "channels:\n"
-               "  - {channel: content, mode: fast}\n"
-               "rings:\n"
-               "  - name: canary\n"
-               "    soak: 30\n"
-               "    waves: [5%, 200%]\n"
-               "    wave: [1]\n"),
-      "p.yaml:3:30: channels[0].mode: found fast, wanted follow, pinned or paused\n"
-      "p.yaml:6:11: rings[0].soak: found 30, wanted a duration such as 30m, 1h30m or 7d\n"
-      "p.yaml:7:17: rings[0].waves[1]: found 200%, wanted a share such as 5% or 0.05\n"
-      "p.yaml:8:5: rings[0].wave: unknown key 'wave', wanted one of approval, channels, hosts_per_minute, "
-      "lag, min_age, name, selector, soak, waves, windows\n");
+  EXPECT_EQ(FaultsOf("tenant: a\n"
+                     "channels:\n"
+                     "  - {channel: content, mode: fast}\n"
+                     "rings:\n"
+                     "  - name: canary\n"
+                     "    soak: 30\n"
+                     "    waves: [5%, 200%]\n"
+                     "    wave: [1]\n"),
+            "p.yaml:3:30: channels[0].mode: found fast, wanted follow, pinned or paused\n"
+            "p.yaml:6:11: rings[0].soak: found 30, wanted a duration such as 30m, 1h30m or 7d\n"
+            "p.yaml:7:17: rings[0].waves[1]: found 200%, wanted a share such as 5% or 0.05\n"
+            "p.yaml:8:5: rings[0].wave: unknown key 'wave', wanted one of approval, approvers, channels, "
+            "hosts_per_minute, "
+            "lag, min_age, name, selector, soak, waves, windows\n");
 }
 
 TEST(PlanYamlTest, NamesTheFaultsOfWindowsAndFreezesWhereTheyStand) {

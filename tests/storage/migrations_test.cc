@@ -137,7 +137,7 @@ TEST(MigrationsTest, ADatabaseWithOneDigestInTwoChannelsIsRefusedByNameUntilItHo
 // Invariants 8 and 10: what was recorded cannot be taken back, not even with SQL.
 TEST(MigrationsTest, RecordsRefuseEveryChange) {
   const std::string database = TestCluster::Get().NewDatabase();
-  for (const char* table : {"decisions", "audit_entries", "plans"}) {
+  for (const char* table : {"decisions", "audit_entries", "plans", "signed_documents"}) {
     EXPECT_THAT(Try(database, absl::StrCat("DELETE FROM ", table)), ::testing::HasSubstr("append-only"));
     EXPECT_THAT(Try(database, absl::StrCat("TRUNCATE ", table)), ::testing::HasSubstr("append-only"));
   }

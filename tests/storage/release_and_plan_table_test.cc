@@ -64,6 +64,11 @@ policy::Plan MakePlan(const std::string& tenant) {
   const policy::Window nights{{policy::Weekday::kSaturday, policy::Weekday::kSunday}, 120, 360, "UTC"};
   plan.rings[0].windows = {nights, {{}, 1320, 60, ""}};
   plan.rings[0].approval = policy::Approval::kExplicit;
+  plan.rings[0].approvers = {"ana", "role:sre"};
+  plan.rings[0].selector.bucket = policy::HashBucket{1, 2500};
+  plan.bucket_salt = "spring";
+  plan.rollback_depth = 3;
+  plan.unqualified_platform = policy::UnqualifiedPlatform::kFirstRingOnly;
   plan.rings[0].channels = {{"sensor", 1, absl::Hours(24 * 7), policy::Approval::kAuto, {nights}}};
   plan.rings[0].channels.push_back({"content", std::nullopt, std::nullopt, std::nullopt, {}});
   plan.freezes = {{kNow, kNow + absl::Hours(1), "Christmas trade", "retail", {{"canary"}, {"sensor"}}}};
@@ -246,6 +251,27 @@ TEST_P(PlanTableTest, ATenantAcknowledgesAReleaseOnce) {
             absl::StatusCode::kAlreadyExists);
   EXPECT_THAT(Commit([](Transaction& tx) { return tx.Acknowledgements(); }),
               ::testing::ElementsAre(row, elsewhere));
+}
+
+TEST_P(PlanTableTest, KeepsWhatTenantsSignedInTheirOrderAndOnce) {
+  SignedRow plan{"acme", SignedKind::kPlan, 2,   std::string("{\"payload\":\"\0\"}", 15), 3,
+                 "ana",  "tenant-admin",    kNow};
+  SignedRow first = plan, decision = plan, other = plan;
+  first.number = 1;
+  first.revision = 2;
+  decision.kind = SignedKind::kDecision;
+  decision.revision = 0;
+  other.tenant = "bolt";
+  for (const SignedRow& row : {other, decision, plan, first})
+    Commit([&](Transaction& tx) { return tx.InsertSigned(row); });
+  SignedRow again = plan;
+  again.envelope = "another";
+  EXPECT_EQ(Refusal([&](Transaction& tx) { return tx.InsertSigned(again); }),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.SignedDocuments("acme"); }),
+              ::testing::ElementsAre(first, plan, decision));
+  EXPECT_THAT(Commit([](Transaction& tx) { return tx.SignedDocuments(""); }),
+              ::testing::ElementsAre(first, plan, decision, other));
 }
 
 TEST_P(PlanTableTest, PlanOfAFailedTransactionIsForgotten) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
+#include "ringfence/policy/bucket.h"
 #include "ringfence/policy/choice.h"
 #include "server/record/decision_replay.h"
 
@@ -56,6 +57,22 @@ int64_t InvariantWatch::Count(const std::string& channel, uint64_t serial, Outco
   });
 }
 
+namespace {
+
+std::optional<int> RingOf(const policy::Plan& plan, const AgentId& agent, const policy::Labels& labels) {
+  return policy::RingOf(plan, policy::LabelsFor(plan, labels, agent));
+}
+
+// Tested on its platform; or the plan lets its first ring do without.
+bool Covered(const policy::Release& release, const AgentId& agent, const policy::Labels& labels,
+             const policy::Plan* plan) {
+  if (policy::IsQualified(release, labels)) return true;
+  return plan != nullptr && plan->unqualified_platform == policy::UnqualifiedPlatform::kFirstRingOnly &&
+         RingOf(*plan, agent, labels) == 0;
+}
+
+}  // namespace
+
 void InvariantWatch::Enrolled(const AgentId& agent, const std::string& tenant, const policy::Labels& labels) {
   HeardHost& host = hosts_[agent];
   host.tenant = tenant;
@@ -99,8 +116,9 @@ void InvariantWatch::Offered(const AgentId& agent, const Digest& digest, absl::T
   }
   for (const auto& [key, release] : releases_) {
     if (!policy::Holds(release.release, digest)) continue;
+    const auto plan = plans_.find(host.tenant);
     if (!policy::IsTargeted(release.release, host.labels) ||
-        !policy::IsQualified(release.release, host.labels)) {
+        !Covered(release.release, agent, host.labels, plan == plans_.end() ? nullptr : &plan->second.plan)) {
       Found(now, absl::StrCat("invariant 5: ", agent.ToString(), " is not covered and is offered it"));
     }
   }
@@ -355,7 +373,7 @@ void InvariantWatch::OnExposure(const storage::ExposureRow& row, absl::Time now)
   if (plan == plans_.end()) return Found(now, absl::StrCat("invariant 4: ", what, " without a plan"));
   const policy::ChannelRule* rule = policy::FindRule(plan->second.plan, row.channel);
   const policy::Release& release = releases_[{row.channel, row.serial}].release;
-  const std::optional<int> ring = policy::RingOf(plan->second.plan, host.labels);
+  const std::optional<int> ring = RingOf(plan->second.plan, row.agent, host.labels);
   if (!ring.has_value() || plan->second.plan.rings[static_cast<size_t>(*ring)].name != row.ring) {
     Found(now, absl::StrCat("invariant 4: ", what, " in ring ", row.ring, ", which is not its own"));
   }
@@ -364,7 +382,8 @@ void InvariantWatch::OnExposure(const storage::ExposureRow& row, absl::Time now)
   } else if (rule->mode == policy::ChannelMode::kPinned && rule->pinned_version != release.version) {
     Found(now, absl::StrCat("invariant 4: ", what, " although another version is pinned"));
   }
-  if (!policy::IsTargeted(release, host.labels) || !policy::IsQualified(release, host.labels)) {
+  if (!policy::IsTargeted(release, host.labels) ||
+      !Covered(release, row.agent, host.labels, &plan->second.plan)) {
     Found(now, absl::StrCat("invariant 5: ", what, " which does not cover it"));
   }
   if (ring.has_value()) {

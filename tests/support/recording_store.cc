@@ -93,6 +93,14 @@ class RecordingTransaction final : public Transaction {
   absl::StatusOr<std::vector<AcknowledgementRow>> Acknowledgements() override {
     return tx_.Acknowledgements();
   }
+  absl::Status InsertSigned(const SignedRow& row) override {
+    RETURN_IF_ERROR(tx_.InsertSigned(row));
+    changes_.signed_documents.push_back(row);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<SignedRow>> SignedDocuments(const std::string& tenant) override {
+    return tx_.SignedDocuments(tenant);
+  }
 
   absl::StatusOr<StageId> InsertStage(const StageRow& row) override {
     ASSIGN_OR_RETURN(const StageId id, tx_.InsertStage(row));

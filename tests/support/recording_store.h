@@ -18,6 +18,7 @@ struct Changes {
   std::vector<std::pair<std::pair<std::string, uint64_t>, absl::Duration>> healthy_ages;
   std::vector<storage::PlanRow> plans;
   std::vector<storage::ConsentRow> consents;
+  std::vector<storage::SignedRow> signed_documents;
   std::vector<storage::StageRow> new_stages;
   std::vector<storage::StageRow> stages;
   std::vector<storage::BrakeRow> brakes;

@@ -124,8 +124,14 @@ void AddLasting(const Plan& plan, const Labels& labels, const Release& release, 
 
   gates.Add(Reason::kNotTargeted, IsTargeted(release, labels),
             absl::StrCat("targets ", ToString(release.targets)));
-  gates.Add(Reason::kNotQualified, IsQualified(release, labels),
-            absl::StrCat("qualified on ", Show(release.matrix)));
+  const bool covered = IsQualified(release, labels);
+  gates.Add(Reason::kNotQualified, MayTryPlatform(plan, ring, release, labels),
+            absl::StrCat("qualified on ", Show(release.matrix),
+                         covered ? ""
+                         : ring.has_value() && *ring == 0 &&
+                                 plan.unqualified_platform == UnqualifiedPlatform::kFirstRingOnly
+                             ? "; the plan lets its first ring try other platforms"
+                             : ""));
 }
 
 // The reason that a stage in this state gives for not letting anyone in; kNone when it does.
@@ -169,7 +175,9 @@ void AddMoment(const Plan& plan, const Labels& labels, const Release& release, c
             !asks                                  ? "approved by the plan"
             : denied                               ? "denied by a person of the customer"
             : moment.consent == Consent::kApproved ? "approved by a person of the customer"
-                                                   : absl::StrCat("ring ", ring.name, " asks a person"));
+            : ring.approvers.empty()
+                ? absl::StrCat("ring ", ring.name, " asks a person")
+                : absl::StrCat("ring ", ring.name, " asks ", absl::StrJoin(ring.approvers, " or ")));
 
   const Calendar calendar = CalendarOf(plan, ring, release.channel, release.urgent);
   const CalendarAnswer answer = Ask(calendar, moment.now);
@@ -218,6 +226,11 @@ void AddPassing(const Plan& plan, const Labels& labels, const Release& release, 
 
 }  // namespace
 
+bool MayTryPlatform(const Plan& plan, std::optional<int> ring, const Release& release, const Labels& labels) {
+  return IsQualified(release, labels) ||
+         (plan.unqualified_platform == UnqualifiedPlatform::kFirstRingOnly && ring == 0);
+}
+
 Reason LastingReason(const Plan& plan, const Labels& labels, const Release& release) {
   if (!RingOf(plan, labels).has_value()) return Reason::kNoRing;
   const ChannelRule* rule = FindRule(plan, release.channel);
@@ -227,7 +240,7 @@ Reason LastingReason(const Plan& plan, const Labels& labels, const Release& rele
   if (!InRange(*rule, release.version)) return Reason::kVersionRange;
   if (FindDenied(plan, release.channel, release.version, release.digest) != nullptr) return Reason::kDenied;
   if (!IsTargeted(release, labels)) return Reason::kNotTargeted;
-  if (!IsQualified(release, labels)) return Reason::kNotQualified;
+  if (!MayTryPlatform(plan, RingOf(plan, labels), release, labels)) return Reason::kNotQualified;
   return Reason::kNone;
 }
 

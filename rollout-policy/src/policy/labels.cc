@@ -61,6 +61,17 @@ absl::Span<const Labels::Pair> Labels::WithKey(absl::string_view key) const {
                                              static_cast<size_t>(last - first));
 }
 
+Labels Labels::WithDerived(std::vector<Pair> derived) const {
+  Labels labels;
+  labels.pairs_ = std::move(derived);
+  for (const Pair& pair : pairs_) {
+    if (pair.first.front() != kDerived) labels.pairs_.push_back(pair);
+  }
+  std::sort(labels.pairs_.begin(), labels.pairs_.end());
+  labels.pairs_.erase(std::unique(labels.pairs_.begin(), labels.pairs_.end()), labels.pairs_.end());
+  return labels;
+}
+
 std::string Labels::Hash16() const {
   HashInput input;
   for (const auto& [key, value] : pairs_) input.String(key).String(value);

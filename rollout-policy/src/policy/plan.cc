@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/strip.h"
 #include "ringfence/base/check.h"
 
 namespace ringfence::policy {
@@ -95,6 +96,13 @@ Approval EffectiveApproval(const Ring& ring, absl::string_view channel) {
   return own != nullptr && own->approval.has_value() ? *own->approval : ring.approval;
 }
 
+bool MayApprove(const Ring& ring, absl::string_view person, absl::string_view role) {
+  return ring.approvers.empty() ||
+         std::any_of(ring.approvers.begin(), ring.approvers.end(), [&](absl::string_view approver) {
+           return absl::ConsumePrefix(&approver, "role:") ? approver == role : approver == person;
+         });
+}
+
 Calendar CalendarOf(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent) {
   const RingRule* own = FindRule(ring, channel);
   Calendar calendar{ring.name, channel, plan.zone, {}, plan.freezes, plan.blackouts};
@@ -116,6 +124,14 @@ const Denied* FindDenied(const Plan& plan, absl::string_view channel, absl::stri
     if (meant) return &denied;
   }
   return nullptr;
+}
+
+bool MayGoBack(const Plan& plan, absl::Span<const uint64_t> serials, uint64_t from, uint64_t to) {
+  if (!plan.rollback_depth.has_value()) return true;
+  if (std::find(serials.begin(), serials.end(), to) == serials.end()) return false;
+  const auto steps = std::count_if(serials.begin(), serials.end(),
+                                   [&](uint64_t serial) { return serial >= to && serial < from; });
+  return steps <= *plan.rollback_depth;
 }
 
 absl::Duration EffectiveSoak(const Plan& plan, const Ring& ring, bool urgent) {

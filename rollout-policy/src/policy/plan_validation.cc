@@ -129,6 +129,15 @@ bool IsKnown(Approval approval) {
   return false;
 }
 
+bool IsKnown(UnqualifiedPlatform platform) {
+  switch (platform) {
+    case UnqualifiedPlatform::kRefuse:
+    case UnqualifiedPlatform::kFirstRingOnly:
+      return true;
+  }
+  return false;
+}
+
 bool IsKnown(UrgentMode mode) {
   switch (mode) {
     case UrgentMode::kNotify:
@@ -264,6 +273,23 @@ void CheckRingRules(const Ring& ring, const std::string& here, const std::set<ab
   }
 }
 
+void CheckApprovers(const Ring& ring, const std::string& here, Check& check) {
+  const size_t count = check.Bounded(here + ".approvers", ring.approvers.size(), 0, kMaxApprovers);
+  std::set<absl::string_view> seen;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string path = absl::StrCat(here, ".approvers[", i, "]");
+    check.Text(path, ring.approvers[i], kMaxOwnerBytes);
+    if (!seen.insert(ring.approvers[i]).second)
+      check.Add(path, Quoted(ring.approvers[i]), "a person that stands here once");
+  }
+  const bool asks = ring.approval == Approval::kExplicit ||
+                    std::any_of(ring.channels.begin(), ring.channels.end(),
+                                [](const RingRule& rule) { return rule.approval == Approval::kExplicit; });
+  if (count > 0 && !asks)
+    check.Add(here + ".approvers", absl::StrCat(count, " persons"),
+              "none where nobody is asked (approval: explicit)");
+}
+
 void CheckRing(const Ring& ring, const std::string& here, const std::set<absl::string_view>& channels,
                Check& check) {
   Validate(ring.selector, here + ".selector", check.faults());
@@ -277,6 +303,7 @@ void CheckRing(const Ring& ring, const std::string& here, const std::set<absl::s
     check.Add(here + ".approval", absl::StrCat(static_cast<int>(ring.approval)), "auto or explicit");
   }
   CheckRingRules(ring, here, channels, check);
+  CheckApprovers(ring, here, check);
 }
 
 // The names that other parts of the plan may speak of.
@@ -433,6 +460,13 @@ std::vector<Fault> Validate(const Plan& plan) {
   CheckBlackouts(plan, names, check);
   CheckDenied(plan, names, check);
   CheckUrgent(plan, names, check);
+  if (!plan.bucket_salt.empty()) check.Text("bucket_salt", plan.bucket_salt, kMaxSaltBytes);
+  if (plan.rollback_depth.has_value())
+    check.Between("rollback_depth", *plan.rollback_depth, 0, kMaxRollbackDepth);
+  if (!IsKnown(plan.unqualified_platform)) {
+    check.Add("unqualified_platform", absl::StrCat(static_cast<int>(plan.unqualified_platform)),
+              "refuse or first_ring_only");
+  }
   return faults;
 }
 

@@ -14,7 +14,7 @@ using Sentences = std::vector<std::string>;
 
 void AboutMembership(const Plan& plan, Sentences& out) {
   for (size_t i = 0; i < plan.rings.size(); ++i) {
-    const bool takes_all = plan.rings[i].selector.all_of.empty();
+    const bool takes_all = plan.rings[i].selector == Selector();
     if (takes_all && i + 1 < plan.rings.size()) {
       out.push_back(absl::StrCat("Ring ", plan.rings[i].name,
                                  " takes every host, so no host ever reaches ring ", plan.rings[i + 1].name,

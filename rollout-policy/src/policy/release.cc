@@ -48,12 +48,17 @@ std::vector<Fault> Validate(const Release& release) {
   if (release.size_bytes < 1 || release.size_bytes > kMaxArtifactBytes) {
     fault("size_bytes", absl::StrCat(release.size_bytes), absl::StrCat("1 to ", kMaxArtifactBytes));
   }
+  const auto no_bucket = [&](const Selector& selector, const std::string& path) {
+    if (selector.bucket.has_value()) fault(path + ".bucket", "a bucket", "none: buckets are for rings");
+  };
   Validate(release.targets, "targets", faults);
+  no_bucket(release.targets, "targets");
   if (release.matrix.empty() || release.matrix.size() > kMaxMatrix) {
     fault("matrix", absl::StrCat(release.matrix.size(), " platforms"), absl::StrCat("1 to ", kMaxMatrix));
   }
   for (size_t i = 0; i < std::min(release.matrix.size(), kMaxMatrix); ++i) {
     Validate(release.matrix[i], absl::StrCat("matrix[", i, "]"), faults);
+    no_bucket(release.matrix[i], absl::StrCat("matrix[", i, "]"));
   }
   return faults;
 }

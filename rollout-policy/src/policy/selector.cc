@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "ringfence/base/platform.h"
+#include "ringfence/policy/bucket.h"
 #include "text.h"
 
 namespace ringfence::policy {
@@ -46,6 +47,7 @@ bool Holds(const Requirement& requirement, const Labels& labels) {
 }  // namespace
 
 bool Matches(const Selector& selector, const Labels& labels) {
+  if (selector.bucket.has_value() && !labels.Has(kBucketKey, NameOf(*selector.bucket))) return false;
   return std::all_of(selector.all_of.begin(), selector.all_of.end(),
                      [&](const Requirement& requirement) { return Holds(requirement, labels); });
 }
@@ -55,12 +57,25 @@ void Validate(const Selector& selector, const std::string& path, std::vector<Fau
     faults.push_back({absl::StrCat(path, ".all_of"), absl::StrCat(selector.all_of.size(), " requirements"),
                       absl::StrCat("at most ", kMaxRequirements)});
   }
+  if (selector.bucket.has_value()) {
+    const HashBucket& bucket = *selector.bucket;
+    const std::string here = path + ".bucket";
+    if (bucket.from < 0 || bucket.from >= kBuckets) {
+      faults.push_back({here + ".from", absl::StrCat(bucket.from, " of 10000"), "0 to 9999 of 10000"});
+    } else if (bucket.to <= bucket.from || bucket.to > kBuckets) {
+      faults.push_back({here + ".to", absl::StrCat(bucket.to, " of 10000"),
+                        absl::StrCat("above ", bucket.from, " and at most 10000 of 10000")});
+    }
+  }
   // Beyond the bounds nothing more is reported, so that a monstrous selector gives a readable answer.
   std::set<absl::string_view> keys;
   for (size_t i = 0; i < std::min(selector.all_of.size(), kMaxRequirements); ++i) {
     const Requirement& requirement = selector.all_of[i];
     const std::string here = absl::StrCat(path, ".all_of[", i, "]");
     CheckText(requirement.key, Labels::kMaxKeyBytes, here + ".key", faults);
+    if (!requirement.key.empty() && requirement.key.front() == Labels::kDerived) {
+      faults.push_back({here + ".key", Quoted(requirement.key), "a key that does not begin with @"});
+    }
     if (!keys.insert(requirement.key).second) {
       faults.push_back({here + ".key", Quoted(requirement.key), "a key that is named once"});
     }
@@ -77,14 +92,19 @@ void Validate(const Selector& selector, const std::string& path, std::vector<Fau
 }
 
 std::string ToString(const Selector& selector) {
-  if (selector.all_of.empty()) return "every host";
-  return absl::StrJoin(selector.all_of, ", ", [](std::string* out, const Requirement& requirement) {
-    if (requirement.any_of.size() == 1) {
-      absl::StrAppend(out, requirement.key, "=", requirement.any_of.front());
-    } else {
-      absl::StrAppend(out, requirement.key, " in (", absl::StrJoin(requirement.any_of, ", "), ")");
-    }
-  });
+  std::string bucket;
+  if (selector.bucket.has_value()) {
+    bucket = absl::StrCat("bucket ", selector.bucket->from, " to ", selector.bucket->to, " of 10000");
+  }
+  if (selector.all_of.empty()) return bucket.empty() ? "every host" : bucket;
+  if (!bucket.empty()) bucket += ", ";
+  return bucket + absl::StrJoin(selector.all_of, ", ", [](std::string* out, const Requirement& requirement) {
+           if (requirement.any_of.size() == 1) {
+             absl::StrAppend(out, requirement.key, "=", requirement.any_of.front());
+           } else {
+             absl::StrAppend(out, requirement.key, " in (", absl::StrJoin(requirement.any_of, ", "), ")");
+           }
+         });
 }
 
 }  // namespace ringfence::policy

@@ -75,6 +75,24 @@ absl::StatusOr<ConsentRow> ReadConsent(const pqxx::row& row) {
   return consent;
 }
 
+constexpr char kPlanKind[] = "plan";
+constexpr char kDecisionKind[] = "decision";
+
+absl::StatusOr<SignedRow> ReadSigned(const pqxx::row& row) {
+  RowReader reader(row);
+  SignedRow document;
+  document.tenant = reader.Text();
+  document.kind = reader.Text() == kPlanKind ? SignedKind::kPlan : SignedKind::kDecision;
+  document.number = reader.Unsigned();
+  document.envelope = reader.Bytes();
+  document.revision = reader.Int();
+  document.person = reader.Text();
+  document.role = reader.Text();
+  document.at = reader.Time();
+  RETURN_IF_ERROR(reader.status());
+  return document;
+}
+
 absl::StatusOr<QuarantineRow> ReadQuarantine(const pqxx::row& row) {
   RowReader reader(row);
   QuarantineRow quarantine;
@@ -418,6 +436,21 @@ absl::Status PostgresTransaction::InsertAcknowledgement(const AcknowledgementRow
 
 absl::StatusOr<std::vector<AcknowledgementRow>> PostgresTransaction::Acknowledgements() {
   return ReadAll(ReadAcknowledgement, statements::kAcknowledgements);
+}
+
+absl::Status PostgresTransaction::InsertSigned(const SignedRow& row) {
+  ASSIGN_OR_RETURN(
+      const int64_t changed,
+      Change(statements::kInsertSigned,
+             {row.tenant, row.kind == SignedKind::kPlan ? kPlanKind : kDecisionKind, PgUnsigned(row.number),
+              PgBytes(row.envelope), absl::StrCat(row.revision), row.person, row.role, PgTime(row.at)}));
+  if (changed == 1) return absl::OkStatus();
+  return absl::AlreadyExistsError(
+      absl::StrCat("signed document ", row.number, " of ", row.tenant, " is known"));
+}
+
+absl::StatusOr<std::vector<SignedRow>> PostgresTransaction::SignedDocuments(const std::string& tenant) {
+  return ReadAll(ReadSigned, statements::kSignedDocuments, {tenant});
 }
 
 }  // namespace ringfence::storage

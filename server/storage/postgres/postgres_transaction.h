@@ -52,6 +52,8 @@ class PostgresTransaction final : public Transaction {
   absl::StatusOr<std::vector<ConsentRow>> Consents() override;
   absl::Status InsertAcknowledgement(const AcknowledgementRow& row) override;
   absl::StatusOr<std::vector<AcknowledgementRow>> Acknowledgements() override;
+  absl::Status InsertSigned(const SignedRow& row) override;
+  absl::StatusOr<std::vector<SignedRow>> SignedDocuments(const std::string& tenant) override;
 
   absl::StatusOr<StageId> InsertStage(const StageRow& row) override;
   absl::Status UpdateStages(absl::Span<const StageRow> rows) override;

@@ -153,6 +153,16 @@ inline constexpr Statement kAcknowledgements{"acknowledgements", R"sql(
   SELECT tenant, channel, serial, person, reason, at FROM acknowledgements
   ORDER BY tenant COLLATE "C", channel COLLATE "C", serial)sql"};
 
+inline constexpr Statement kInsertSigned{"insert_signed", R"sql(
+  INSERT INTO signed_documents (tenant, kind, number, envelope, revision, person, role, at)
+  VALUES ($1, $2, $3::bigint, $4::bytea, $5::bigint, $6, $7, $8::timestamptz)
+  ON CONFLICT DO NOTHING)sql"};
+
+inline constexpr Statement kSignedDocuments{"signed_documents", R"sql(
+  SELECT tenant, kind, number, envelope, revision, person, role, at FROM signed_documents
+  WHERE $1::text = '' OR tenant = $1::text
+  ORDER BY tenant COLLATE "C", kind = 'decision', number)sql"};
+
 // ---- rollouts
 
 inline constexpr Statement kInsertStage{"insert_stage", R"sql(

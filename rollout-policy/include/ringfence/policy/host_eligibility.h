@@ -17,6 +17,10 @@
 
 namespace ringfence::policy {
 
+// Do the tests of the release cover the host, or does the plan let the host's ring (an index; none: no ring)
+// do without?
+bool MayTryPlatform(const Plan& plan, std::optional<int> ring, const Release& release, const Labels& labels);
+
 // The lasting part: plan, ring, channel rule, targets, matrix. Depends on labels only, so it may be
 // remembered per (label set, plan revision, release).
 Reason LastingReason(const Plan& plan, const Labels& labels, const Release& release);

@@ -30,6 +30,11 @@ class Labels {
   absl::Span<const Pair> WithKey(absl::string_view key) const;
   const std::vector<Pair>& pairs() const { return pairs_; }
 
+  // The same with pairs that are derived, not reported (bucket.h). Keys that begin with kDerived are theirs:
+  // what a host reports under one is dropped. They do not count for kMaxPairs.
+  Labels WithDerived(std::vector<Pair> derived) const;
+  static constexpr char kDerived = '@';
+
   // First 16 bytes of sha256 over the sorted pairs, each string length-prefixed: what an agent sends when its
   // labels did not change. Raw bytes.
   std::string Hash16() const;

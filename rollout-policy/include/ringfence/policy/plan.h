@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "ringfence/base/ids.h"
 #include "ringfence/policy/calendar.h"
 #include "ringfence/policy/fault.h"
@@ -76,6 +77,8 @@ struct Ring {
   std::vector<Window> windows;              // hosts are let in only then; empty: at any time
   Approval approval = Approval::kAuto;
   std::vector<RingRule> channels;
+  // Who may approve a release here, where it asks: persons, and "role:NAME". Empty: any admin of the tenant.
+  std::vector<std::string> approvers{};
 
   friend bool operator==(const Ring&, const Ring&) = default;
 };
@@ -138,6 +141,12 @@ struct Denied {
   friend bool operator==(const Denied&, const Denied&) = default;
 };
 
+// What becomes of hosts whose platform a release was not tested on.
+enum class UnqualifiedPlatform : uint8_t {
+  kRefuse = 1,         // they are not offered it
+  kFirstRingOnly = 2,  // those of the plan's first ring are
+};
+
 struct Plan {
   std::string tenant;  // slug
   std::vector<ChannelRule> channels;
@@ -151,6 +160,11 @@ struct Plan {
   std::vector<Blackout> blackouts;
   std::vector<Denied> deny;
   std::optional<Urgent> urgent;
+  std::string bucket_salt{};  // of the rings' buckets; at most 64 bytes
+  // An order to go back takes a host back over at most so many releases of the channel; 0: never ordered
+  // back; unset: however far its last good version is.
+  std::optional<int> rollback_depth{};
+  UnqualifiedPlatform unqualified_platform = UnqualifiedPlatform::kRefuse;
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };
@@ -166,6 +180,9 @@ inline constexpr size_t kMaxFreezes = 64;
 inline constexpr size_t kMaxBlackouts = 400;
 inline constexpr size_t kMaxDenied = 256;
 inline constexpr size_t kMaxBarriers = 16;
+inline constexpr size_t kMaxApprovers = 32;
+inline constexpr size_t kMaxSaltBytes = 64;
+inline constexpr int kMaxRollbackDepth = 100;
 // Two rounds of check-ins fit into the shortest window, so that hosts can ask and be let in.
 inline constexpr int kMinWindowMinutes = 15;
 
@@ -202,6 +219,10 @@ absl::Duration EffectiveMinAge(const Plan& plan, const Ring& ring, absl::string_
 
 Approval EffectiveApproval(const Ring& ring, absl::string_view channel);
 
+// Does the ring take this person's yes, or that of somebody with this role ("tenant-admin", "sre", ...)? That
+// the person may speak for the tenant at all is for the caller to see to.
+bool MayApprove(const Ring& ring, absl::string_view person, absl::string_view role);
+
 // Points into `plan`. An urgent release may be without windows.
 Calendar CalendarOf(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent);
 
@@ -210,6 +231,9 @@ Calendar CalendarOf(const Plan& plan, const Ring& ring, absl::string_view channe
 int CompareVersions(absl::string_view a, absl::string_view b);
 // Within the rule's range?
 bool InRange(const ChannelRule& rule, absl::string_view version);
+// May an order take a host from serial `from` back to its last good version `to`, where the channel has these
+// serials? A version that is none of them is farther than any limit.
+bool MayGoBack(const Plan& plan, absl::Span<const uint64_t> serials, uint64_t from, uint64_t to);
 // The entry that bars the release, or null.
 const Denied* FindDenied(const Plan& plan, absl::string_view channel, absl::string_view version,
                          const Digest& digest);

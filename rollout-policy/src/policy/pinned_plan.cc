@@ -1,0 +1,49 @@
+#include "ringfence/policy/pinned_plan.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace ringfence::policy {
+namespace {
+
+// Why the ring may not have chosen the release yet, as far as the host can count; kNone: it may.
+Reason ChoiceReason(const Plan& plan, const Labels& labels, const Release& release, const HostView& view) {
+  const std::optional<int> ring = RingOf(plan, labels);
+  const ChannelRule* rule = FindRule(plan, release.channel);
+  if (!ring.has_value() || rule == nullptr) return Reason::kNone;  // the lasting part says so
+  const Ring& mine = plan.rings[static_cast<size_t>(*ring)];
+  const auto newer = std::count_if(view.published.begin(), view.published.end(),
+                                   [&](const Milestone& other) { return other.serial > release.serial; });
+  if (newer < EffectiveLag(mine, *rule)) return Reason::kNothingToLag;
+  const absl::Duration wanted = EffectiveMinAge(plan, mine, release.channel, release.urgent);
+  return view.age + kHostSlack < wanted ? Reason::kMinAge : Reason::kNone;
+}
+
+}  // namespace
+
+Eligibility EvaluateOnHost(const Plan& plan, const Labels& labels, const Release& release,
+                           const HostView& view) {
+  Moment moment;
+  moment.now = view.now;
+  moment.consent = view.consent;
+  moment.choice_reason = ChoiceReason(plan, labels, release, view);
+  moment.ring_chose_it = moment.choice_reason == Reason::kNone;
+  if (const ChannelRule* rule = FindRule(plan, release.channel); rule != nullptr) {
+    if (const Milestone* first = BarrierBefore(*rule, view.published, view.running, release.serial))
+      moment.barrier = std::string(first->version);
+  }
+  Eligibility answer = Evaluate(plan, labels, release, moment);
+  // A calendar that was open a moment ago, or opens in a moment, is open.
+  for (const absl::Duration slack : {-kHostSlack, kHostSlack}) {
+    if (answer.reason != Reason::kWindow && answer.reason != Reason::kFrozen &&
+        answer.reason != Reason::kBlackout) {
+      break;
+    }
+    moment.now = view.now + slack;
+    Eligibility then = Evaluate(plan, labels, release, moment);
+    if (then.eligible()) return then;
+  }
+  return answer;
+}
+
+}  // namespace ringfence::policy
