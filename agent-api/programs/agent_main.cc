@@ -155,7 +155,8 @@ absl::StatusOr<ringfence::trust::Authority> Believed(ringfence::agent::FileSyste
 int main(int argc, char** argv) {
   ringfence::agent::AgentOptions options;
   std::string state_dir = "/var/lib/ringfence-agent", token_file;
-  std::vector<std::string> labels, channels, content_channels, schemas, build_keys;
+  std::string tenant_root, tenant_root_file, group;
+  std::vector<std::string> labels, channels, content_channels, schemas, build_keys, plan_files;
   std::string trust_root, platform, sensor_version, sensor_channel;
   ringfence::agent::LoaderProcessOptions loader_process;
   bool once = false, show_status = false;
@@ -198,6 +199,16 @@ int main(int argc, char** argv) {
   app.add_flag("--status", show_status, "Print what the running agent says of itself (JSON), and end");
   app.add_option("--authority", authority_file,
                  "trust.json: who signs leases and halts, and who takes a halt off");
+  app.add_option("--group", group, "The host's local group: the same as --label group=GROUP");
+  app.add_option(
+      "--tenant-root", tenant_root,
+      "sha256 of the customer's first signed plan: then nothing is taken that the customer's newest "
+      "plan does not allow, whatever the server says");
+  app.add_option("--tenant-root-file", tenant_root_file, "File with it");
+  app.add_option(
+         "--plan-file", plan_files,
+         "Signed plan or decision put here by the customer; again for each. Read besides the server's")
+      ->allow_extra_args(false);
   app.add_flag("--once", once,
                "One check-in and what follows from it, then end; exit 3 if the server does not answer");
   CLI11_PARSE(app, argc, argv);
@@ -211,7 +222,18 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (!token_file.empty()) options.enrol_token = FirstLine(token_file);
+  if (!tenant_root_file.empty()) tenant_root = FirstLine(tenant_root_file);
+  if (!tenant_root_file.empty() && tenant_root.empty())
+    return Fail(absl::StrCat("--tenant-root-file ", tenant_root_file, ": cannot be read"), 2);
+  ringfence::Digest pinned;
+  if (!tenant_root.empty()) {
+    const auto digest = ringfence::Digest::Parse(tenant_root);
+    if (!digest.ok() || digest->IsZero())
+      return Fail(absl::StrCat("--tenant-root ", tenant_root, ": wanted 64 lower-case hex digits"), 2);
+    pinned = *digest;
+  }
   std::vector<ringfence::policy::Labels::Pair> pairs;
+  if (!group.empty()) pairs.emplace_back("group", group);
   for (const std::string& label : labels) {
     pairs.push_back(absl::StrSplit(label, absl::MaxSplits('=', 1)));
     if (label.find('=') == std::string::npos)
@@ -296,6 +318,14 @@ int main(int argc, char** argv) {
     options.verifier = verifier->get();
     options.factory_serials = SerialsOf(*files, artifacts, loader.Attest());
     for (const std::string& trouble : (*verifier)->report().trouble) Log(trouble);
+  }
+  std::unique_ptr<ringfence::agent::PlanGuard> plan_guard;
+  if (!pinned.IsZero()) {
+    plan_guard = ringfence::agent::PlanGuard::Open({pinned, state_dir, plan_files}, files.get(), &wall_clock);
+    options.plan_guard = plan_guard.get();
+    Log(plan_guard->Describe());
+  } else {
+    Log("no plan is pinned on this host: no cryptographic veto");
   }
   ringfence::agent::StateStore store(files.get(), state_dir);
   absl::StatusOr<std::unique_ptr<Agent>> agent =

@@ -103,6 +103,7 @@ void Agent::RunOnce(absl::Duration patience) {
     }
     events.swap(inbox_);
   }
+  TakePlans();
   for (const Event& event : events) Step(event);
 }
 
@@ -120,6 +121,7 @@ void Agent::Step(const Event& event) {
   if (std::holds_alternative<Fetched>(event) || std::holds_alternative<FetchFailed>(event)) --fetching_;
   follow_ups_.push_back(options_.guard == nullptr ? event : Guarded(event));
   while (!follow_ups_.empty()) {
+    if (auto* heard = std::get_if<CheckedIn>(&follow_ups_.front())) ObeyPlan(heard);
     const Effects effects = machine_.Step(follow_ups_.front(), clock_->Now());
     follow_ups_.pop_front();
     bool memory_failed = false;
@@ -173,7 +175,9 @@ void Agent::Carry(const Effect& effect, bool* memory_failed) {
   } else if (const auto* lease = std::get_if<SendLease>(&effect)) {
     AskForLease(*lease);
   } else if (const auto* activate = std::get_if<Activate>(&effect)) {
-    Flip(activate->channel, activate->digest, *memory_failed, activate->deadline);
+    const bool allowed = PlanAllows(*activate);
+    Flip(activate->channel, activate->digest, *memory_failed,
+         allowed ? activate->deadline : absl::InfinitePast());
   } else if (const auto* revert = std::get_if<Revert>(&effect)) {
     Flip(revert->channel, revert->to, *memory_failed, absl::InfiniteFuture());
   } else if (const auto* discard = std::get_if<Discard>(&effect)) {
@@ -213,6 +217,7 @@ void Agent::Fetch(const Directive& release) {
   if (desk_ == nullptr) return Download(release, who);
   metadata_->SetCredential(who);
   desk_->Offered(OfferOf(release), [this, release, who](const absl::Status& judged) {
+    TellGuard();
     if (judged.ok()) return Download(release, who);
     Post(FetchFailed{release.channel, release.digest, FaultOf(judged), std::string(judged.message())});
   });
@@ -338,6 +343,7 @@ void Agent::RefreshMetadata() {
   desk_->Refresh([this](const absl::Status& refreshed) {
     if (!refreshed.ok())
       options_.log(absl::StrCat("release metadata is not up to date: ", refreshed.message()));
+    if (refreshed.ok()) TellGuard();
   });
 }
 

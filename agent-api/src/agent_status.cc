@@ -81,12 +81,15 @@ std::string Agent::StatusJson() const {
       channel["verified"] = installed ? "as installed" : "yes";
     }
   }
-  const json status = {{"agent", durable.agent.ToString()},
-                       {"tenant", durable.tenant},
-                       {"failed_calls", failed_calls_},
-                       {"queued_events", durable.queue.size()},
-                       {"verification", VerificationJson(options_.verifier)},
-                       {"channels", std::move(channels)}};
+  const json status = {
+      {"agent", durable.agent.ToString()},
+      {"tenant", durable.tenant},
+      {"failed_calls", failed_calls_},
+      {"queued_events", durable.queue.size()},
+      {"verification", VerificationJson(options_.verifier)},
+      {"plan", options_.plan_guard == nullptr ? "none is pinned on this host: no cryptographic veto"
+                                              : options_.plan_guard->Describe()},
+      {"channels", std::move(channels)}};
   return status.dump(1, ' ', /*ensure_ascii=*/false, json::error_handler_t::replace) + "\n";
 }
 

@@ -282,6 +282,18 @@ void Client::Lease(const Credential& who, const LeaseAsk& ask, Done<LeaseReply> 
                                open->Callback<LeaseReply>(impl_.get(), std::move(done)));
 }
 
+void Client::FetchPlan(const Credential& who, uint64_t from_version, uint64_t from_seq,
+                       Done<std::vector<std::string>> done) {
+  auto call = std::make_unique<Call<v1::FetchPlanRequest, v1::FetchPlanResponse>>();
+  if (!impl_->Open(call->context())) return done(absl::CancelledError("the client is closing"));
+  Prepare(*call->context(), impl_->options().deadline, &who);
+  call->request.set_from_version(from_version);
+  call->request.set_from_seq(from_seq);
+  auto* open = call.release();  // until its callback
+  impl_->stub().async()->FetchPlan(open->context(), &open->request, &open->response,
+                                   open->Callback<std::vector<std::string>>(impl_.get(), std::move(done)));
+}
+
 void Client::Fetch(const Credential& who, const Digest& digest, int64_t offset, Sink sink,
                    Done<int64_t> done) {
   auto download = std::make_unique<Download>(

@@ -99,6 +99,10 @@ absl::StatusOr<LeaseReply> FromProto(const v1::LeaseResponse& response) {
   }
 }
 
+absl::StatusOr<std::vector<std::string>> FromProto(const v1::FetchPlanResponse& response) {
+  return std::vector<std::string>(response.envelopes().begin(), response.envelopes().end());
+}
+
 absl::StatusOr<EnrolReply> FromProto(const v1::EnrollResponse& response) {
   constexpr size_t kSecretBytes = 32;
   if (response.secret().size() != kSecretBytes) {

@@ -17,4 +17,6 @@ absl::StatusOr<CheckInReply> FromProto(const v1::CheckInResponse& response);
 absl::StatusOr<LeaseReply> FromProto(const v1::LeaseResponse& response);
 absl::StatusOr<EnrolReply> FromProto(const v1::EnrollResponse& response);
 
+absl::StatusOr<std::vector<std::string>> FromProto(const v1::FetchPlanResponse& response);
+
 }  // namespace ringfence::agent

@@ -216,7 +216,39 @@ void ReleaseVerifier::Note(const absl::Status& refreshed, const tuf::Updater& up
 
 absl::Status ReleaseVerifier::Refresh(tuf::Fetcher& fetcher) {
   tuf::Updater updater(fetcher, *store_, clock_->Now());
-  return RefreshWith(updater);
+  RETURN_IF_ERROR(RefreshWith(updater));
+  // For Listings; what a release's own listing lacks is said when it is offered.
+  SelectReleases(updater, [](const tuf::TargetFile&) { return false; }).status().IgnoreError();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<tuf::TargetFile>> ReleaseVerifier::SelectReleases(
+    tuf::Updater& updater, const std::function<bool(const tuf::TargetFile&)>& wanted) {
+  // Only what Select gives was listed by somebody who may: so all releases are picked, and sorted after.
+  ASSIGN_OR_RETURN(std::vector<tuf::TargetFile> all,
+                   updater.Select([](const tuf::TargetFile& target) { return !ChannelOf(target).empty(); }));
+  std::map<std::string, std::vector<ListedRelease>> listings;
+  for (const tuf::TargetFile& target : all) {
+    const auto terms = trust::ParseReleaseTerms(target.path, target.custom);
+    const auto sha256 = target.info.hashes.find("sha256");
+    if (!terms.ok() || sha256 == target.info.hashes.end()) continue;
+    const absl::StatusOr<Digest> digest = Digest::Parse(sha256->second);
+    if (!digest.ok()) continue;
+    listings[terms->channel].push_back(
+        {terms->serial, terms->version, *digest, terms->urgent, terms->published_at,
+         !trust::CoveringPlatform(terms->platforms, options_.platform).empty()});
+  }
+  {
+    MutexLock lock(&mutex_);
+    listings_ = std::move(listings);
+  }
+  std::erase_if(all, [&](const tuf::TargetFile& target) { return !wanted(target); });
+  return all;
+}
+
+std::map<std::string, std::vector<ListedRelease>> ReleaseVerifier::Listings() const {
+  MutexLock lock(&mutex_);
+  return listings_;
 }
 
 // By their sha256, because a server tells a digest and not a path. A listing in this channel wins; one of
@@ -224,8 +256,7 @@ absl::Status ReleaseVerifier::Refresh(tuf::Fetcher& fetcher) {
 absl::StatusOr<tuf::TargetFile> ReleaseVerifier::FindListing(const Offer& offer, tuf::Updater& updater) {
   const std::string hex = offer.digest.ToString();
   ASSIGN_OR_RETURN(const std::vector<tuf::TargetFile> listed,
-                   updater.Select([&](const tuf::TargetFile& target) {
-                     if (ChannelOf(target).empty()) return false;
+                   SelectReleases(updater, [&](const tuf::TargetFile& target) {
                      if (HasSha256(target, hex)) return true;
                      if (ChannelOf(target) != offer.channel) return false;
                      const auto terms = trust::ParseReleaseTerms(target.path, target.custom);

@@ -45,7 +45,7 @@ absl::StatusOr<HostEvent> EventOf(const json& object) {
   event.seq = object.at("seq").get<uint64_t>();
   event.boot_id = object.at("boot_id").get<std::string>();
   const int kind = object.at("kind").get<int>();
-  if (kind < static_cast<int>(EventKind::kCrash) || kind > static_cast<int>(EventKind::kReverted)) {
+  if (kind < static_cast<int>(EventKind::kCrash) || kind > static_cast<int>(EventKind::kPlanRefused)) {
     return absl::DataLossError(absl::StrCat("event of kind ", kind));
   }
   event.kind = static_cast<EventKind>(kind);

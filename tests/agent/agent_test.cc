@@ -16,6 +16,8 @@
 #include "gtest/gtest.h"
 #include "ringfence/agent/boot_clock.h"
 #include "ringfence/base/check.h"
+#include "tests/plan/signing.h"
+#include "tests/policy/builders.h"
 
 namespace ringfence::agent {
 namespace {
@@ -111,6 +113,8 @@ class AgentTest : public ::testing::Test {
     options.machine.backoff = {absl::Milliseconds(1), absl::Milliseconds(2), absl::Milliseconds(20)};
     options.enrol_token = "token";
     options.boot_id = "boot-1";
+    options.labels = policy::MakeLabels({{"ring", "lab"}});
+    options.plan_guard = guard_.get();
     store_ = std::make_unique<StateStore>(files_.get(), folder_.path());
     auto agent = Agent::Make(std::move(options), store_.get(), &artifacts_, &loader_, &clock_);
     ASSERT_TRUE(agent.ok()) << agent.status();
@@ -169,6 +173,7 @@ class AgentTest : public ::testing::Test {
   std::vector<v1::CheckInRequest> seen_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<FakeServer> server_;
   std::unique_ptr<StateStore> store_;
+  std::unique_ptr<PlanGuard> guard_;
   std::unique_ptr<Agent> agent_;
 };
 
@@ -191,6 +196,44 @@ TEST_F(AgentTest, TakesAReleaseProvesItAndGoesBackWhenOrdered) {
   ASSERT_TRUE(Until([&] { return Runs() == "factory"; }));
   ASSERT_TRUE(Until([&] { return agent_->machine().Find("content")->phase == Phase::kIdle; }));
   EXPECT_TRUE(IsBurned(*agent_->machine().Find("content"), Sha256("version two")));
+}
+
+TEST_F(AgentTest, TakesWhatItsPinnedPlanAllowsAndReportsTheRest) {
+  policy::Plan plan = policy::MakePlan({policy::MakeRing("lab")});
+  plan.channels[0].mode = policy::ChannelMode::kPaused;
+  std::vector<plan::SignedPlan> chain = {
+      plan::Extend(nullptr, plan::SealPlan(plan::FirstOf(plan, plan::KeysOf("a")), "a")).value()};
+  plan::PlanStatement follows = plan::NextAfter(chain[0]);
+  follows.plan.channels[0].mode = policy::ChannelMode::kFollow;
+  chain.push_back(plan::Extend(&chain[0], plan::SealPlan(follows, "a")).value());
+  std::vector<std::string> handed_out = {chain[0].envelope};
+  server_->on_plan = [&] {
+    MutexLock lock(&mutex_);
+    return handed_out;
+  };
+  SystemClock wall_clock;
+  guard_ = PlanGuard::Open({chain[0].sha256, folder_.path(), {}}, files_.get(), &wall_clock);
+  StartAgent();
+  Publish("version two");
+  Tell({v1::DIRECTIVE_KIND_PREFETCH, v1::DIRECTIVE_KIND_REQUEST_LEASE});
+  const auto reported = [&] {
+    for (const v1::CheckInRequest& request : Seen()) {
+      for (const v1::AgentEvent& event : request.events()) {
+        if (event.kind() == v1::AGENT_EVENT_KIND_PLAN_REFUSED && event.metric() == "channel_paused")
+          return true;
+      }
+    }
+    return false;
+  };
+  ASSERT_TRUE(Until(reported));
+  EXPECT_EQ(Runs(), "factory");
+  EXPECT_TRUE(server_->download_offsets().empty()) << "nor downloaded";
+  {
+    MutexLock lock(&mutex_);
+    handed_out.push_back(chain[1].envelope);
+  }
+  guard_->TakeIn({chain[1].envelope});  // before the next regular question
+  ASSERT_TRUE(Until([&] { return Runs() == "version two"; }));
 }
 
 TEST_F(AgentTest, ResumesADownloadThatBroke) {

@@ -55,6 +55,8 @@ class FakeServer final : public v1::AgentService::Service {
   std::function<std::optional<std::string>(const std::string&)> on_metadata = [](const std::string&) {
     return std::nullopt;
   };
+  // The signed plans and decisions that it hands out, all of them.
+  std::function<std::vector<std::string>()> on_plan = [] { return std::vector<std::string>(); };
   int64_t break_downloads_after = -1;           // bytes; -1: never. Once.
   std::map<std::string, std::string> trailers;  // sent with every check-in
 
@@ -123,6 +125,14 @@ class FakeServer final : public v1::AgentService::Service {
       chunk.set_total(bytes->size());
       writer->Write(chunk);
     }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status FetchPlan(grpc::ServerContext* context, const v1::FetchPlanRequest*,
+                         v1::FetchPlanResponse* response) override {
+    MutexLock lock(&mutex_);
+    Note(context);
+    for (const std::string& envelope : on_plan()) response->add_envelopes(envelope);
     return grpc::Status::OK;
   }
 

@@ -17,6 +17,7 @@
 #include "ringfence/agent/client.h"
 #include "ringfence/agent/loader.h"
 #include "ringfence/agent/machine.h"
+#include "ringfence/agent/plan_guard.h"
 #include "ringfence/agent/release_verifier.h"
 #include "ringfence/agent/state_store.h"
 #include "ringfence/base/clock.h"
@@ -40,6 +41,9 @@ struct AgentOptions {
   absl::Duration refresh_every = absl::Hours(1);  // of metadata, when nothing is offered
   // Asked about every lease and every flip; it outlives the agent. Null: the server's word is enough.
   ActivationGuard* guard = nullptr;
+  // Refuses what the customer's signed plan does not allow; absent: the server's word is all that holds the
+  // plan here. It outlives the agent.
+  PlanGuard* plan_guard = nullptr;
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };
 
@@ -81,6 +85,15 @@ class Agent {
   Agent(AgentOptions options, Durable durable, StateStore* store, ArtifactStore* artifacts, Loader* loader,
         Clock* clock);
   void Post(Event event);
+  // ---- the pinned plan (agent_plan.cc)
+  // Takes the offers out that it does not allow, and asks for a newer plan when that is due.
+  void ObeyPlan(CheckedIn* heard);
+  // May the staged release be activated now? False: reports the refusal.
+  bool PlanAllows(const Activate& activate);
+  void TakePlans();
+  // What signed metadata lists is what ages and lags are counted in.
+  void TellGuard();
+  void Refused(const Directive& offer, const PlanGuard::Verdict& verdict);
   void Step(const Event& event);
   // What the guard makes of it: halts that came along, and whether a lease fits.
   Event Guarded(Event event);
@@ -116,6 +129,8 @@ class Agent {
   std::vector<Event> inbox_ ABSL_GUARDED_BY(mutex_);
   // By channel: why no permission was asked for, as it was reported.
   std::map<std::string, std::string> held_up_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::vector<std::string>> plans_ ABSL_GUARDED_BY(mutex_);  // answers to be taken in
+  bool asking_for_plan_ ABSL_GUARDED_BY(mutex_) = false;
 
   // Closed in this order, so that no callback outlives the rest: client, desk.
   std::unique_ptr<ServerMetadata> metadata_;

@@ -56,6 +56,10 @@ class Client {
   };
   void Lease(const Credential& who, const LeaseAsk& ask, Done<LeaseReply> done);
 
+  // The tenant's signed plans from this version on, and signed decisions from this seq on: as many as fit.
+  void FetchPlan(const Credential& who, uint64_t from_version, uint64_t from_seq,
+                 Done<std::vector<std::string>> done);
+
   // Hands the bytes from `offset` on to `sink`, in order, each chunk once; `sink` may refuse, which ends the
   // call with its status. The reply is the size of the whole artifact, all of which has then been handed
   // over.

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -89,6 +90,9 @@ class ReleaseVerifier {
   // Forgets the evidence of all other digests.
   void KeepOnly(const std::set<Digest>& wanted);
 
+  // What metadata listed of a channel when it was brought up to date last, recalled releases too; by channel.
+  std::map<std::string, std::vector<ListedRelease>> Listings() const;
+
   // For people and programs: what is trusted, until when, and what went wrong last.
   struct Expiry {
     std::string role;
@@ -116,6 +120,9 @@ class ReleaseVerifier {
 
   absl::Status RefreshWith(tuf::Updater& updater);
   absl::Status RefreshOnce(tuf::Updater& updater);
+  // Of all that is listed, what `wanted` picks; keeps what was seen for Listings.
+  absl::StatusOr<std::vector<tuf::TargetFile>> SelectReleases(
+      tuf::Updater& updater, const std::function<bool(const tuf::TargetFile&)>& wanted);
   absl::StatusOr<tuf::TargetFile> FindListing(const Offer& offer, tuf::Updater& updater);
   absl::Status Prepare(const Offer& offer, tuf::Updater& updater);
   // Of the kept evidence of these bytes.
@@ -140,6 +147,7 @@ class ReleaseVerifier {
   bool memory_whole_ ABSL_GUARDED_BY(mutex_) = false;  // it was read, or Adopt made it
   Report report_ ABSL_GUARDED_BY(mutex_);
   std::optional<trust::TrustDocument> trust_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::vector<ListedRelease>> listings_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace ringfence::agent

@@ -20,6 +20,7 @@ enum class EventKind : uint8_t {
   kStagingFailed = 5,     // download or verification failed before activation: not harm
   kActivationFailed = 6,  // the old version still runs
   kReverted = 7,
+  kPlanRefused = 8,  // the pinned plan does not allow what was offered; `metric` is the reason: an incident
 };
 
 // Something that happened on the host. (agent, boot_id, seq) is unique for ever.
@@ -53,6 +54,16 @@ struct CheckIn {
   std::vector<HostEvent> events;  // at most kMaxEventsPerCheckIn
   bool goodbye = false;
   uint64_t halt_seq = 0;  // of the newest signed halt that is written down here
+};
+
+// What signed metadata says of a release.
+struct ListedRelease {
+  uint64_t serial = 0;
+  std::string version;
+  Digest digest;
+  bool urgent = false;
+  absl::Time published_at;
+  bool covers_host = false;  // it was tested on this host's platform
 };
 
 inline constexpr size_t kMaxEventsPerCheckIn = 64;

@@ -1,0 +1,78 @@
+// Where the agent asks its pinned plan: when offers come, and before it activates one.
+#include "absl/strings/str_cat.h"
+#include "ringfence/agent/agent.h"
+
+namespace ringfence::agent {
+
+void Agent::Refused(const Directive& offer, const PlanGuard::Verdict& verdict) {
+  if (!verdict.report) return;
+  options_.log(absl::StrCat("refused ", offer.channel, " ", offer.version,
+                            " by the pinned plan: ", verdict.reason, ": ", verdict.detail));
+  follow_ups_.push_back(
+      Reported{EventKind::kPlanRefused, offer.channel, offer.digest, verdict.reason, verdict.detail});
+}
+
+void Agent::ObeyPlan(CheckedIn* heard) {
+  if (options_.plan_guard == nullptr) return;
+  PlanGuard& guard = *options_.plan_guard;
+  std::vector<Directive> allowed;
+  for (Directive& directive : heard->reply.directives) {
+    const bool offers =
+        directive.kind == DirectiveKind::kPrefetch || directive.kind == DirectiveKind::kRequestLease;
+    if (offers) {
+      const PlanGuard::Verdict verdict =
+          guard.Judge(directive, machine_.agent(), machine_.labels(), AttestedIn(directive.channel));
+      if (!verdict.allowed) {
+        Refused(directive, verdict);
+        continue;
+      }
+    }
+    allowed.push_back(std::move(directive));
+  }
+  heard->reply.directives = std::move(allowed);
+  if (const auto fork = guard.TakeFork()) Refused(Directive{}, *fork);
+  if (!guard.FetchDue()) return;
+  refresh_at_ = absl::InfinitePast();  // and for newer metadata
+  {
+    MutexLock lock(&mutex_);
+    if (asking_for_plan_) return;
+    asking_for_plan_ = true;
+  }
+  client_.FetchPlan({machine_.agent(), machine_.secret()}, guard.next_version(), guard.next_seq(),
+                    [this](absl::StatusOr<std::vector<std::string>> envelopes) {
+                      MutexLock lock(&mutex_);
+                      asking_for_plan_ = false;
+                      if (!envelopes.ok()) return;  // asked again at the next check-in
+                      plans_.push_back(*std::move(envelopes));
+                      wake_.notify_one();
+                    });
+}
+
+void Agent::TellGuard() {
+  if (options_.plan_guard == nullptr || options_.verifier == nullptr) return;
+  for (auto& [channel, releases] : options_.verifier->Listings())
+    options_.plan_guard->Knows(channel, std::move(releases));
+}
+
+void Agent::TakePlans() {
+  std::vector<std::vector<std::string>> plans;
+  {
+    MutexLock lock(&mutex_);
+    plans.swap(plans_);
+  }
+  for (const std::vector<std::string>& envelopes : plans) {
+    if (options_.plan_guard->TakeIn(envelopes) > 0) options_.log(options_.plan_guard->Describe());
+  }
+}
+
+bool Agent::PlanAllows(const Activate& activate) {
+  if (options_.plan_guard == nullptr) return true;
+  const ChannelState* state = machine_.Find(activate.channel);
+  if (state == nullptr || state->candidate.digest != activate.digest) return false;
+  const PlanGuard::Verdict verdict = options_.plan_guard->Judge(
+      state->candidate, machine_.agent(), machine_.labels(), AttestedIn(activate.channel));
+  if (!verdict.allowed) Refused(state->candidate, verdict);
+  return verdict.allowed;
+}
+
+}  // namespace ringfence::agent

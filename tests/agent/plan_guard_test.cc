@@ -1,0 +1,236 @@
+#include "ringfence/agent/plan_guard.h"
+
+#include <map>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/plan/signing.h"
+#include "tests/policy/builders.h"
+
+namespace ringfence::agent {
+namespace {
+
+using plan::FirstOf;
+using plan::KeysOf;
+using plan::NextAfter;
+using plan::SealApproval;
+using plan::SealPlan;
+using testing::HasSubstr;
+
+class MemoryFiles final : public FileSystem {
+ public:
+  std::map<std::string, std::string> files;
+  absl::StatusOr<std::string> Read(const std::string& path) override {
+    const auto found = files.find(path);
+    if (found == files.end()) return absl::NotFoundError(path);
+    return found->second;
+  }
+  absl::Status Write(const std::string& path, absl::string_view bytes, int) override {
+    files[path] = std::string(bytes);
+    return absl::OkStatus();
+  }
+  absl::Status Sync(const std::string&) override { return absl::OkStatus(); }
+  absl::Status Rename(const std::string& from, const std::string& to) override {
+    files[to] = files[from];
+    files.erase(from);
+    return absl::OkStatus();
+  }
+  absl::Status SyncFolder(const std::string&) override { return absl::OkStatus(); }
+};
+
+// The pinned plan: ring "lab" takes everything, ring "rest" lags by one and lets a release be a day old.
+class PlanGuardTest : public testing::Test {
+ protected:
+  PlanGuardTest() {
+    policy::Plan plan = policy::MakePlan({policy::MakeRing("lab"), policy::MakeRing("rest", 1)});
+    plan.rings[1].min_age = absl::Hours(24);
+    chain.push_back(plan::Extend(nullptr, SealPlan(FirstOf(plan, KeysOf("a")), "a")).value());
+  }
+  void Start(bool with_plan = true) {
+    guard = PlanGuard::Open({chain[0].sha256, "/state", {"/etc/plan.json"}}, &files, &clock);
+    if (with_plan) guard->TakeIn({chain[0].envelope});
+  }
+  void Extend(const std::function<void(policy::Plan&)>& change) {
+    plan::PlanStatement next = NextAfter(chain.back());
+    change(next.plan);
+    chain.push_back(plan::Extend(&chain.back(), SealPlan(next, "a")).value());
+  }
+  static Directive Offer(uint64_t serial) {
+    Directive offer;
+    offer.channel = "content";
+    offer.serial = serial;
+    offer.version = "7." + std::to_string(serial);
+    offer.digest = DigestOf(serial);
+    return offer;
+  }
+  static Digest DigestOf(uint64_t serial) {
+    Digest digest;
+    digest.bytes.fill(static_cast<uint8_t>(serial));
+    return digest;
+  }
+  PlanGuard::Verdict Judge(uint64_t serial, const std::string& ring = "lab") {
+    return guard->Judge(Offer(serial), AgentId(), policy::MakeLabels({{"ring", ring}}), Digest());
+  }
+  // What signed metadata lists, each published a day after the one before, the last one an hour ago.
+  void List(const std::vector<uint64_t>& serials) {
+    std::vector<ListedRelease> listed;
+    for (size_t i = 0; i < serials.size(); ++i) {
+      const auto age = absl::Hours(1) + absl::Hours(24) * static_cast<int64_t>(serials.size() - 1 - i);
+      listed.push_back({serials[i], "7." + std::to_string(serials[i]), DigestOf(serials[i]), false,
+                        clock.Now() - age, true});
+    }
+    guard->Knows("content", std::move(listed));
+  }
+
+  ManualClock clock{absl::FromUnixSeconds(1'700'000'000)};
+  MemoryFiles files;
+  std::vector<plan::SignedPlan> chain;
+  std::unique_ptr<PlanGuard> guard;
+};
+
+TEST_F(PlanGuardTest, WithoutThePinnedPlanNothingIsTaken) {
+  Start(/*with_plan=*/false);
+  EXPECT_EQ(Judge(1).reason, "no_plan");
+  EXPECT_TRUE(guard->FetchDue());
+  EXPECT_THAT(guard->Describe(), HasSubstr("takes nothing"));
+  guard->TakeIn({chain[0].envelope});
+  EXPECT_TRUE(Judge(1).allowed);
+  EXPECT_THAT(guard->Describe(), HasSubstr("signed by the customer: plan 1"));
+}
+
+TEST_F(PlanGuardTest, AnotherFirstPlanThanThePinnedOneIsAFork) {
+  Start(/*with_plan=*/false);
+  policy::Plan other = chain[0].statement.plan;
+  other.rings[1].lag = 0;
+  EXPECT_EQ(guard->TakeIn({SealPlan(FirstOf(other, KeysOf("x")), "x")}), 0);
+  EXPECT_FALSE(Judge(1).allowed);
+  const auto fork = guard->TakeFork();
+  ASSERT_TRUE(fork.has_value());
+  EXPECT_EQ(fork->reason, "plan_fork");
+  EXPECT_FALSE(guard->TakeFork().has_value()) << "said once";
+}
+
+TEST_F(PlanGuardTest, ATighterPlanFollowsAndAForgedOneDoesNot) {
+  Start();
+  Extend([](policy::Plan& plan) { plan.channels[0].mode = policy::ChannelMode::kPaused; });
+  plan::PlanStatement forged = NextAfter(chain[0]);
+  forged.plan.rings[1].lag = 0;
+  guard->TakeIn({SealPlan(forged, "x")});
+  EXPECT_TRUE(Judge(1).allowed);
+  EXPECT_FALSE(guard->TakeFork().has_value()) << "nobody signed it";
+  guard->TakeIn({chain[1].envelope});
+  EXPECT_EQ(Judge(1).reason, "channel_paused");
+}
+
+TEST_F(PlanGuardTest, AGapKeepsTheOldPlanAndIsSaid) {
+  Start();
+  Extend([](policy::Plan& plan) { plan.rings[1].lag = 0; });
+  Extend([](policy::Plan&) {});
+  guard->TakeIn({chain[2].envelope});
+  EXPECT_EQ(guard->next_version(), 2u);
+  EXPECT_TRUE(guard->TakeFork().has_value());
+  guard->TakeIn({chain[1].envelope, chain[2].envelope});
+  EXPECT_EQ(guard->next_version(), 4u);
+}
+
+TEST_F(PlanGuardTest, ARefusalIsAnIncidentOnlyOnceTheServerWasAskedForThePlan) {
+  Start();
+  guard->TakeIn({});
+  Extend([](policy::Plan& plan) { plan.channels[0].mode = policy::ChannelMode::kPaused; });
+  guard->TakeIn({chain[1].envelope});
+  guard->TakeIn({});
+  EXPECT_FALSE(guard->FetchDue());
+  EXPECT_FALSE(Judge(1).report) << "a newer plan may allow it";
+  EXPECT_TRUE(guard->FetchDue());
+  guard->TakeIn({});
+  EXPECT_TRUE(Judge(1).report);
+  EXPECT_FALSE(Judge(1).report) << "once";
+  Extend([](policy::Plan& plan) { plan.channels[0].mode = policy::ChannelMode::kFollow; });
+  guard->TakeIn({chain[2].envelope});
+  EXPECT_TRUE(Judge(1).allowed);
+}
+
+TEST_F(PlanGuardTest, LagAndAgeAreCountedInWhatSignedMetadataLists) {
+  Start();
+  List({1, 2});
+  EXPECT_EQ(Judge(2, "rest").reason, "nothing_to_lag");
+  EXPECT_TRUE(Judge(1, "rest").allowed) << "a day and an hour old, and one is newer";
+  List({1, 2, 3});
+  EXPECT_TRUE(Judge(2, "rest").allowed);
+  Judge(9);  // the server speaks of a release that nobody listed
+  EXPECT_EQ(Judge(3, "rest").reason, "nothing_to_lag");
+}
+
+TEST_F(PlanGuardTest, WithoutMetadataAgesBeginWhenTheHostFirstHearsAndWaitingIsNoIncident) {
+  Start();
+  Judge(1, "rest");
+  Judge(2, "rest");
+  clock.Advance(absl::Hours(23));
+  EXPECT_EQ(Judge(1, "rest").reason, "min_age");
+  guard->TakeIn({});
+  EXPECT_FALSE(Judge(1, "rest").report);
+  Start(/*with_plan=*/false);  // a restart forgets neither the plan nor when it heard
+  clock.Advance(absl::Hours(1));
+  EXPECT_TRUE(Judge(1, "rest").allowed);
+  Directive other = Offer(1);
+  other.digest = DigestOf(77);
+  EXPECT_EQ(guard->Judge(other, AgentId(), policy::MakeLabels({{"ring", "rest"}}), Digest()).reason,
+            "min_age")
+      << "other bytes under the same number are another release";
+}
+
+TEST_F(PlanGuardTest, APlatformThatMetadataDoesNotCoverIsRefused) {
+  Start();
+  guard->Knows("content", {{1, "7.1", DigestOf(1), false, clock.Now(), false}});
+  EXPECT_EQ(Judge(1).reason, "not_qualified");
+  Extend([](policy::Plan& plan) { plan.unqualified_platform = policy::UnqualifiedPlatform::kFirstRingOnly; });
+  guard->TakeIn({chain[1].envelope});
+  EXPECT_TRUE(Judge(1).allowed);
+}
+
+TEST_F(PlanGuardTest, AnApprovalCountsWhenItIsSignedAndANoStays) {
+  Start();
+  Extend([](policy::Plan& plan) { plan.rings[0].approval = policy::Approval::kExplicit; });
+  guard->TakeIn({chain[1].envelope});
+  EXPECT_EQ(Judge(1).reason, "approval");
+  plan::ApprovalStatement said;
+  said.seq = guard->next_seq();
+  said.tenant = "acme";
+  said.approve = true;
+  said.channel = "content";
+  said.serial = 1;
+  guard->TakeIn({SealApproval(said, "x")});
+  EXPECT_FALSE(Judge(1).allowed);
+  guard->TakeIn({SealApproval(said, "a")});
+  EXPECT_TRUE(Judge(1).allowed);
+  said.seq = guard->next_seq();
+  said.approve = false;
+  files.files["/etc/plan.json"] = SealApproval(said, "a");  // the server hides it
+  guard->TakeIn({});
+  EXPECT_EQ(Judge(1).reason, "denied");
+  Start(/*with_plan=*/false);
+  EXPECT_EQ(Judge(1).reason, "denied");
+}
+
+TEST_F(PlanGuardTest, APlanThatTheServerHidesMayBePutThere) {
+  Start();
+  Extend([](policy::Plan& plan) { plan.channels[0].mode = policy::ChannelMode::kPaused; });
+  files.files["/etc/plan.json"] = chain[1].envelope;
+  guard->TakeIn({});
+  EXPECT_EQ(Judge(1).reason, "channel_paused");
+}
+
+TEST_F(PlanGuardTest, ADamagedMemoryIsOneThatWasNeverThere) {
+  Start();
+  std::string& memory = files.files["/state/plan.json"];
+  ASSERT_FALSE(memory.empty());
+  for (const std::string& damaged : {memory.substr(0, memory.size() / 2), std::string("{}"), std::string()}) {
+    files.files["/state/plan.json"] = damaged;
+    Start(/*with_plan=*/false);
+    EXPECT_EQ(guard->next_version(), 1u);
+    EXPECT_FALSE(Judge(1).allowed);
+  }
+}
+
+}  // namespace
+}  // namespace ringfence::agent
