@@ -60,6 +60,11 @@ absl::StatusOr<std::string> SignDecision(Context& context, const ReleaseOptions&
   said.serial = name.serial;
   ASSIGN_OR_RETURN(const Digest digest, Digest::FromBytes(response.release().manifest().digest()));
   said.digests = {digest};
+  // Of a set that is its name; hosts know it by the bytes that are theirs.
+  for (const v1::ReleaseArtifact& artifact : response.release().artifacts()) {
+    ASSIGN_OR_RETURN(const Digest bytes, Digest::FromBytes(artifact.digest()));
+    said.digests.push_back(bytes);
+  }
   if (!options.ring.empty()) said.rings = {options.ring};
   said.reason = options.reason;
   if (!options.not_after.empty()) {
