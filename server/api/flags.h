@@ -20,10 +20,10 @@ struct Flags {
   std::string trust_root;                           // file; empty: releases are unsigned and unproven
   std::string sensors;                              // file; empty: none is registered
   std::string timestamp_key, timestamp_passphrase;  // files; empty: people sign it again
-  std::string director_key;                    // file; empty: leases go out unsigned
-  std::string halt_key;                        // file; empty: hosts are told of halts unsigned
-  std::string authority;                       // file: trust.json; empty: no order to go on is looked at
-  std::optional<std::string> internal_tenant;  // empty: none; absent: as at the first start
+  std::string director_key;                         // file; empty: leases go out unsigned
+  std::string halt_key;                             // file; empty: hosts are told of halts unsigned
+  std::string authority;                            // file: trust.json; empty: no order to go on is looked at
+  std::optional<std::string> internal_tenant;       // empty: none; absent: as at the first start
   absl::Duration checkin_interval = absl::Seconds(60);
   double time_scale = 1;
   bool demo = false;

@@ -72,9 +72,8 @@ absl::StatusOr<PublishReply> Engine::PublishRepository(const Act& act, const Pub
   const std::string target = AuditTarget(files);
   if (request.skip_rings) {
     // What came is not verified yet: its path is what is said of it.
-    RETURN_IF_ERROR(KeepBypass(act, {BypassKind::kSkipRing,
-                                     {},
-                                     absl::StrCat(target, ": if it is taken, it travels ring by ring")}));
+    RETURN_IF_ERROR(KeepBypass(
+        act, {BypassKind::kSkipRing, {}, absl::StrCat(target, ": if it is taken, it travels ring by ring")}));
   }
   if (options_.trust == nullptr) {
     return absl::FailedPreconditionError(

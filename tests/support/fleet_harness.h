@@ -75,11 +75,11 @@ class FleetHarness {
     bool factory_content = true;              // hosts start with some old content
     double lost_replies = 0;                  // of leases and check-ins
     double repeated_events = 0;
-    double late_commits = 0;                            // leases wait for the next step
-    absl::Duration stop_patience = absl::Hours(1);      // real time
-    std::shared_ptr<const trust::SigningKey> halt_key;  // null: halts go out unsigned
-    std::shared_ptr<const trust::Authority> authority;  // null: credentials take a halt off
-    std::shared_ptr<const gate::Trust> trust = nullptr;     // null: nobody signs
+    double late_commits = 0;                             // leases wait for the next step
+    absl::Duration stop_patience = absl::Hours(1);       // real time
+    std::shared_ptr<const trust::SigningKey> halt_key;   // null: halts go out unsigned
+    std::shared_ptr<const trust::Authority> authority;   // null: credentials take a halt off
+    std::shared_ptr<const gate::Trust> trust = nullptr;  // null: nobody signs
   };
   FleetHarness() : FleetHarness(Options()) {}
   explicit FleetHarness(Options options);
