@@ -132,12 +132,14 @@ std::string PlanGuard::Describe() const {
 
 void PlanGuard::See(absl::string_view channel, uint64_t serial, const std::string& version,
                     const Digest& digest, absl::Time now) {
-  std::map<uint64_t, Seen>& releases = seen_[std::string(channel)];
-  const auto [at, added] = releases.try_emplace(serial, Seen{version, digest, now});
-  if (!added && at->second.digest == digest) return;
-  // Other bytes under the same number are another release: its age begins again.
-  at->second = Seen{version, digest, now};
-  while (releases.size() > kMostSeen) releases.erase(releases.begin());
+  // Other bytes under the same number have an age of their own.
+  auto& releases = seen_[std::string(channel)];
+  if (!releases.try_emplace({serial, digest}, Seen{version, now}).second) return;
+  // The oldest are forgotten, but not the one at hand.
+  while (releases.size() > kMostSeen) {
+    const auto oldest = releases.begin();
+    releases.erase(oldest->first == std::pair(serial, digest) ? std::next(oldest) : oldest);
+  }
   Save();
 }
 
@@ -163,7 +165,7 @@ PlanGuard::Verdict PlanGuard::JudgeLocked(const Directive& offer, const AgentId&
   release.digest = offer.digest;
   release.matrix = {policy::Selector()};  // unless metadata says otherwise
   policy::HostView view;
-  view.age = now - seen_[offer.channel][offer.serial].first_seen;
+  view.age = now - seen_[offer.channel].at({offer.serial, offer.digest}).first_seen;
   view.now = now;
   const auto metadata = listed_.find(offer.channel);
   bool listed = false;
@@ -182,9 +184,9 @@ PlanGuard::Verdict PlanGuard::JudgeLocked(const Directive& offer, const AgentId&
   if (metadata != listed_.end()) {
     for (const ListedRelease& known : metadata->second) published.push_back({known.serial, known.version});
   }
-  for (const auto& [serial, seen] : seen_[offer.channel]) {
-    if (metadata == listed_.end()) published.push_back({serial, seen.version});
-    if (seen.digest == running) view.running = serial;
+  for (const auto& [known, seen] : seen_[offer.channel]) {
+    if (metadata == listed_.end()) published.push_back({known.first, seen.version});
+    if (known.second == running) view.running = known.first;
   }
   view.published = published;
   const policy::Labels derived = policy::LabelsFor(plan, labels, agent);
@@ -235,11 +237,11 @@ void PlanGuard::Save() {
   for (const plan::SignedPlan& link : chain_) json["plans"].push_back(link.envelope);
   for (const plan::ApprovalBook::Entry& entry : book_.entries()) json["decisions"].push_back(entry.envelope);
   for (const auto& [channel, releases] : seen_) {
-    for (const auto& [serial, seen] : releases) {
+    for (const auto& [known, seen] : releases) {
       json["seen"].push_back({{"channel", channel},
-                              {"serial", serial},
+                              {"serial", known.first},
                               {"version", seen.version},
-                              {"sha256", seen.digest.ToString()},
+                              {"sha256", known.second.ToString()},
                               {"at", absl::ToUnixSeconds(seen.first_seen)}});
     }
   }
@@ -268,8 +270,9 @@ void PlanGuard::Load() {
       plan::Object one(item);
       const absl::StatusOr<Digest> digest = Digest::Parse(plan::ReadText(one["sha256"]));
       if (!digest.ok()) continue;
-      seen_[plan::ReadText(one["channel"])][plan::ReadInt<uint64_t>(one["serial"])] = Seen{
-          plan::ReadText(one["version"]), *digest, absl::FromUnixSeconds(plan::ReadInt<int64_t>(one["at"]))};
+      auto& releases = seen_[plan::ReadText(one["channel"])];
+      releases[{plan::ReadInt<uint64_t>(one["serial"]), *digest}] =
+          Seen{plan::ReadText(one["version"]), absl::FromUnixSeconds(plan::ReadInt<int64_t>(one["at"]))};
     }
   } catch (const plan::MalformedJson&) {
   } catch (const Json::exception&) {

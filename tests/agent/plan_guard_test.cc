@@ -179,6 +179,21 @@ TEST_F(PlanGuardTest, WithoutMetadataAgesBeginWhenTheHostFirstHearsAndWaitingIsN
       << "other bytes under the same number are another release";
 }
 
+TEST_F(PlanGuardTest, ASetIsOneReleaseHoweverManyPlatformsItHas) {
+  Start();
+  const absl::Time old = clock.Now() - absl::Hours(48);
+  guard->Knows("content", {{1, "7.1", DigestOf(1), false, old, true},
+                           {2, "7.2", DigestOf(2), false, old, true},
+                           {2, "7.2", DigestOf(12), false, old, false}});
+  Extend([](policy::Plan& plan) { plan.rings[1].lag = 2; });
+  guard->TakeIn({chain[1].envelope});
+  EXPECT_EQ(Judge(1, "rest").reason, "nothing_to_lag");
+  const std::string memory = files.files["/state/plan.json"];
+  guard->Knows("content",
+               {{2, "7.2", DigestOf(12), false, old, false}, {2, "7.2", DigestOf(2), false, old, true}});
+  EXPECT_EQ(files.files["/state/plan.json"], memory) << "nothing new was heard";
+}
+
 TEST_F(PlanGuardTest, APlatformThatMetadataDoesNotCoverIsRefused) {
   Start();
   guard->Knows("content", {{1, "7.1", DigestOf(1), false, clock.Now(), false}});

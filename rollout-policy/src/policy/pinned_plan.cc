@@ -1,7 +1,7 @@
 #include "ringfence/policy/pinned_plan.h"
 
-#include <algorithm>
 #include <optional>
+#include <set>
 
 namespace ringfence::policy {
 namespace {
@@ -12,9 +12,11 @@ Reason ChoiceReason(const Plan& plan, const Labels& labels, const Release& relea
   const ChannelRule* rule = FindRule(plan, release.channel);
   if (!ring.has_value() || rule == nullptr) return Reason::kNone;  // the lasting part says so
   const Ring& mine = plan.rings[static_cast<size_t>(*ring)];
-  const auto newer = std::count_if(view.published.begin(), view.published.end(),
-                                   [&](const Milestone& other) { return other.serial > release.serial; });
-  if (newer < EffectiveLag(mine, *rule)) return Reason::kNothingToLag;
+  std::set<uint64_t> newer;  // a release may be listed once for each platform
+  for (const Milestone& other : view.published) {
+    if (other.serial > release.serial) newer.insert(other.serial);
+  }
+  if (static_cast<int>(newer.size()) < EffectiveLag(mine, *rule)) return Reason::kNothingToLag;
   const absl::Duration wanted = EffectiveMinAge(plan, mine, release.channel, release.urgent);
   return view.age + kHostSlack < wanted ? Reason::kMinAge : Reason::kNone;
 }

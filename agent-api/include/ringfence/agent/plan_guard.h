@@ -75,7 +75,6 @@ class PlanGuard {
  private:
   struct Seen {
     std::string version;
-    Digest digest;
     absl::Time first_seen;
   };
   struct Refusal {
@@ -102,7 +101,8 @@ class PlanGuard {
   mutable Mutex mutex_;
   std::vector<plan::SignedPlan> chain_ ABSL_GUARDED_BY(mutex_);
   plan::ApprovalBook book_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, std::map<uint64_t, Seen>> seen_ ABSL_GUARDED_BY(mutex_);  // by channel and serial
+  // By channel, then serial and bytes: a set has bytes for each platform.
+  std::map<std::string, std::map<std::pair<uint64_t, Digest>, Seen>> seen_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::vector<ListedRelease>> listed_ ABSL_GUARDED_BY(mutex_);
   std::map<Digest, Refusal> refusals_ ABSL_GUARDED_BY(mutex_);
   std::string fork_ ABSL_GUARDED_BY(mutex_);  // what was wrong; to be said once

@@ -15,7 +15,8 @@ namespace ringfence::policy {
 inline constexpr absl::Duration kHostSlack = absl::Minutes(2);
 
 struct HostView {
-  // Of the release's channel, all that the host knows to be published; any order. The release may be missing.
+  // Of the release's channel, all that the host knows to be published; any order, and one may stand there
+  // twice. The release may be missing.
   absl::Span<const Milestone> published;
   uint64_t running = 0;  // serial of what runs; 0: not one of those
   absl::Duration age;    // of the release, as the host counts it
