@@ -84,9 +84,11 @@ absl::StatusOr<ringfence::agent::ContentRules> Rules(ringfence::agent::FileSyste
 absl::StatusOr<std::unique_ptr<ringfence::agent::ReleaseVerifier>> Verifier(
     ringfence::agent::FileSystem& files, const std::string& root, const std::string& folder,
     const std::string& platform, const std::string& sensor_version,
-    const std::vector<ringfence::content::SensorSchema>& schemas, ringfence::Clock* clock) {
+    const std::vector<ringfence::content::SensorSchema>& schemas, const ringfence::policy::Labels& labels,
+    ringfence::Clock* clock) {
   if (root.empty()) return nullptr;
   ringfence::agent::VerifierOptions options;
+  options.labels = {labels.pairs().begin(), labels.pairs().end()};
   ASSIGN_OR_RETURN(options.root, files.Read(root));
   options.folder = folder;
   options.platform = platform.empty() ? ringfence::agent::HostPlatform() : platform;
@@ -259,8 +261,8 @@ int main(int argc, char** argv) {
   rules->serials_file = state_dir + "/serials";
   ringfence::SystemClock wall_clock;
   const auto schemas_here = rules->sensors.value_or(std::vector<ringfence::content::SensorSchema>());
-  auto verifier =
-      Verifier(*files, trust_root, state_dir + "/trust", platform, sensor_version, schemas_here, &wall_clock);
+  auto verifier = Verifier(*files, trust_root, state_dir + "/trust", platform, sensor_version, schemas_here,
+                           options.labels, &wall_clock);
   if (!verifier.ok()) return Fail(verifier.status().message(), 2);
   if (!trust_root.empty()) {
     // By these the server finds what metadata lists for this host.

@@ -159,6 +159,7 @@ trust::HostFacts ReleaseVerifier::HostOf(absl::string_view channel, const Digest
   host.platform = options_.platform;
   host.sensor = options_.sensor;
   host.schemas = options_.schemas;
+  host.labels = options_.labels;
   MutexLock lock(&mutex_);
   const auto known = memory_.channels.find(std::string(channel));
   if (known == memory_.channels.end()) return host;
@@ -236,7 +237,7 @@ absl::StatusOr<std::vector<tuf::TargetFile>> ReleaseVerifier::SelectReleases(
     if (!digest.ok()) continue;
     listings[terms->channel].push_back(
         {terms->serial, terms->version, *digest, terms->urgent, terms->published_at,
-         !trust::CoveringPlatform(terms->platforms, options_.platform).empty()});
+         !trust::CoveringPlatform(terms->platforms, options_.platform, options_.labels).empty()});
   }
   {
     MutexLock lock(&mutex_);

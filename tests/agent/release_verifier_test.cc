@@ -158,6 +158,31 @@ TEST_F(ReleaseVerifierTest, RefusesWithoutEvidenceForTheseBytesOnThisPlatform) {
             "unqualified_artifact: release platforms");
 }
 
+// As the server's gate reads the same listings.
+TEST_F(ReleaseVerifierTest, FindsThisHostInAListingByItsLabelsAndInAny) {
+  const auto listed_for = [](const std::string& entry) {
+    return [=](ReleaseDraft& draft) {
+      draft.terms.platforms = {entry};
+      draft.results.passed = {{entry, "7.11.0", "boot"}, {entry, "7.11.0", "load"}};
+    };
+  };
+  EXPECT_EQ(Stage(repository_.Publish(1, listed_for("any"))), absl::OkStatus());
+  EXPECT_EQ(Word(Stage(repository_.Publish(2, listed_for("os=debian12,arch=x86_64")))),
+            "unqualified_artifact: release platforms");
+  auto opened = ReleaseVerifier::Open({folder_ + "/trust",
+                                       root_,
+                                       "another",
+                                       sensor_,
+                                       trust::ReleaseRepository::Schemas(),
+                                       {{"os", "debian12"}, {"arch", "x86_64"}}},
+                                      &clock_);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  verifier_ = *std::move(opened);
+  EXPECT_EQ(Stage(repository_.Publish(3, listed_for("os=debian12,arch=x86_64"))), absl::OkStatus());
+  EXPECT_EQ(Word(Stage(repository_.Publish(4, listed_for("os=debian12,arch=arm64")))),
+            "unqualified_artifact: release platforms");
+}
+
 TEST_F(ReleaseVerifierTest, RefusesContentThatThisSensorCannotRead) {
   const auto with_21 = [](ReleaseDraft& draft) {
     draft.content = content::ContentWith(content::TextFields(21));

@@ -126,7 +126,7 @@ std::variant<ReleaseTerms, Refusal> CheckListing(const tuf::TargetFile& target, 
   if (host.sensor < terms.sensor_min || host.sensor > terms.sensor_max)
     return Refuse(RefusalType::kUnqualifiedArtifact, "release", "requires.sensor_min", host.sensor.ToString(),
                   absl::StrCat(terms.sensor_min.ToString(), " to ", terms.sensor_max.ToString()));
-  if (CoveringPlatform(terms.platforms, host.platform).empty())
+  if (CoveringPlatform(terms.platforms, host.platform, host.labels).empty())
     return Refuse(RefusalType::kUnqualifiedArtifact, "release", "platforms", "not " + host.platform,
                   "this host's platform");
   if (auto refusal = CheckSchemas(terms, host)) return *std::move(refusal);
@@ -172,7 +172,9 @@ std::variant<ReleaseTerms, Refusal> CheckRelease(const tuf::TargetFile& target, 
   if (std::holds_alternative<Refusal>(listed)) return listed;
   const ReleaseTerms& terms = std::get<ReleaseTerms>(listed);
   if (auto refusal = CheckBytes(target, artifact)) return *std::move(refusal);
-  if (auto refusal = CheckQualified(terms, Sha256(artifact), envelopes, trust, host.platform, host.sensor))
+  if (auto refusal =
+          CheckQualified(terms, Sha256(artifact), envelopes, trust,
+                         CoveringPlatform(terms.platforms, host.platform, host.labels), host.sensor))
     return *std::move(refusal);
   if (terms.kind == ReleaseKind::kContent) {
     if (auto refusal = CheckContent(terms, artifact, trust, host)) return *std::move(refusal);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -148,12 +149,34 @@ absl::StatusOr<std::string> SerializeReleaseTerms(absl::string_view path, const 
   return text;
 }
 
-std::string CoveringPlatform(const std::vector<std::string>& platforms, absl::string_view host) {
+namespace {
+
+// "os=debian12,kernel=6.1.0-18": all of these labels.
+bool HasLabels(absl::string_view entry, const std::set<std::pair<std::string, std::string>>& labels) {
+  if (!absl::StrContains(entry, '=')) return false;
+  for (const absl::string_view pair : absl::StrSplit(entry, ',')) {
+    const std::pair<std::string, std::string> halves = absl::StrSplit(pair, absl::MaxSplits('=', 1));
+    if (labels.count(halves) == 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string CoveringPlatform(const std::vector<std::string>& platforms, absl::string_view host,
+                             const std::set<std::pair<std::string, std::string>>& labels) {
   for (const std::string& entry : platforms) {
     if (entry == host) return entry;
     if (entry.empty() || entry.back() != '+') continue;
     std::string least = entry.substr(0, entry.size() - 1);
     if (IsSameOrLaterPlatform(host, least)) return least;
+  }
+  // What names this host more closely comes first.
+  for (const std::string& entry : platforms) {
+    if (HasLabels(entry, labels)) return entry;
+  }
+  for (const std::string& entry : platforms) {
+    if (entry == "any") return entry;
   }
   return "";
 }

@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -35,7 +36,8 @@ struct VerifierOptions {
   std::string root;      // bytes of the root.json of the installation
   std::string platform;  // "linux/x86_64/debian-12"
   content::SensorVersion sensor;
-  std::vector<content::SensorSchema> schemas;  // that this sensor supplies
+  std::vector<content::SensorSchema> schemas;                 // that this sensor supplies
+  std::set<std::pair<std::string, std::string>> labels = {};  // of the host, for listings that go by labels
 };
 
 // What the server says that it offers; none of it is believed.

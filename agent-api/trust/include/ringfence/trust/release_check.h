@@ -7,6 +7,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "ringfence/content/layout.h"
@@ -27,6 +28,7 @@ struct HostFacts {
   uint64_t highest_serial = 0;
   uint64_t rollback_floor = 0;
   std::set<Digest> refused;  // quarantined here, halted, or denied by the plan
+  std::set<std::pair<std::string, std::string>> labels = {};  // of the host, for listings that go by labels
 };
 
 enum class Step {

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -45,8 +47,10 @@ absl::StatusOr<ReleaseTerms> ParseReleaseTerms(absl::string_view path, absl::str
 // InvalidArgument if ParseReleaseTerms would not take it back.
 absl::StatusOr<std::string> SerializeReleaseTerms(absl::string_view path, const ReleaseTerms& terms);
 
-// The entry of `platforms` that a host's platform comes under, without its "+"; empty: none. With "+" at the
-// end the last part is a version, and the host's may be the same or later.
-std::string CoveringPlatform(const std::vector<std::string>& platforms, absl::string_view host);
+// The entry of `platforms` that a host comes under, by which evidence names it: the host's platform, or its
+// last part and later ones with "+" at the end (given without it); else an entry of labels,
+// "os=debian12,kernel=6.1.0-18", all of which the host has; else "any". Empty: none.
+std::string CoveringPlatform(const std::vector<std::string>& platforms, absl::string_view host,
+                             const std::set<std::pair<std::string, std::string>>& labels = {});
 
 }  // namespace ringfence::trust
