@@ -150,7 +150,7 @@ void Engine::PostNotice(const storage::BrakeRow& row) {
   // Without a release there is no halt.
   if (const ReleaseState* release =
           row.scope.serial == 0 ? nullptr : FindRelease(row.scope.channel, row.scope.serial))
-    notices_.Put(row, release->release().digest);
+    notices_.Put(row, release->release());
 }
 
 absl::Status Engine::MayBrake(const Act& act, const storage::Scope& scope, bool needs_release) {

@@ -27,9 +27,10 @@ void NoticeBoard::Clear() {
   any_ = false;
 }
 
-void NoticeBoard::Put(const storage::BrakeRow& row, const Digest& sha256) {
-  const std::optional<trust::HaltNotice> notice = HaltOf(row, sha256);
+void NoticeBoard::Put(const storage::BrakeRow& row, const policy::Release& release) {
+  std::optional<trust::HaltNotice> notice = HaltOf(row, release.digest);
   if (!notice.has_value()) return;
+  for (const policy::Artifact& artifact : release.artifacts) notice->artifacts.push_back(artifact.digest);
   MutexLock lock(&mutex_);
   seq_ = std::max(seq_.load(), notice->seq);
   if (key_ == nullptr || !row.scope.ring.empty()) return;

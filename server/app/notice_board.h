@@ -21,6 +21,7 @@
 namespace ringfence::app {
 
 // The halt on a row of a release with these bytes; nullopt: none was ever on.
+// `sha256`: the release's own; what of a set hosts have are its artifacts, which Put adds.
 std::optional<trust::HaltNotice> HaltOf(const storage::BrakeRow& row, const Digest& sha256);
 
 // Thread-safe.
@@ -31,7 +32,7 @@ class NoticeBoard {
 
   void Clear();
   // The row as it is in the store. A halt of one ring is not posted: a host need not know its ring.
-  void Put(const storage::BrakeRow& row, const Digest& sha256);
+  void Put(const storage::BrakeRow& row, const policy::Release& release);
 
   // For the hosts of a tenant; null: nothing. What is unchanged is the same object again.
   std::shared_ptr<const Notices> For(absl::string_view tenant, absl::Time now);

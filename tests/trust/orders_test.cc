@@ -317,6 +317,22 @@ TEST(HaltBookTest, ATenantsHaltIsThatTenantsAlone) {
   EXPECT_EQ(book.On(Sha256("bytes"), "globex"), nullptr);
 }
 
+TEST(HaltBookTest, AHaltOfASetIsOneOfEachOfItsArtifactsAndIsLiftedWhole) {
+  HaltNotice notice = Halted();
+  notice.artifacts = {Sha256("for windows"), Sha256("for linux")};
+  const auto read = VerifyHalt(SignHalt(notice, Key('h')), Everybody());
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, notice);
+  HaltBook book;
+  book.Add(*read);
+  EXPECT_NE(book.On(Sha256("for linux"), "acme"), nullptr);
+  const auto kept = HaltBook::Parse(book.Serialize());
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_EQ(*kept, book);
+  EXPECT_TRUE(book.Lift(GoOn()));
+  EXPECT_EQ(book.On(Sha256("for linux"), "acme"), nullptr);
+}
+
 TEST(HaltBookTest, ARingsHaltIsTheServersToKeep) {
   HaltBook book;
   HaltNotice notice = Halted();

@@ -55,6 +55,7 @@ absl::StatusOr<HaltNotice> ReadNotice(const Envelope& envelope) {
   notice.halt_id = in.HexName("halt_id", kIdBytes);
   notice.seq = in.Unsigned("seq", 1);
   notice.scope = ReadScope(in);
+  notice.artifacts = in.Sha256s("artifacts", kMostArtifacts);
   notice.channel = in.Slug("channel");
   notice.serial = in.Unsigned("serial", 1);
   notice.reason = in.Text("reason", 0, kMostReason);
@@ -67,20 +68,26 @@ absl::StatusOr<HaltNotice> ReadNotice(const Envelope& envelope) {
 }  // namespace
 
 std::string HaltId(const HaltScope& scope, uint64_t seq) {
-  const Digest all = Sha256(
-      HashInput().String("halt").Raw(scope.sha256.raw()).String(scope.tenant).String(scope.ring).U64(seq).bytes());
+  const Digest all = Sha256(HashInput()
+                                .String("halt")
+                                .Raw(scope.sha256.raw())
+                                .String(scope.tenant)
+                                .String(scope.ring)
+                                .U64(seq)
+                                .bytes());
   return all.ToString().substr(0, 2 * kIdBytes);
 }
 
 std::string SignHalt(const HaltNotice& notice, const SigningKey& key) {
-  const nlohmann::json payload = {{"by", Short(notice.by, kMostName)},
-                                  {"channel", notice.channel},
-                                  {"halt_id", notice.halt_id},
-                                  {"issued_at", TimeText(notice.issued_at)},
-                                  {"reason", Short(notice.reason, kMostReason)},
-                                  {"scope", ScopeJson(notice.scope)},
-                                  {"seq", notice.seq},
-                                  {"serial", notice.serial}};
+  nlohmann::json payload = {{"by", Short(notice.by, kMostName)},
+                            {"channel", notice.channel},
+                            {"halt_id", notice.halt_id},
+                            {"issued_at", TimeText(notice.issued_at)},
+                            {"reason", Short(notice.reason, kMostReason)},
+                            {"scope", ScopeJson(notice.scope)},
+                            {"seq", notice.seq},
+                            {"serial", notice.serial}};
+  for (const Digest& bytes : notice.artifacts) payload["artifacts"].push_back(bytes.ToString());
   Envelope envelope{kHaltType, tuf::CanonicalJson(payload), {}};
   Sign(key, &envelope);
   return SerializeEnvelope(envelope);

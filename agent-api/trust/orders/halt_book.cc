@@ -32,9 +32,11 @@ bool HaltBook::Lift(const ResumeOrder& order) {
 }
 
 const HaltNotice* HaltBook::On(const Digest& digest, absl::string_view tenant) const {
-  for (const std::string& of : {std::string(), std::string(tenant)}) {
-    const auto found = halts_.find({digest, of, ""});
-    if (found != halts_.end()) return &found->second;
+  for (const auto& [scope, notice] : halts_) {
+    if (!scope.ring.empty() || !(scope.tenant.empty() || scope.tenant == tenant)) continue;
+    const bool named =
+        std::find(notice.artifacts.begin(), notice.artifacts.end(), digest) != notice.artifacts.end();
+    if (named || scope.sha256 == digest) return &notice;
   }
   return nullptr;
 }
@@ -42,7 +44,10 @@ const HaltNotice* HaltBook::On(const Digest& digest, absl::string_view tenant) c
 std::string HaltBook::Serialize() const {
   nlohmann::json halts = nlohmann::json::array(), lifted = nlohmann::json::array();
   for (const auto& [scope, notice] : halts_) {
-    halts.push_back({{"sha256", scope.sha256.ToString()},
+    nlohmann::json artifacts = nlohmann::json::array();
+    for (const Digest& bytes : notice.artifacts) artifacts.push_back(bytes.ToString());
+    halts.push_back({{"artifacts", std::move(artifacts)},
+                     {"sha256", scope.sha256.ToString()},
                      {"tenant", scope.tenant},
                      {"ring", scope.ring},
                      {"halt_id", notice.halt_id},
@@ -54,10 +59,8 @@ std::string HaltBook::Serialize() const {
                      {"issued_at", TimeText(notice.issued_at)}});
   }
   for (const auto& [scope, seq] : lifted_)
-    lifted.push_back({{"sha256", scope.sha256.ToString()},
-                      {"tenant", scope.tenant},
-                      {"ring", scope.ring},
-                      {"seq", seq}});
+    lifted.push_back(
+        {{"sha256", scope.sha256.ToString()}, {"tenant", scope.tenant}, {"ring", scope.ring}, {"seq", seq}});
   return tuf::CanonicalJson({{"halts", std::move(halts)}, {"lifted", std::move(lifted)}, {"seq", seq_}});
 }
 
@@ -82,6 +85,7 @@ absl::StatusOr<HaltBook> HaltBook::Parse(absl::string_view bytes) {
       notice.scope.ring = in.Slug("ring", /*may_be_empty=*/true);
       notice.seq = in.Unsigned("seq", 1);
       if (list[0] == 'h') {
+        notice.artifacts = in.Sha256s("artifacts", kMostArtifacts);
         notice.halt_id = in.HexName("halt_id", 16);
         notice.channel = in.Slug("channel");
         notice.serial = in.Unsigned("serial", 1);

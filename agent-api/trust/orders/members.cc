@@ -91,6 +91,27 @@ absl::Time Members::Time(const char* name) {
   return absl::UnixEpoch();
 }
 
+std::vector<Digest> Members::Sha256s(const char* name, size_t most) {
+  std::vector<Digest> digests;
+  if (!object_.is_object()) return digests;
+  const auto found = object_.find(name);
+  if (found == object_.end()) return digests;
+  if (!found->is_array() || found->size() > most) {
+    Fault(name, absl::StrCat("a list of at most ", most));
+    return digests;
+  }
+  for (const nlohmann::json& item : *found) {
+    const auto digest = item.is_string() ? Digest::Parse(item.get_ref<const std::string&>())
+                                         : absl::StatusOr<Digest>(absl::InvalidArgumentError("no text"));
+    if (!digest.ok()) {
+      Fault(name, "64 lower-case hex digits each");
+      return digests;
+    }
+    digests.push_back(*digest);
+  }
+  return digests;
+}
+
 const nlohmann::json* Members::Object(const char* name) {
   const nlohmann::json* value = Find(name);
   if (value != nullptr && value->is_object()) return value;

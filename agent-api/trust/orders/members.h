@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -25,7 +26,8 @@ class Members {
   int64_t Integer(const char* name, int64_t least, int64_t most);
   uint64_t Unsigned(const char* name, uint64_t least);  // to 2^53
   absl::Time Time(const char* name);
-  const nlohmann::json* Object(const char* name);  // null: a fault
+  std::vector<Digest> Sha256s(const char* name, size_t most);  // may be missing: none
+  const nlohmann::json* Object(const char* name);              // null: a fault
   void Fault(absl::string_view name, absl::string_view wanted);
 
   const absl::Status& status() const { return status_; }

@@ -21,6 +21,8 @@ inline constexpr char kResumeType[] = "application/vnd.ringfence.resume.v1+json"
 // From the moment an order is written, for both signatures and for hosts that hear of it.
 inline constexpr absl::Duration kResumeLife = absl::Minutes(30);
 
+inline constexpr size_t kMostArtifacts = 512;
+
 // Which bytes, and for whom.
 struct HaltScope {
   Digest sha256;
@@ -33,6 +35,9 @@ struct HaltNotice {
   std::string halt_id;  // 32 lower-case hex digits; names this halt among all
   uint64_t seq = 0;     // above 0; a later halt of the same scope has a higher one
   HaltScope scope;
+  // Of a set, which the scope's sha256 names: the bytes for each platform, at most kMostArtifacts. Empty: the
+  // scope's sha256 is that of the bytes.
+  std::vector<Digest> artifacts;
   std::string channel;  // for people, as the following
   uint64_t serial = 0;
   std::string reason;

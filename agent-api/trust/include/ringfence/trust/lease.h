@@ -15,7 +15,7 @@
 namespace ringfence::trust {
 
 inline constexpr char kLeaseType[] = "application/vnd.ringfence.lease.v1+json";
-inline constexpr size_t kMaxOrderBytes = 16 << 10;  // of the envelope of a lease, a halt or an order to go on
+inline constexpr size_t kMaxOrderBytes = 64 << 10;  // of the envelope of a lease, a halt or an order to go on
 inline constexpr size_t kNonceBytes = 16;
 inline constexpr absl::Duration kMaxLeaseTtl = absl::Seconds(600);
 
