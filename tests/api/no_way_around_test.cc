@@ -240,7 +240,9 @@ std::map<std::string, NoWayAroundTest::Row> NoWayAroundTest::Rows() {
     return Bytes(fetch);
   }};
 
-  // A stream of requests: PublishUrgently sends it.
+  rows["AgentService/FetchPlan"] = {[] { return Bytes(v1::FetchPlanRequest()); }};
+
+  // A stream of requests: another test sends it.
   rows["ReleaseService/PublishRelease"] = {[] { return std::vector<std::string>(); }};
   rows["ReleaseService/ListReleases"] = reading(v1::ListReleasesRequest());
   rows["ReleaseService/GetRelease"] = {[this] {
@@ -337,6 +339,23 @@ std::map<std::string, NoWayAroundTest::Row> NoWayAroundTest::Rows() {
       bypass.set_kind(static_cast<v1::BypassKind>(kind));
       requests.push_back(bypass.SerializeAsString());
     }
+    return requests;
+  }};
+  // To take away and to give back what a cohort is kept from.
+  const auto cohort = [this](auto request, const std::string& name) {
+    request.set_request_id(Id());
+    request.set_reason("it is urgent");
+    request.set_channel("content");
+    request.set_serial(release_.serial);
+    request.set_cohort(name);
+    return request.SerializeAsString();
+  };
+  rows["RolloutService/ExcludeCohort"] = {
+      [cohort] { return std::vector<std::string>{cohort(v1::ExcludeCohortRequest(), "os=win7")}; }};
+  rows["RolloutService/UnblockCohort"] = {[cohort] {
+    std::vector<std::string> requests;
+    for (const char* name : {"os=win7", "os=win10", "tenant acme", "ring canary"})
+      requests.push_back(cohort(v1::UnblockCohortRequest(), name));
     return requests;
   }};
   rows["RolloutService/ListDecisions"] = reading(v1::ListDecisionsRequest());
