@@ -101,7 +101,7 @@ absl::StatusOr<std::string> ArtifactsToJson(const std::vector<policy::Artifact>&
   Json json = Json::array();
   for (const policy::Artifact& artifact : artifacts) {
     Json matrix = Json::array(), qualifications = Json::array();
-    for (const policy::Selector& platform : artifact.matrix) matrix.push_back(Write(platform));
+    for (const policy::Selector& platform : artifact.matrix) matrix.push_back(WriteSelector(platform));
     for (const Digest& digest : artifact.qualifications) qualifications.push_back(digest.ToString());
     json.push_back({{"path", artifact.path},
                     {"sha256", artifact.digest.ToString()},
