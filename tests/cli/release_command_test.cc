@@ -70,7 +70,7 @@ TEST_F(CommandTest, PublishSendsTheManifestAndThenTheBytes) {
   server_.On(
       "ReleaseService/PublishRelease",
       Proto<v1::PublishReleaseResponse>(
-          R"(release { manifest { channel: "content" serial: 7 } size_bytes: 3 signature: SIGNATURE_STATE_UNSIGNED } warnings: "os=linux is not covered")"));
+          R"(release { manifest { channel: "content" serial: 7 version: "1.4" } size_bytes: 3 signature: SIGNATURE_STATE_UNSIGNED } warnings: "os=linux is not covered")"));
   EXPECT_EQ(Run({"release", "publish", File("a", "abc"), "--channel", "content", "--serial", "7", "--version",
                  "1.4", "--target", "platform=windows", "--matrix", "os=win10|win11,arch=x64", "--matrix",
                  "os=win12"}),
@@ -164,7 +164,8 @@ TEST_F(CommandTest, JsonHasHexDigestsWordsAndUtcTimes) {
   "published_at": "2023-11-14T22:13:20.000Z",
   "rollout_id": 0,
   "signature": "unspecified",
-  "qualification": "unspecified"
+  "qualification": "unspecified",
+  "artifacts": []
 }
 )");
   EXPECT_EQ(Run({"release", "show", "content/12", "-o", "yaml"}), 0);

@@ -95,8 +95,8 @@ TEST(TimeMachineTest, OneRingOfEverybodyHitsCustomersWhereACanaryHitsTheLab) {
       RunTimeMachine(InputOf(WithCanary(), "2023-07-18-sensor-6-58"));
   ASSERT_TRUE(reply.ok() && canary.ok());
   for (size_t i = 0; i < 2; ++i) {
-    EXPECT_GT(reply->with_plan[i].harmed, 2 * canary->with_plan[i].harmed)
-        << "an hour passes before the first host dies: only soak limits what is exposed by then";
+    EXPECT_GT(reply->with_plan[i].harmed, canary->with_plan[i].harmed)
+        << "an hour passes before the first host dies";
     EXPECT_EQ(canary->with_plan[i].last_ring, "lab");
   }
 }

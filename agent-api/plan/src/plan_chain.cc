@@ -35,7 +35,7 @@ absl::StatusOr<std::string> PlanPayload(const PlanStatement& statement) {
   try {
     json = {{"tenant", statement.plan.tenant},
             {"plan_version", statement.version},
-            {"prev_sha256", statement.prev.IsZero() ? "" : statement.prev.ToString()},
+            {"prev_sha256", statement.version > 1 ? statement.prev.ToString() : ""},
             {"issued_at", WriteInstant(statement.issued_at)},
             {"keys", WriteKeys(statement.keys)},
             {"plan", WritePlan(statement.plan)}};
