@@ -120,6 +120,7 @@ PrometheusMetrics::PrometheusMetrics(double time_scale, const std::string& versi
   families_->Gauges("ringfence_start_time_seconds", "When the process started, since 1970")
       .Add({})
       .Set(absl::ToDoubleSeconds(started_at - absl::UnixEpoch()));
+  families_->plan_refusals.Add({{"reason", "other"}});  // there before the first: what rises from 0 is seen
 }
 
 PrometheusMetrics::~PrometheusMetrics() = default;

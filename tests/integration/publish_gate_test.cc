@@ -158,6 +158,7 @@ TEST_F(PublishGateServerTest, OnlyTheFileThatWasTestedIsPublished) {
   EXPECT_THAT(Ringfence("release show ipc/1").text, HasSubstr("content/ipc/v1-ipc.fct"));
   EXPECT_THAT(Ringfence("release show ipc/1").text, HasSubstr("platform=linux/x86_64/debian-12"));
   EXPECT_THAT(Ringfence("release list").text, HasSubstr("signed"));
+  EXPECT_THAT(server_->Get("/metrics").body, HasSubstr("ringfence_tuf_expiry_seconds{role=\"timestamp\"}"));
   const std::string status = Ringfence("status").text;
   for (const char* role : {"root", "timestamp", "snapshot", "targets", "content-release", "qualification"})
     EXPECT_THAT(status, HasSubstr(role));
