@@ -23,8 +23,8 @@ namespace ringfence::replay {
 class World {
  public:
   // All that it points to outlives it; the clock must stand at WallAtStart().
-  World(const Scenario& scenario, Fleet fleet, Server* server, ManualClock* clock,
-        ArtifactMaker* artifacts, uint64_t seed);
+  World(const Scenario& scenario, Fleet fleet, Server* server, ManualClock* clock, ArtifactMaker* artifacts,
+        uint64_t seed);
 
   // Enrols, applies plans, runs to the horizon. An error means that the server could not be set up; what goes
   // wrong later is counted in the ledger.

@@ -235,8 +235,8 @@ struct EvidenceRow {
   friend bool operator==(const EvidenceRow&, const EvidenceRow&) = default;
 };
 
-// Control spells of one kind of host in one hour of the week: what is usual there. Older weeks have faded in the
-// sums as of `week`.
+// Control spells of one kind of host in one hour of the week: what is usual there. Older weeks have faded in
+// the sums as of `week`.
 struct BackgroundRow {
   std::string host_class;
   int hour_of_week = 0;  // in UTC, from Monday 0:00

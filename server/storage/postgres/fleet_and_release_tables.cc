@@ -318,12 +318,13 @@ absl::StatusOr<RolloutId> PostgresTransaction::InsertRelease(const ReleaseRow& r
   ASSIGN_OR_RETURN(const std::string targets, SelectorToJson(release.targets));
   ASSIGN_OR_RETURN(const std::string matrix, SelectorsToJson(release.matrix));
   ASSIGN_OR_RETURN(const std::string artifacts, ArtifactsToJson(release.artifacts));
-  ASSIGN_OR_RETURN(const pqxx::result result,
-                   Run(statements::kInsertRelease,
-                       {release.channel, PgUnsigned(release.serial), KindName(release.kind), release.version,
-                        PgBytes(release.digest.raw()), absl::StrCat(release.size_bytes), targets, matrix,
-                        PgBool(release.urgent), PgTime(release.published_at), StateName(row.state),
-                        row.published_by, PgBytes(row.rollout_secret), PgInterval(row.healthy_age), artifacts}));
+  ASSIGN_OR_RETURN(
+      const pqxx::result result,
+      Run(statements::kInsertRelease,
+          {release.channel, PgUnsigned(release.serial), KindName(release.kind), release.version,
+           PgBytes(release.digest.raw()), absl::StrCat(release.size_bytes), targets, matrix,
+           PgBool(release.urgent), PgTime(release.published_at), StateName(row.state), row.published_by,
+           PgBytes(row.rollout_secret), PgInterval(row.healthy_age), artifacts}));
   if (result.empty()) {
     return absl::AlreadyExistsError(
         absl::StrCat("release ", release.channel, "/", release.serial, ": its serial or digest exists"));

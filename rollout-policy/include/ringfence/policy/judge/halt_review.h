@@ -18,9 +18,9 @@ struct HaltQuestion {
   double rho0 = 1.0;
   // Cells that are tenants; the internal one is not among them: its harm halts.
   std::vector<CellIndex> tenants;
-  std::vector<CellIndex> never_block;       // the internal tenant's: if it has the most evidence, halt
-  std::vector<CellIndex> blocked;           // already
-  size_t excluded = 0;                      // of those, by people: they do not count against kMostBlockedCells
+  std::vector<CellIndex> never_block;  // the internal tenant's: if it has the most evidence, halt
+  std::vector<CellIndex> blocked;      // already
+  size_t excluded = 0;                 // of those, by people: they do not count against kMostBlockedCells
   std::vector<int64_t> hosts_of_cell = {};  // by slot, for ties; a missing one counts 0
 };
 

@@ -138,7 +138,8 @@ class ReleaseJudge {
   // far) without the hosts of any blocked cell, the guard's vectors start again, open spells of such hosts
   // mature without effect. They must not be drawn again.
   void Block(CellIndex cell, const RecordLog& log);
-  // Its hosts are part of the test again, from spells that end from now on; what they showed before stays out.
+  // Its hosts are part of the test again, from spells that end from now on; what they showed before stays
+  // out.
   void Unblock(CellIndex cell);
   const std::vector<CellIndex>& blocked() const { return blocked_; }
   // After a two-person resume from a halt: a new test, whose vectors are 0. Open spells count in it.
