@@ -255,9 +255,10 @@ absl::StatusOr<CohortReply> Engine::ExcludeCohort(const Act& act, const std::str
     return absl::InvalidArgumentError(absl::StrCat("cohort: \"", cohort, "\" is no label; wanted key=value"));
   }
   MutexLock one_at_a_time(&step_mu_);
-  ASSIGN_OR_RETURN(std::optional<CohortReply> known,
-                   BeginCohortAct(act, kExcludeAct, channel, serial, cohort));
-  if (known.has_value()) return *std::move(known);
+  const absl::StatusOr<std::optional<CohortReply>> known =
+      BeginCohortAct(act, kExcludeAct, channel, serial, cohort);
+  if (!known.ok()) return known.status();
+  if (known->has_value()) return **known;
   CohortReply reply;
   storage::JudgementRow row;
   storage::DecisionRow decision;
@@ -302,9 +303,10 @@ absl::StatusOr<CohortReply> Engine::ExcludeCohort(const Act& act, const std::str
 absl::StatusOr<CohortReply> Engine::UnblockCohort(const Act& act, const std::string& channel, uint64_t serial,
                                                   const std::string& cohort) {
   MutexLock one_at_a_time(&step_mu_);
-  ASSIGN_OR_RETURN(std::optional<CohortReply> known,
-                   BeginCohortAct(act, kUnblockAct, channel, serial, cohort));
-  if (known.has_value()) return *std::move(known);
+  const absl::StatusOr<std::optional<CohortReply>> known =
+      BeginCohortAct(act, kUnblockAct, channel, serial, cohort);
+  if (!known.ok()) return known.status();
+  if (known->has_value()) return **known;
   CohortReply reply;
   storage::JudgementRow row;
   storage::DecisionRow decision;
