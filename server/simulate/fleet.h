@@ -48,8 +48,7 @@ struct Host {
   bool last_shutdown_clean = true;
   bool send_labels = false;
   bool has_events = false;
-  bool armed = false;        // runs a release whose fault has not struck yet
-  bool owed_strike = false;  // the fault's time came while it slept
+  bool armed = false;  // runs a release whose fault has not struck yet
   bool ignores_reverts = false;
   float checkin_factor = 1;
 };

@@ -74,7 +74,6 @@ struct CoverageSample {
 };
 
 struct RestartRecord {
-  Micros down_at = 0;
   Micros up_at = kNever;
   Micros served_at = kNever;  // 95 % of the hosts that could call have been answered again
 };

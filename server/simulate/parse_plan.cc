@@ -181,7 +181,8 @@ ReleaseSpec ParseRelease(const Field& field) {
     release.stream = std::move(spec);
   }
   if (const auto oob = field.Find("also_deliver_out_of_band")) {
-    release.out_of_band = !oob->IsScalar() || oob->Text() != "false";
+    if (!oob->IsScalar() || oob->Text() != "false")
+      oob->Fail("bytes that come by another way are not simulated");
   }
   return release;
 }

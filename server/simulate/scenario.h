@@ -114,7 +114,6 @@ struct ReleaseSpec {
   bool emergency = false;
   bool skip_rings_requested = false;
   std::optional<StreamSpec> stream;
-  bool out_of_band = false;
 };
 
 enum class Trigger : uint8_t { kActivation, kReboot, kOsChange };

@@ -171,7 +171,7 @@ void World::OnServerDown(uint32_t number) {
   server_->Stop();
   server_up_ = false;
   ++incarnation_;
-  ledger_.restarts.push_back({now_, kNever, kNever});
+  ledger_.restarts.push_back({kNever, kNever});
   Push(scenario_.events[number].duration, Kind::kServerUp, 0);
 }
 

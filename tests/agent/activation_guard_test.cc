@@ -1,8 +1,6 @@
 // Servers that were taken over, and what a host with pinned keys lets them do: nothing but wait.
 #include "ringfence/agent/activation_guard.h"
 
-#include <map>
-
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -10,49 +8,17 @@
 #include "ringfence/trust/dsse.h"
 #include "ringfence/trust/halt.h"
 #include "ringfence/trust/lease.h"
+#include "tests/support/memory_files.h"
+#include "tests/support/order_keys.h"
 
 namespace ringfence::agent {
 namespace {
 
+using test::Everybody;
+using test::Key;
+using test::MemoryFiles;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-// Files in memory; `full` refuses every write.
-class Disk final : public FileSystem {
- public:
-  absl::StatusOr<std::string> Read(const std::string& path) override {
-    const auto found = files.find(path);
-    if (found == files.end()) return absl::NotFoundError(path);
-    return found->second;
-  }
-  absl::Status Write(const std::string& path, absl::string_view bytes, int) override {
-    if (full) return absl::ResourceExhaustedError("no space left");
-    files[path] = std::string(bytes);
-    return absl::OkStatus();
-  }
-  absl::Status Sync(const std::string&) override { return absl::OkStatus(); }
-  absl::Status Rename(const std::string& from, const std::string& to) override {
-    files[to] = files[from];
-    files.erase(from);
-    return absl::OkStatus();
-  }
-  absl::Status SyncFolder(const std::string&) override { return absl::OkStatus(); }
-
-  std::map<std::string, std::string> files;
-  bool full = false;
-};
-
-trust::SigningKey Key(char seed) {
-  return *trust::SigningKey::FromSeed(std::string(32, seed));
-}
-
-trust::Authority Everybody() {
-  trust::Authority authority;
-  authority.director = {Key('d').public_key()};
-  authority.halt = {Key('h').public_key()};
-  authority.resume = {{Key('a').public_key(), "ann"}, {Key('b').public_key(), "bob"}};
-  return authority;
-}
 
 class ActivationGuardTest : public ::testing::Test {
  protected:
@@ -132,7 +98,7 @@ class ActivationGuardTest : public ::testing::Test {
   bool MayActivate() { return guard_->MayActivate(release_.digest, "acme").ok(); }
 
   static constexpr uint64_t kSeq = 1'795'000'000'000'000;
-  Disk disk_;
+  MemoryFiles disk_;
   mutable ManualClock wall_{absl::FromUnixSeconds(1'795'000'000)};
   absl::Time boot_ = absl::UnixEpoch() + absl::Hours(3);
   AgentId agent_ = *AgentId::Parse("0a1b2c3d-0000-4000-8000-000000000001");

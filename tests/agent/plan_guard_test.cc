@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "tests/plan/signing.h"
 #include "tests/policy/builders.h"
+#include "tests/support/memory_files.h"
 
 namespace ringfence::agent {
 namespace {
@@ -15,28 +16,8 @@ using plan::KeysOf;
 using plan::NextAfter;
 using plan::SealApproval;
 using plan::SealPlan;
+using test::MemoryFiles;
 using testing::HasSubstr;
-
-class MemoryFiles final : public FileSystem {
- public:
-  std::map<std::string, std::string> files;
-  absl::StatusOr<std::string> Read(const std::string& path) override {
-    const auto found = files.find(path);
-    if (found == files.end()) return absl::NotFoundError(path);
-    return found->second;
-  }
-  absl::Status Write(const std::string& path, absl::string_view bytes, int) override {
-    files[path] = std::string(bytes);
-    return absl::OkStatus();
-  }
-  absl::Status Sync(const std::string&) override { return absl::OkStatus(); }
-  absl::Status Rename(const std::string& from, const std::string& to) override {
-    files[to] = files[from];
-    files.erase(from);
-    return absl::OkStatus();
-  }
-  absl::Status SyncFolder(const std::string&) override { return absl::OkStatus(); }
-};
 
 // The pinned plan: ring "lab" takes everything, ring "rest" lags by one and lets a release be a day old.
 class PlanGuardTest : public testing::Test {

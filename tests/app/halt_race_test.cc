@@ -10,24 +10,13 @@
 #include "ringfence/base/hash.h"
 #include "ringfence/trust/lease.h"
 #include "tests/support/fleet_harness.h"
+#include "tests/support/order_keys.h"
 
 namespace ringfence::test {
 namespace {
 
 constexpr int kHosts = 10'000;
 constexpr absl::Duration kFlight = absl::Seconds(12);  // the slowest answer is on its way for so long
-
-trust::SigningKey Key(char seed) {
-  return *trust::SigningKey::FromSeed(std::string(32, seed));
-}
-
-trust::Authority Everybody() {
-  trust::Authority authority;
-  authority.director = {Key('d').public_key()};
-  authority.halt = {Key('h').public_key()};
-  authority.resume = {{Key('a').public_key(), "ann"}, {Key('b').public_key(), "bob"}};
-  return authority;
-}
 
 // Keeps nothing: what is asked about here does not outlast the test.
 class NoDisk final : public agent::FileSystem {

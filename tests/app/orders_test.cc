@@ -6,6 +6,7 @@
 #include "ringfence/trust/halt.h"
 #include "server/app/notice_board.h"
 #include "tests/support/fleet_harness.h"
+#include "tests/support/order_keys.h"
 
 namespace ringfence::test {
 namespace {
@@ -16,18 +17,6 @@ using storage::Scope;
 using ::testing::HasSubstr;
 
 const Scope kRelease{"", "content", 1, ""};
-
-trust::SigningKey Key(char seed) {
-  return *trust::SigningKey::FromSeed(std::string(32, seed));
-}
-
-trust::Authority Everybody() {
-  trust::Authority authority;
-  authority.director = {Key('d').public_key()};
-  authority.halt = {Key('h').public_key()};
-  authority.resume = {{Key('a').public_key(), "ann"}, {Key('b').public_key(), "bob"}};
-  return authority;
-}
 
 FleetHarness::Options Signing() {
   FleetHarness::Options options;

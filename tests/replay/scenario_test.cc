@@ -116,6 +116,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"checkin: 60s,", "checkin: 60 sec,", "bad.yaml:7:", "wanted a duration"},
         Refused{"cohort_keys: [os]", "cohort_key: [os]", "bad.yaml:22:", "plan.gates.cohort_key: unknown"},
         Refused{"version: ch-1", "version: ch-1\n  urgent: true", "bad.yaml:28:", "releases[0].urgent"},
+        Refused{"version: ch-1", "version: ch-1\n  also_deliver_out_of_band: true",
+                "bad.yaml:28:", "not simulated"},
         Refused{"effect: boot_loop", "effect: explode", "bad.yaml:37:", "wanted one of boot_loop"},
         Refused{"on_revert: true", "on_rollback: true", "bad.yaml:39:", "recovery.on_rollback"},
         Refused{"how: kill", "why: kill", "bad.yaml:41:", "events[0].why: unknown key"},
