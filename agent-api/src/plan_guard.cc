@@ -171,7 +171,11 @@ PlanGuard::Verdict PlanGuard::JudgeLocked(const Directive& offer, const AgentId&
   bool listed = false;
   for (const ListedRelease& known :
        metadata == listed_.end() ? std::vector<ListedRelease>() : metadata->second) {
-    if (known.digest != offer.digest || known.serial != offer.serial) continue;
+    if (known.serial != offer.serial) continue;
+    // Of a set the customer may have denied any platform's bytes.
+    policy::Artifact& artifact = release.artifacts.emplace_back();
+    artifact.digest = known.digest;
+    if (known.digest != offer.digest) continue;
     listed = true;
     release.version = known.version;
     release.urgent = known.urgent;

@@ -7,6 +7,7 @@
 #include "ringfence/base/status_macros.h"
 #include "ringfence/policy/choice.h"
 #include "ringfence/policy/decide.h"
+#include "ringfence/policy/deny.h"
 #include "server/app/batch.h"
 
 namespace ringfence::app {
@@ -106,6 +107,7 @@ std::vector<policy::ReleaseProgress> Engine::ProgressOf(const policy::Plan& plan
     p.serial = r.serial;
     p.version = r.version;
     p.digest = r.digest;
+    p.artifacts = policy::ArtifactDigests(r);
     p.urgent = r.urgent;
     const policy::Ring& mine = plan.rings[static_cast<size_t>(ring)];
     p.denied = policy::EffectiveApproval(mine, channel) == policy::Approval::kExplicit &&

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/policy/deny.h"
 #include "server/app/engine.h"
 #include "server/gate/gate.h"
 
@@ -265,6 +266,7 @@ std::map<std::string, int64_t> Engine::RingsToCome(const ReleaseState& release, 
     progress.serial = of.serial;
     progress.version = of.version;
     progress.digest = of.digest;
+    progress.artifacts = policy::ArtifactDigests(of);
     progress.urgent = of.urgent;
     progress.stopped = brakes.halted || brakes.recalled;
     progress.internal_passed = internal_passed || one.name == options_.internal_tenant;

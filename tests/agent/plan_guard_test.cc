@@ -175,6 +175,17 @@ TEST_F(PlanGuardTest, ASetIsOneReleaseHoweverManyPlatformsItHas) {
   EXPECT_EQ(files.files["/state/plan.json"], memory) << "nothing new was heard";
 }
 
+TEST_F(PlanGuardTest, TheBytesOfAnotherPlatformOnTheDenyListBarTheSet) {
+  Start();
+  const absl::Time old = clock.Now() - absl::Hours(48);
+  guard->Knows("content",
+               {{2, "7.2", DigestOf(2), false, old, true}, {2, "7.2", DigestOf(12), false, old, false}});
+  EXPECT_TRUE(Judge(2).allowed);
+  Extend([](policy::Plan& plan) { plan.deny = {{DigestOf(12), "", "", "bricked the lab", "Ann"}}; });
+  guard->TakeIn({chain[1].envelope});
+  EXPECT_EQ(Judge(2).reason, "denied");
+}
+
 TEST_F(PlanGuardTest, APlatformThatMetadataDoesNotCoverIsRefused) {
   Start();
   guard->Knows("content", {{1, "7.1", DigestOf(1), false, clock.Now(), false}});

@@ -7,6 +7,7 @@
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
 #include "server/app/app.h"
+#include "tests/app/publications.h"
 #include "tests/gate/throwaway.h"
 #include "tests/support/fleet_harness.h"
 #include "tests/support/recording_store.h"
@@ -25,22 +26,6 @@ constexpr char kDebian[] = "linux/x86_64/debian-12";
 std::string WordOf(const absl::Status& status) {
   const auto payload = status.GetPayload(app::App::kRefusalUrl);
   return payload.has_value() ? std::string(*payload) : absl::StrCat("none: ", status.ToString());
-}
-
-// Sound content for the platforms, with its evidence, under this serial; its bytes.
-std::string List(gate::ThrowawayRepository& repository, uint64_t serial,
-                 const std::vector<std::string>& platforms, const std::string& name, size_t size = 3000) {
-  policy::Release release;
-  release.channel = "content";
-  release.serial = serial;
-  release.version = absl::StrCat("v", serial);
-  const content::SensorVersion sensor = repository.trust().sensors[0].schema.sensor;
-  const std::string bytes = Throwaway::FileOf(Throwaway::ContentOf(release, sensor, sensor, 20, size));
-  repository.List(
-      gate::ThrowawayRepository::Terms(release, platforms, sensor, sensor, 20), name, bytes,
-      {Throwaway::Evidence(Sha256(bytes),
-                           Throwaway::PairsOf(platforms, repository.trust().sensors, sensor, sensor))});
-  return bytes;
 }
 
 class PublishGateTest : public testing::Test {
@@ -65,12 +50,7 @@ class PublishGateTest : public testing::Test {
   app::PublishRequest Sound(uint64_t serial) {
     repository.ListNothing();
     List(repository, serial, {kDebian}, absl::StrCat(serial, ".fct"));
-    return Request(repository.Publish());
-  }
-  static app::PublishRequest Request(gate::RepositoryFiles files) {
-    app::PublishRequest request;
-    request.repository = std::move(files);
-    return request;
+    return RequestOf(repository.Publish());
   }
   app::Act Releaser(const std::string& id) const {
     return {{"rita", app::Role::kReleaseManager, ""}, id, "test"};
@@ -79,32 +59,8 @@ class PublishGateTest : public testing::Test {
                                             const std::string& id = "p1") {
     return app->Publish(Releaser(id), request);
   }
-  // What is there of a publication: nothing, all of it, or (never) something.
   std::string Stored(const app::PublishRequest& request, uint64_t serial) {
-    const gate::RepositoryFiles& files = *request.repository;
-    bool row = false, bytes = false, metadata = false, evidence = false, decision = false;
-    EXPECT_TRUE(store
-                    .ReadWrite([&](storage::Transaction& tx) -> absl::Status {
-                      ASSIGN_OR_RETURN(const std::vector<storage::ReleaseRow> rows, tx.Releases());
-                      for (const storage::ReleaseRow& known : rows)
-                        row |= known.release.serial == serial && known.release.artifacts.size() == 1;
-                      for (const auto& [path, content] : files.targets) {
-                        if (absl::StartsWith(path, "content/"))
-                          bytes |= tx.ArtifactChunk(Sha256(content), 0).ok();
-                        if (absl::StartsWith(path, "qual/"))
-                          evidence |= tx.TrustDocument(path, std::nullopt).ok();
-                      }
-                      const std::string& timestamp = files.metadata.at("timestamp.json");
-                      metadata = tx.TrustDocument("timestamp.json", Sha256(timestamp)).ok();
-                      ASSIGN_OR_RETURN(const auto decisions, tx.Decisions({}));
-                      for (const storage::DecisionRow& one : decisions)
-                        decision |= one.action == "publish" && one.serial == serial;
-                      return absl::OkStatus();
-                    })
-                    .ok());
-    if (row && bytes && metadata && evidence && decision) return "all";
-    if (!row && !bytes && !metadata && !evidence && !decision) return "nothing";
-    return "a part";
+    return StoredOf(store, request, serial);
   }
   int Count(const std::string& act) {
     const auto rows = app->Audit({});
@@ -241,7 +197,7 @@ TEST_F(PublishGateTest, ARequestToSkipRingsIsRecordedAndWithoutEffect) {
 TEST_F(PublishGateTest, ANewListingThatRecallsIsARecall) {
   ASSERT_TRUE(Publish(Sound(1)).ok());
   repository.Revoke("content/content/1.fct");
-  app::PublishRequest recall = Request(repository.Publish());
+  app::PublishRequest recall = RequestOf(repository.Publish());
   recall.repository->targets.erase("content/content/1.fct");
   const auto reply = Publish(recall, "p2");
   ASSERT_TRUE(reply.ok()) << reply.status();
@@ -285,7 +241,7 @@ TEST_F(PublishGateTest, ARecallThatBreaksIsDoneByItsRepeat) {
     const std::string name = absl::StrCat("content/content/", serial, ".fct");
     ASSERT_TRUE(Publish(Sound(serial), absl::StrCat("p", call)).ok());
     repository.Revoke(name);
-    app::PublishRequest recall = Request(repository.Publish());
+    app::PublishRequest recall = RequestOf(repository.Publish());
     recall.repository->targets.erase(name);
     const std::string id = absl::StrCat("r", call);
     store.next.assign(call, Next::kUsual);
@@ -400,6 +356,26 @@ TEST_F(SetTest, EachHostGetsTheArtifactOfItsPlatformAndNoOther) {
         return info.ok() && !info->stages.empty() && info->stages[0].row.state == policy::StageState::kPassed;
       },
       absl::Hours(48)));
+}
+
+// The customer knows the sha256 of the bytes that its Windows hosts would get.
+TEST_F(SetTest, AnArtifactOnTheDenyListBarsTheSetForEveryPlatform) {
+  const std::string debian = List(repository, 1, {"os=debian12"}, "debian.fct");
+  const std::string windows = List(repository, 1, {"os=win11"}, "windows.fct", 9000);
+  policy::Plan plan = PlanOf("vendor", {RingNamed("dogfood")});
+  plan.deny = {{Sha256(windows), "", "", "bricked the lab", "Ann"}};
+  fleet->Apply(plan);
+  app::PublishRequest request;
+  request.repository = repository.Publish();
+  ASSERT_TRUE(fleet->app().Publish(fleet->Releaser(), request).ok());
+  fleet->RunFor(absl::Hours(24));
+  EXPECT_EQ(fleet->Running(Sha256(debian)), 0);
+  EXPECT_EQ(fleet->Running(Sha256(windows)), 0);
+  for (const int host : {0, 1}) {
+    EXPECT_EQ(fleet->app().Explain(fleet->host(host).id, "content", 1)->eligibility.reason,
+              policy::Reason::kDenied);
+  }
+  EXPECT_EQ(fleet->Violations(), "");
 }
 
 TEST_F(SetTest, AFaultOfOneArtifactStopsTheWholeRelease) {

@@ -67,6 +67,28 @@ TEST(DenyTest, ADeniedReleaseIsNeitherTakenNorCounted) {
   EXPECT_EQ(ChooseOf(plan, releases).reason, Reason::kDenied);
 }
 
+// A customer who saw the bytes of one platform fail knows their sha256 and no other.
+TEST(DenyTest, TheBytesOfOnePlatformBarTheWholeSet) {
+  Plan plan = MakePlan({MakeRing("all")});
+  Digest denied;
+  denied.bytes.fill(9);
+  plan.deny = {{denied, "", "", "r", "o"}};
+  std::vector<ReleaseProgress> releases = Three();
+  releases[2].artifacts = {Digest{}, denied};
+  EXPECT_EQ(ChooseOf(plan, releases).serial, 2u);
+
+  Release release = MakeRelease();
+  plan.rings[0].selector = Selector();
+  const auto why = [&] {
+    return LastingReason(plan, MakeLabels({{"platform", "windows"}, {"os", "win11"}}), release);
+  };
+  EXPECT_EQ(why(), Reason::kNone);
+  release.artifacts.resize(2);
+  EXPECT_EQ(why(), Reason::kNone);
+  release.artifacts[1].digest = denied;
+  EXPECT_EQ(why(), Reason::kDenied);
+}
+
 TEST(DenyTest, WhatAPersonDeniedForTheRingDoesNotBlockItsSuccessor) {
   const Plan plan = MakePlan({MakeRing("all")});
   std::vector<ReleaseProgress> releases = Three();

@@ -407,7 +407,7 @@ std::string InvariantWatch::Forbidden(const policy::Plan& plan, const policy::Ri
                                       absl::Time now) const {
   const policy::Release& release = releases_.at({row.channel, row.serial}).release;
   for (const policy::Denied& denied : plan.deny) {
-    if (denied.digest.has_value() ? *denied.digest == release.digest
+    if (denied.digest.has_value() ? *denied.digest == release.digest || policy::Holds(release, *denied.digest)
                                   : denied.channel == release.channel && denied.version == release.version) {
       return "the plan denies it";
     }

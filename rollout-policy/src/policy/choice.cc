@@ -31,7 +31,11 @@ class Chooser {
   Reason LeftOut(const ReleaseProgress& release) const {
     if (IsPinnedOut(release)) return Reason::kPinned;
     if (!InRange(rule_, release.version)) return Reason::kVersionRange;
-    const bool listed = FindDenied(plan_, rule_.channel, release.version, release.digest) != nullptr;
+    const auto is_listed = [&](const Digest& digest) {
+      return FindDenied(plan_, rule_.channel, release.version, digest) != nullptr;
+    };
+    const bool listed = is_listed(release.digest) ||
+                        std::any_of(release.artifacts.begin(), release.artifacts.end(), is_listed);
     return listed || release.denied ? Reason::kDenied : Reason::kNone;
   }
 

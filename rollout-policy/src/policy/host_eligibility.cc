@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "ringfence/policy/deny.h"
 
 namespace ringfence::policy {
 namespace {
@@ -117,7 +118,7 @@ void AddLasting(const Plan& plan, const Labels& labels, const Release& release, 
             !bounded ? "any version"
                      : absl::StrCat("from ", rule->from_version.empty() ? "any" : rule->from_version,
                                     " to below ", rule->below_version.empty() ? "any" : rule->below_version));
-  const Denied* denied = FindDenied(plan, release.channel, release.version, release.digest);
+  const Denied* denied = FindDenied(plan, release);
   gates.Add(
       Reason::kDenied, denied == nullptr,
       denied == nullptr ? "not on the deny list" : absl::StrCat(denied->reason, " (", denied->owner, ")"));
@@ -238,7 +239,7 @@ Reason LastingReason(const Plan& plan, const Labels& labels, const Release& rele
   if (rule->mode == ChannelMode::kPaused) return Reason::kChannelPaused;
   if (rule->mode == ChannelMode::kPinned && rule->pinned_version != release.version) return Reason::kPinned;
   if (!InRange(*rule, release.version)) return Reason::kVersionRange;
-  if (FindDenied(plan, release.channel, release.version, release.digest) != nullptr) return Reason::kDenied;
+  if (FindDenied(plan, release) != nullptr) return Reason::kDenied;
   if (!IsTargeted(release, labels)) return Reason::kNotTargeted;
   if (!MayTryPlatform(plan, RingOf(plan, labels), release, labels)) return Reason::kNotQualified;
   return Reason::kNone;

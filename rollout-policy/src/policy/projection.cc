@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/policy/choice.h"
+#include "ringfence/policy/deny.h"
 #include "wave_fill.h"
 
 namespace ringfence::policy {
@@ -84,6 +85,7 @@ class Projector {
       progress.serial = standing.release.serial;
       progress.version = standing.release.version;
       progress.digest = standing.release.digest;
+      progress.artifacts = ArtifactDigests(standing.release);
       progress.urgent = standing.release.urgent;
       progress.stopped = standing.stopped;
       progress.ring_passed.assign(plan_.rings.size(), false);

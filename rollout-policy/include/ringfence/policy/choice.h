@@ -19,6 +19,7 @@ struct ReleaseProgress {
   uint64_t serial = 0;
   std::string version;
   Digest digest;
+  std::vector<Digest> artifacts;  // of each one's bytes (deny.h)
   bool urgent = false;
   bool stopped = false;          // halted or recalled, for this tenant or for all
   bool denied = false;           // a person of the tenant said no where the ring asks for approval

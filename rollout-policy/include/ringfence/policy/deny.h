@@ -1,0 +1,19 @@
+// What a plan's deny list says of a release that may consist of several artifacts.
+#pragma once
+
+#include <vector>
+
+#include "ringfence/policy/plan.h"
+#include "ringfence/policy/release.h"
+
+namespace ringfence::policy {
+
+// The sha256 of each of the artifacts; empty for a release that has none.
+std::vector<Digest> ArtifactDigests(const Release& release);
+
+// The entry that bars the release, or null: by channel and version, by its own digest, or by that of any of
+// its artifacts. A customer who saw the bytes of one platform fail knows only their sha256, and a release is
+// taken whole or not at all.
+const Denied* FindDenied(const Plan& plan, const Release& release);
+
+}  // namespace ringfence::policy
