@@ -29,12 +29,17 @@ std::string AgentProcess::FactoryBytes() {
   return "what the factory built in";
 }
 
-AgentProcess::AgentProcess(const std::string& address, const std::string& ring)
-    : address_(address), ring_(ring) {
+AgentProcess::AgentProcess(const std::string& address, std::vector<std::string> flags)
+    : address_(address), flags_(std::move(flags)) {
   std::string folder = "/var/tmp/rf-ag-XXXXXX";
   RF_CHECK(::mkdtemp(folder.data()) != nullptr);
   folder_ = folder;
+}
+
+AgentProcess::AgentProcess(const std::string& address, const std::string& ring)
+    : AgentProcess(address, std::vector<std::string>{"--label", "ring=" + ring, "--label", "os=win11"}) {
   std::ofstream(folder_ + "/factory.bin", std::ios::binary) << FactoryBytes();
+  flags_.insert(flags_.end(), {"--channel", "content=" + folder_ + "/factory.bin"});
 }
 
 AgentProcess::~AgentProcess() {
@@ -46,17 +51,9 @@ AgentProcess::~AgentProcess() {
 
 void AgentProcess::Start(const std::string& token) {
   RF_CHECK(pid_ == 0);
-  std::vector<std::string> arguments = {RINGFENCE_AGENT_BINARY,
-                                        "--server",
-                                        address_,
-                                        "--state-dir",
-                                        folder_ + "/state",
-                                        "--label",
-                                        "ring=" + ring_,
-                                        "--label",
-                                        "os=win11",
-                                        "--channel",
-                                        "content=" + folder_ + "/factory.bin"};
+  std::vector<std::string> arguments = {RINGFENCE_AGENT_BINARY, "--server", address_, "--state-dir",
+                                        state_dir()};
+  arguments.insert(arguments.end(), flags_.begin(), flags_.end());
   if (!token.empty()) {
     std::ofstream(folder_ + "/token") << token;
     arguments.insert(arguments.end(), {"--enrol-token-file", folder_ + "/token"});
@@ -69,6 +66,7 @@ void AgentProcess::Start(const std::string& token) {
   RF_CHECK(pid_ >= 0);
   if (pid_ == 0) {
     if (std::freopen(log.c_str(), "a", stderr) == nullptr) ::_exit(126);
+    for (const auto& [name, value] : environment_) ::setenv(name.c_str(), value.c_str(), 1);
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }
@@ -92,7 +90,7 @@ bool AgentProcess::IsAlive() {
 }
 
 std::string AgentProcess::Running() const {
-  return ReadAll(folder_ + "/state/current/content");
+  return ReadAll(state_dir() + "/current/content");
 }
 
 std::string AgentProcess::log() const {
