@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "ringfence/tuf/fault.h"
 #include "tests/trust/tuf_repository.h"
@@ -179,6 +180,26 @@ TEST(TufDelegationsTest, ARoleInMemoryIsVerifiedAgainForItsOtherDelegator) {
   EXPECT_EQ(FaultOf(client.Get("team-b/x").status()), Fault::kBadSignature);
 }
 
+// Its keys were replaced, and what they signed lies on the disk, in the version that is still listed.
+TEST(TufDelegationsTest, ARoleOnDiskIsVerifiedAgainWithTheKeysThatItsDelegatorNamesNow) {
+  TestRepository repository;
+  repository.Delegate(kTargets, "delegated");
+  repository.AddTarget("delegated", "a", "1");
+  repository.Publish({"delegated", kTargets, kSnapshot, kTimestamp});
+  TestClient client(repository);
+  ASSERT_TRUE(client.Get("a").ok());
+  nlohmann::json& delegations = repository.signed_part(kTargets)["delegations"];
+  delegations["keys"]["key-50"] = repository.KeyJson(50);
+  delegations["roles"][0]["keyids"] = {"key-50"};
+  repository.PublishAll(kTargets);
+  const auto stolen = client.Get("a");
+  EXPECT_EQ(FaultOf(stolen.status()), Fault::kBadSignature) << stolen.status();
+  EXPECT_EQ(RoleOf(stolen.status()), "delegated");
+  repository.signers("delegated") = {50};
+  repository.PublishAll("delegated");
+  EXPECT_TRUE(client.Get("a").ok());
+}
+
 TEST(TufDelegationsTest, ARoleThatTheSnapshotDoesNotListIsNotFetched) {
   TestRepository repository;
   repository.Delegate(kTargets, "delegated");
@@ -230,6 +251,82 @@ TEST(TufDelegationsTest, NoMoreThanALimitOfRolesIsAsked) {
   repository.Publish(roles);
   TestClient client(repository);
   EXPECT_EQ(FaultOf(client.Get("a").status()), Fault::kLimitExceeded);
+}
+
+// ---------------------------------------------------------------- all that is listed, at once
+
+// What Select gives of everything: its paths, and the fault if it gives nothing.
+std::string Selected(TestRepository& repository, TestClient& client) {
+  Updater updater(repository, client.store, TestNow());
+  const auto found = updater.Select([](const TargetFile&) { return true; });
+  if (!found.ok()) return absl::StrCat("fault in ", RoleOf(found.status()).value_or("nothing"));
+  std::vector<std::string> paths;
+  for (const TargetFile& target : *found)
+    paths.push_back(absl::StrCat(target.path, ":", target.info.length.value_or(-1)));
+  return absl::StrJoin(paths, " ");
+}
+
+TEST(TufSelectTest, GivesOfEachRoleOnlyWhatItMaySpeakOf) {
+  TestRepository repository;
+  Build({{"targets", "A", {"content/*/*"}, true},
+         {"targets", "B", {"sensor/*/*"}, true},
+         {"targets", "C", {"content/*/*", "sensor/*/*"}, true}},
+        &repository);
+  repository.AddTarget("A", "content/x/1", "1");
+  repository.AddTarget("B", "sensor/x/1", "22");
+  repository.AddTarget("B", "content/x/2", "may not");
+  repository.AddTarget("A", "elsewhere", "nobody may");
+  // After roles that end the search for these.
+  repository.AddTarget("C", "content/x/1", "other bytes");
+  repository.AddTarget("C", "content/x/3", "too late");
+  repository.Publish({"A", "B", "C", kSnapshot, kTimestamp});
+  TestClient client(repository);
+  EXPECT_EQ(Selected(repository, client), "content/x/1:1 sensor/x/1:2");
+}
+
+TEST(TufSelectTest, ACircleEnds) {
+  TestRepository repository;
+  Build({{"targets", "A"}, {"A", "B"}, {"B", "A"}, {"B", "B"}}, &repository);
+  repository.AddTarget("B", "b", "1");
+  repository.Publish({"B", kSnapshot, kTimestamp});
+  TestClient client(repository);
+  EXPECT_EQ(Selected(repository, client), "b:1");
+  EXPECT_THAT(Asked(repository), ElementsAre("A"));  // and 2.B, once
+}
+
+TEST(TufSelectTest, ARoleWithoutItsThresholdAnExpiredOneAndOneThatGoesBackGiveNothing) {
+  for (const char* what : {"signature", "expiry", "version"}) {
+    for (const bool other : {false, true}) {
+      TestRepository repository;
+      Build({{"targets", "A", {"a/*"}}, {"targets", "B", {"b/*"}}}, &repository);
+      repository.AddTarget("A", "a/1", "1");
+      if (other) repository.AddTarget("B", "b/1", "22");
+      repository.Publish({"A", "B", kSnapshot, kTimestamp});
+      TestClient client(repository);
+      ASSERT_EQ(Selected(repository, client), other ? "a/1:1 b/1:2" : "a/1:1");
+      repository.AddTarget("A", "a/2", "333");
+      if (what == std::string("signature")) repository.signers("A") = {77};
+      if (what == std::string("expiry")) repository.signed_part("A")["expires"] = TimeText(TestNow());
+      repository.Publish({"A", kSnapshot, kTimestamp});
+      if (what == std::string("version")) repository.metadata["3.A.json"] = repository.metadata["1.A.json"];
+      EXPECT_EQ(Selected(repository, client), other ? "b/1:2" : "fault in A") << what;
+    }
+  }
+}
+
+TEST(TufSelectTest, ReadsNoMoreThanALimitOfRoles) {
+  TestRepository repository;
+  std::vector<std::string> roles;
+  for (int i = 0; i < 40; ++i) {
+    roles.push_back(absl::StrCat("role-", i));
+    repository.Delegate(kTargets, roles.back());
+  }
+  repository.AddTarget("role-39", "a", "1");
+  roles.insert(roles.end(), {kTargets, kSnapshot, kTimestamp});
+  repository.Publish(roles);
+  TestClient client(repository);
+  EXPECT_EQ(Selected(repository, client), "");
+  EXPECT_LE(repository.requests.size(), 40u);
 }
 
 // Names become parts of URLs and of files: neither may lead anywhere else.
