@@ -44,6 +44,7 @@ json VerificationJson(const ReleaseVerifier* verifier) {
   }
   out["throwaway_keys"] = report.throwaway;
   out["trust_version"] = report.memory.trust_version;
+  out["clock_behind_s"] = absl::ToInt64Seconds(report.clock_behind);
   out["trouble"] = report.trouble;
   return out;
 }
@@ -109,6 +110,9 @@ std::string Agent::MetricsText() const {
     absl::StrAppend(&text, "ringfence_agent_metadata_expires_seconds{role=\"", tuf::Quote(expiry.role),
                     "\"} ", absl::ToUnixSeconds(expiry.expires), "\n");
   }
+  absl::StrAppend(&text,
+                  "# TYPE ringfence_agent_clock_behind_seconds gauge\nringfence_agent_clock_behind_seconds ",
+                  absl::ToInt64Seconds(report.clock_behind), "\n");
   std::string serials = "# TYPE ringfence_agent_highest_serial gauge\n";
   std::string floors = "# TYPE ringfence_agent_rollback_floor gauge\n";
   for (const auto& [name, channel] : report.memory.channels) {

@@ -172,6 +172,11 @@ trust::HostFacts ReleaseVerifier::HostOf(absl::string_view channel, const Digest
 
 // ---------------------------------------------------------------- with a network
 
+absl::Time ReleaseVerifier::Now() const {
+  MutexLock lock(&mutex_);
+  return std::max(clock_->Now(), absl::FromUnixSeconds(memory_.newest_release));
+}
+
 absl::Status ReleaseVerifier::RefreshOnce(tuf::Updater& updater) {
   const absl::Status refreshed = updater.Refresh();
   // A root that cannot be trusted any more, for what the disk did: the way begins anew. Everything else that
@@ -216,7 +221,7 @@ void ReleaseVerifier::Note(const absl::Status& refreshed, const tuf::Updater& up
 }
 
 absl::Status ReleaseVerifier::Refresh(tuf::Fetcher& fetcher) {
-  tuf::Updater updater(fetcher, *store_, clock_->Now());
+  tuf::Updater updater(fetcher, *store_, Now());
   RETURN_IF_ERROR(RefreshWith(updater));
   // For Listings; what a release's own listing lacks is said when it is offered.
   SelectReleases(updater, [](const tuf::TargetFile&) { return false; }).status().IgnoreError();
@@ -229,12 +234,17 @@ absl::StatusOr<std::vector<tuf::TargetFile>> ReleaseVerifier::SelectReleases(
   ASSIGN_OR_RETURN(std::vector<tuf::TargetFile> all,
                    updater.Select([](const tuf::TargetFile& target) { return !ChannelOf(target).empty(); }));
   std::map<std::string, std::vector<ListedRelease>> listings;
+  // A time that the timestamp of now will not live to see is a mistake, which must not hold this host for
+  // ever.
+  const absl::Time latest = updater.trusted()->timestamp()->expires;
+  int64_t newest = 0;
   for (const tuf::TargetFile& target : all) {
     const auto terms = trust::ParseReleaseTerms(target.path, target.custom);
     const auto sha256 = target.info.hashes.find("sha256");
     if (!terms.ok() || sha256 == target.info.hashes.end()) continue;
     const absl::StatusOr<Digest> digest = Digest::Parse(sha256->second);
     if (!digest.ok()) continue;
+    if (terms->published_at <= latest) newest = std::max(newest, absl::ToUnixSeconds(terms->published_at));
     listings[terms->channel].push_back(
         {terms->serial, terms->version, *digest, terms->urgent, terms->published_at,
          !trust::CoveringPlatform(terms->platforms, options_.platform, options_.labels).empty()});
@@ -242,6 +252,10 @@ absl::StatusOr<std::vector<tuf::TargetFile>> ReleaseVerifier::SelectReleases(
   {
     MutexLock lock(&mutex_);
     listings_ = std::move(listings);
+    if (memory_whole_ && newest > memory_.newest_release) {
+      memory_.newest_release = newest;
+      SaveMemory().IgnoreError();  // else it is listed again after the next start
+    }
   }
   std::erase_if(all, [&](const tuf::TargetFile& target) { return !wanted(target); });
   return all;
@@ -283,7 +297,7 @@ absl::StatusOr<tuf::TargetFile> ReleaseVerifier::FindListing(const Offer& offer,
 
 absl::Status ReleaseVerifier::CheckOffer(const Offer& offer, tuf::Fetcher& fetcher) {
   pending_.reset();
-  tuf::Updater updater(fetcher, *store_, clock_->Now());
+  tuf::Updater updater(fetcher, *store_, Now());
   absl::Status done = RefreshOnce(updater);
   if (done.ok()) done = Prepare(offer, updater);
   // What is wrong with one release is no trouble with metadata.
@@ -441,6 +455,8 @@ ReleaseVerifier::Report ReleaseVerifier::report() const {
   MutexLock lock(&mutex_);
   Report report = report_;
   report.memory = memory_;
+  report.clock_behind =
+      std::max(absl::FromUnixSeconds(memory_.newest_release) - clock_->Now(), absl::ZeroDuration());
   return report;
 }
 

@@ -19,6 +19,7 @@ absl::Status Damaged(absl::string_view line) {
 
 std::string EncodeTrustMemory(const TrustMemory& memory) {
   std::string text = absl::StrCat(kTitle, "\ntrust ", memory.trust_version, "\n");
+  if (memory.newest_release > 0) absl::StrAppend(&text, "newest ", memory.newest_release, "\n");
   for (const auto& [name, channel] : memory.channels) {
     absl::StrAppend(&text, "channel ", name, " ", channel.highest, " ", channel.highest_digest.ToString(),
                     " ", channel.floor, "\n");
@@ -43,6 +44,8 @@ absl::StatusOr<TrustMemory> DecodeTrustMemory(absl::string_view text) {
       titled = good = line == kTitle;
     } else if (words.size() == 2 && words[0] == "trust") {
       good = absl::SimpleAtoi(words[1], &memory.trust_version) && memory.trust_version >= 0;
+    } else if (words.size() == 2 && words[0] == "newest") {
+      good = absl::SimpleAtoi(words[1], &memory.newest_release) && memory.newest_release > 0;
     } else if (words.size() == 5 && words[0] == "channel" && IsSlug(words[1])) {
       TrustMemory::Channel& channel = memory.channels[words[1]];
       const absl::StatusOr<Digest> digest = Digest::Parse(words[3]);

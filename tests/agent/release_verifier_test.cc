@@ -283,6 +283,34 @@ TEST_F(ReleaseVerifierTest, HoldsWhatIsNewAndLoadsWhatRunsWhenMetadataCannotBeFo
   }
 }
 
+// An empty battery, and it is spring again: what a release that was published in autumn says is believed
+// instead.
+TEST_F(ReleaseVerifierTest, AClockThatWentBackMakesNothingGoodAgain) {
+  repository_.tuf.signed_part(tuf::kTargets)["expires"] = tuf::TimeText(tuf::TestNow() + absl::Hours(24 * 5));
+  const Published release = repository_.Publish(
+      1042, [](ReleaseDraft& draft) { draft.terms.published_at = tuf::TestNow() + absl::Hours(24 * 10); });
+  EXPECT_EQ(Offered(release), absl::OkStatus()) << "nothing told it before";
+  EXPECT_EQ(tuf::FaultOf(Offered(release)), tuf::Fault::kExpired);
+  EXPECT_EQ(verifier_->report().clock_behind, absl::Hours(24 * 10));
+  Open();
+  EXPECT_EQ(tuf::FaultOf(Offered(release)), tuf::Fault::kExpired) << "nor is it forgotten";
+  repository_.tuf.signed_part(tuf::kTargets)["expires"] =
+      tuf::TimeText(tuf::TestNow() + absl::Hours(24 * 20));
+  repository_.PublishAll();
+  EXPECT_EQ(Offered(release), absl::OkStatus());
+  clock_.Advance(absl::Hours(24 * 11));
+  EXPECT_EQ(verifier_->report().clock_behind, absl::ZeroDuration());
+}
+
+TEST_F(ReleaseVerifierTest, ADateThatIsAMistakeHoldsNothing) {
+  const Published release = repository_.Publish(1042, [](ReleaseDraft& draft) {
+    draft.terms.published_at = tuf::TestNow() + absl::Hours(24 * 365 * 100);
+  });
+  EXPECT_EQ(Offered(release), absl::OkStatus());
+  EXPECT_EQ(Offered(release), absl::OkStatus());
+  EXPECT_EQ(verifier_->report().clock_behind, absl::ZeroDuration());
+}
+
 TEST_F(ReleaseVerifierTest, SaysUntilWhenMetadataIsGood) {
   ASSERT_EQ(verifier_->Refresh(repository_.tuf), absl::OkStatus());
   const ReleaseVerifier::Report report = verifier_->report();
@@ -348,7 +376,7 @@ TEST(EvidenceTest, AnyDamageIsSeen) {
 }
 
 TEST(TrustMemoryTest, AnyDamageIsSeen) {
-  TrustMemory memory{3, {{"ipc-detect", {7, Sha256("x"), 5, {{Sha256("f"), 1}}}}}};
+  TrustMemory memory{3, 1'800'000'000, {{"ipc-detect", {7, Sha256("x"), 5, {{Sha256("f"), 1}}}}}};
   const std::string text = EncodeTrustMemory(memory);
   ASSERT_EQ(*DecodeTrustMemory(text), memory);
   for (size_t cut = 0; cut < text.size(); ++cut) EXPECT_FALSE(DecodeTrustMemory(text.substr(0, cut)).ok());

@@ -108,6 +108,9 @@ class ReleaseVerifier {
     bool throwaway = false;            // the root protects nothing
     std::vector<std::string> trouble;  // with the store, since the start
     TrustMemory memory;
+    // By so much the host's clock is behind the newest release that was listed here, at least. Expiry is then
+    // counted from that release's publication: a clock that went back makes nothing good again.
+    absl::Duration clock_behind;
   };
   Report report() const;
 
@@ -120,6 +123,8 @@ class ReleaseVerifier {
   };
   ReleaseVerifier(VerifierOptions options, Clock* wall_clock);
 
+  // By the host's clock, but not before the newest release that was listed here.
+  absl::Time Now() const;
   absl::Status RefreshWith(tuf::Updater& updater);
   absl::Status RefreshOnce(tuf::Updater& updater);
   // Of all that is listed, what `wanted` picks; keeps what was seen for Listings.

@@ -23,6 +23,9 @@ struct TrustMemory {
     friend bool operator==(const Channel&, const Channel&) = default;
   };
   int64_t trust_version = 0;  // of the newest trust.json that was accepted
+  // When the newest release that was ever listed here was published, Unix seconds: it is later than that. 0:
+  // none was listed yet.
+  int64_t newest_release = 0;
   std::map<std::string, Channel, std::less<>> channels;
   friend bool operator==(const TrustMemory&, const TrustMemory&) = default;
 };
