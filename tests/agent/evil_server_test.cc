@@ -16,6 +16,7 @@
 #include "ringfence/agent/boot_clock.h"
 #include "ringfence/agent/content_loader.h"
 #include "tests/content/builders.h"
+#include "tests/support/file_contents.h"
 #include "tests/trust/release_repository.h"
 
 namespace ringfence::agent {
@@ -23,17 +24,13 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using test::Contents;
 using ::testing::HasSubstr;
 using trust::kContentRole;
 using trust::Published;
 using trust::ReleaseDraft;
 
 constexpr char kChannel[] = "ipc-detect";
-
-std::string Contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 class EvilServerTest : public ::testing::Test {
  protected:
@@ -342,6 +339,17 @@ TEST_F(EvilServerTest, AFileOfZeros) {
       "REJECTED: malformed: content");
 }
 
+// The thief has the keys that list releases and those of the laboratory, but none that builds.
+TEST_F(EvilServerTest, ContentThatNobodyOfTheBuildSigned) {
+  const auto own = trust::SigningKey::FromSeed(std::string(32, 'e'));
+  ASSERT_TRUE(own.ok());
+  ExpectOfferRefused(repository_.Publish(1043,
+                                         [&](ReleaseDraft& draft) {
+                                           draft.bytes = *content::Build(draft.content, &*own, std::nullopt);
+                                         }),
+                     "REJECTED: bad_signature: content");
+}
+
 // ---------------------------------------------------------------- metadata
 
 // An older listing of releases, in a newer snapshot: to bring back what was recalled meanwhile.
@@ -455,6 +463,28 @@ TEST_F(EvilServerTest, AListingSignedByTheServersOwnKeys) {
   ExpectHonestReleasesGoOn();
 }
 
+// Both keys were stolen, and replaced when that was known.
+TEST_F(EvilServerTest, KeysThatWereReplacedSinceTheyWereStolen) {
+  const std::vector<int> stolen = repository_.tuf.signers(kContentRole), now = {70, 71};
+  json& delegations = repository_.tuf.signed_part(tuf::kTargets)["delegations"];
+  delegations["roles"][0]["keyids"] = json::array();
+  for (const int key : now) {
+    const std::string id = absl::StrCat("key-", key);
+    delegations["keys"][id] = repository_.tuf.KeyJson(key);
+    delegations["roles"][0]["keyids"].push_back(id);
+  }
+  repository_.tuf.signers(kContentRole) = now;
+  repository_.PublishAll();
+  ASSERT_EQ(verifier_->Refresh(repository_.tuf), absl::OkStatus());
+  repository_.tuf.signers(kContentRole) = stolen;
+  const Published own = repository_.Publish(1043);
+  Serve();
+  Offer(own);
+  ExpectRefused("STAGING_FAILED: bad_signature: content-release");
+  repository_.tuf.signers(kContentRole) = now;
+  ExpectHonestReleasesGoOn();
+}
+
 // A version that nobody will ever show stops updates; what runs loads on, also in a new process.
 TEST_F(EvilServerTest, ATimestampFarAhead) {
   const Published next = repository_.Publish(1043);
@@ -503,6 +533,16 @@ TEST_F(EvilServerTest, AnOrderToGoBackAboveTheFloorIsFollowed) {
   ASSERT_TRUE(Until([&] { return Runs() == next.bytes; }));
   Offer(next, kChannel, {v1::DIRECTIVE_KIND_REVERT});
   EXPECT_TRUE(Until([&] { return Runs() == good_.bytes; }));
+}
+
+TEST_F(EvilServerTest, AnOrderToDropWhatRuns) {
+  Offer(good_, kChannel, {v1::DIRECTIVE_KIND_DROP});
+  const int64_t before = agent_->checkins();
+  ASSERT_TRUE(Until([&] { return agent_->checkins() > before + 3; }));
+  EXPECT_TRUE(Runs() == good_.bytes);
+  StartAgent();
+  EXPECT_TRUE(Runs() == good_.bytes);
+  ExpectHonestReleasesGoOn();
 }
 
 // ---------------------------------------------------------------- fail static

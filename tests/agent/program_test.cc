@@ -19,6 +19,7 @@
 #include "ringfence/agent/slot_loader.h"
 #include "ringfence/loader/demo_sensor.h"
 #include "tests/content/builders.h"
+#include "tests/support/file_contents.h"
 #include "tests/trust/release_repository.h"
 
 namespace ringfence::agent {
@@ -26,15 +27,11 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using test::Contents;
 using trust::Published;
 using trust::ReleaseDraft;
 
 constexpr char kChannel[] = "ipc-detect";
-
-std::string Contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 class ProgramTest : public ::testing::Test {
  protected:

@@ -129,6 +129,28 @@ TEST_F(SlotLoaderTest, RefusesContentThatIsNoneAndStaysWithWhatRuns) {
   EXPECT_EQ(Runs(), Sha256(one));
 }
 
+// Until what runs has proven itself, the other slot holds what it would fall back to.
+TEST_F(SlotLoaderTest, StagesNothingOverWhatItWouldFallBackTo) {
+  const std::string one = ContentNamed("one", 1), two = ContentNamed("two", 2),
+                    three = ContentNamed("three", 3);
+  ASSERT_EQ(slots_->Flip(kChannel, Put(one)), absl::OkStatus());
+  ASSERT_TRUE(Until([&] { return IsProven(); }));
+  StopLoader();
+  process_.healthy_after = "1h";
+  ASSERT_EQ(slots_->Flip(kChannel, Put(two)), absl::OkStatus());
+  EXPECT_FALSE(IsProven());
+  EXPECT_TRUE(absl::IsFailedPrecondition(slots_->Check(kChannel, Put(three))))
+      << "to be tried again, no refusal";
+  EXPECT_EQ(slots_->Flip(kChannel, Put(one)), absl::OkStatus()) << "the way back needs no proof";
+  EXPECT_EQ(Runs(), Sha256(one));
+  EXPECT_TRUE(absl::IsFailedPrecondition(slots_->Check(kChannel, Put(three))));
+  StopLoader();
+  process_.healthy_after = "1ms";
+  ASSERT_EQ(EnsureLoader(process_), absl::OkStatus());
+  ASSERT_TRUE(Until([&] { return IsProven(); }));
+  EXPECT_EQ(slots_->Check(kChannel, Put(three)), absl::OkStatus());
+}
+
 // Nobody starts it: then it must not be started an hour later behind everybody's back.
 TEST_F(SlotLoaderTest, AFlipThatNoLoaderCarriesOutIsTakenBack) {
   const std::string one = ContentNamed("one", 1), two = ContentNamed("two", 2);

@@ -8,23 +8,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <vector>
 
 #include "ringfence/base/check.h"
+#include "tests/support/file_contents.h"
 
 namespace ringfence::testing_support {
-namespace {
-
-std::string ReadAll(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-}  // namespace
-
 std::string AgentProcess::FactoryBytes() {
   return "what the factory built in";
 }
@@ -90,11 +79,11 @@ bool AgentProcess::IsAlive() {
 }
 
 std::string AgentProcess::Running() const {
-  return ReadAll(state_dir() + "/current/content");
+  return test::Contents(state_dir() + "/current/content");
 }
 
 std::string AgentProcess::log() const {
-  return ReadAll(folder_ + "/log");
+  return test::Contents(folder_ + "/log");
 }
 
 }  // namespace ringfence::testing_support

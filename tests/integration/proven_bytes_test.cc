@@ -20,6 +20,7 @@
 #include "tests/integration/operators.h"
 #include "tests/integration/server_process.h"
 #include "tests/integration/vendor.h"
+#include "tests/support/file_contents.h"
 
 namespace ringfence::testing_support {
 namespace {
@@ -75,13 +76,10 @@ class ProvenBytesTest : public testing::Test {
 
   std::string LoaderFolder() const { return agent_->state_dir() + "/loader"; }
   // The bytes that the loader validated and started last.
-  std::string Started() const {
-    std::ifstream file(LoaderFolder() + "/running", std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
+  std::string Started() const { return test::Contents(LoaderFolder() + "/running"); }
   json Status() const {
-    std::ifstream file(agent_->state_dir() + "/status.json");
-    return json::parse(file, nullptr, /*allow_exceptions=*/false);
+    return json::parse(test::Contents(agent_->state_dir() + "/status.json"), nullptr,
+                       /*allow_exceptions=*/false);
   }
   std::string Verification(const char* member) const {
     return Status().value(json::json_pointer(absl::StrCat("/verification/", member)), "");

@@ -13,12 +13,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <sstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/check.h"
 #include "ringfence/base/hash.h"
+#include "tests/support/file_contents.h"
 
 namespace ringfence::testing_support {
 namespace {
@@ -27,13 +27,6 @@ namespace {
 // in one wait.
 void Pause() {
   ::poll(nullptr, 0, 5);
-}
-
-std::string ReadAll(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
 }
 
 void WriteOperators(const std::string& path) {
@@ -136,7 +129,7 @@ bool ServerProcess::HasLogged(const char* event) const {
 }
 
 bool ServerProcess::Answers() {
-  return std::sscanf(ReadAll(folder_ + "/ports").c_str(), "{\"grpc\":%d,\"http\":%d}", &grpc_port_,
+  return std::sscanf(test::Contents(folder_ + "/ports").c_str(), "{\"grpc\":%d,\"http\":%d}", &grpc_port_,
                      &http_port_) == 2;
 }
 
@@ -188,7 +181,7 @@ ServerProcess::HttpResult ServerProcess::Get(const std::string& path) const {
 }
 
 std::string ServerProcess::log() const {
-  return ReadAll(folder_ + "/log");
+  return test::Contents(folder_ + "/log");
 }
 
 void Prepare(grpc::ClientContext& context, const std::string& token) {

@@ -5,11 +5,11 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/check.h"
 #include "tests/integration/server_process.h"
+#include "tests/support/file_contents.h"
 
 namespace ringfence::testing_support {
 namespace {
@@ -44,8 +44,7 @@ std::string Vendor::Write(const std::string& name, const std::string& text) cons
 }
 
 std::string Vendor::Read(const std::string& name) const {
-  std::ifstream file(PathOf(name), std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  return test::Contents(PathOf(name));
 }
 
 std::vector<std::string> Vendor::ServerFlags() const {
