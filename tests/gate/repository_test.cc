@@ -247,6 +247,38 @@ TEST_F(RepositoryTest, EachRegisteredSensorInTheRangeWantsItsOwnTests) {
       << verified.status();
 }
 
+// With everything wrong at once the first question's word is the answer; what is put right lets the next be
+// asked.
+TEST_F(RepositoryTest, TheFirstQuestionThatFailsIsTheAnswer) {
+  const std::string zeros(40'960, '\0'), other = Content(19);
+  const std::string unsigned_file =
+      *content::Build(Throwaway::ContentOf(release, from, to, 20, 3000), nullptr, std::nullopt);
+  repository.release_signers = {};
+  const std::string path = repository.List(Terms({kDebian}, 21), "a.fct", unsigned_file, {});
+  const auto answer = [&](const std::string& bytes) {
+    RepositoryFiles files = repository.Publish();
+    files.targets[path] = bytes;
+    return Answer(files);
+  };
+  EXPECT_EQ(answer(zeros), "bad_signature metadata content-release");
+  repository.release_signers = {"release"};
+  EXPECT_EQ(answer(zeros), "malformed artifact bytes");
+  EXPECT_EQ(answer(other), "schema_mismatch release requires.schema.throwaway");
+  repository.List(Terms({kDebian}), "a.fct", unsigned_file, {});
+  EXPECT_EQ(answer(other), "evidence_mismatch artifact bytes");
+  EXPECT_EQ(answer(unsigned_file), "unqualified_artifact qualification envelopes");
+  repository.List(Terms({kDebian}), "a.fct", unsigned_file, {Tested(unsigned_file, {kDebian})});
+  EXPECT_EQ(answer(unsigned_file), "bad_signature content trailer.keyid");
+  ListSound("a.fct");
+  EXPECT_EQ(answer(Content()), "passed");
+}
+
+TEST_F(RepositoryTest, AnArtifactHasALimit) {
+  const std::string large(static_cast<size_t>(policy::kMaxArtifactBytes) + 1, 'x');
+  repository.List(Terms({kDebian}), "a.fct", large, {Tested(large, {kDebian})});
+  EXPECT_EQ(Answer(repository.Publish()), "limit_exceeded artifact bytes");
+}
+
 // ---- sets
 
 TEST_F(RepositoryTest, ASetIsTakenWholeAndEachHostHasItsArtifact) {
