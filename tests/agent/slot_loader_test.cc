@@ -52,6 +52,7 @@ class SlotLoaderTest : public ::testing::Test {
                           [this] { return EnsureLoader(process_); }, absl::Seconds(60)});
   }
   ~SlotLoaderTest() override {
+    agent_.reset();
     StopLoader();
     fs::remove_all(folder_);
   }
@@ -88,6 +89,47 @@ class SlotLoaderTest : public ::testing::Test {
     return slots.record().healthy && slots.record().active != loader::Slot::kBuiltIn;
   }
 
+  // An agent of a server that offers these bytes and grants every lease.
+  void StartAgentOffered(const std::string& bytes, uint64_t serial) {
+    server_.artifacts[std::string(Sha256(bytes).raw())] = bytes;
+    server_.on_check_in = [this, bytes, serial](const v1::CheckInRequest& request,
+                                                v1::CheckInResponse* response) {
+      response->mutable_next_checkin()->set_nanos(5'000'000);
+      MutexLock lock(&mutex_);
+      for (const v1::AgentEvent& event : request.events())
+        absl::StrAppend(&events_, v1::AgentEventKind_Name(event.kind()).substr(17), " ", event.detail(),
+                        "\n");
+      for (const v1::DirectiveKind kind : {v1::DIRECTIVE_KIND_PREFETCH, v1::DIRECTIVE_KIND_REQUEST_LEASE}) {
+        v1::Directive* directive = response->add_directives();
+        directive->set_kind(kind);
+        directive->set_channel(kChannel);
+        directive->set_serial(serial);
+        directive->set_digest(std::string(Sha256(bytes).raw()));
+        directive->set_size_bytes(static_cast<int64_t>(bytes.size()));
+      }
+      return grpc::Status::OK;
+    };
+    ContentRules rules;
+    rules.channels = {kChannel};
+    rules.serials_file = folder_ + "/serials";
+    loader_ = std::make_unique<ContentLoader>(slots_.get(), files_.get(), rules);
+    AgentOptions options;
+    options.client.server = server_.address();
+    options.machine.min_interval = absl::Milliseconds(1);
+    options.machine.backoff = {absl::Milliseconds(1), absl::Milliseconds(2), absl::Milliseconds(20)};
+    options.enrol_token = "token";
+    options.boot_id = "boot-1";
+    auto agent = Agent::Make(std::move(options), &store_, &artifacts_, loader_.get(), &clock_);
+    ASSERT_TRUE(agent.ok()) << agent.status();
+    agent_ = *std::move(agent);
+  }
+  // Did the agent report these words by now?
+  bool Heard(absl::string_view words) {
+    LookAfter(*slots_, *agent_);
+    MutexLock lock(&mutex_);
+    return events_.find(std::string(words)) != std::string::npos;
+  }
+
   static std::string MakeFolder() {
     std::string pattern = (fs::temp_directory_path() / "ringfence-slots-XXXXXX").string();
     return mkdtemp(pattern.data());
@@ -100,6 +142,11 @@ class SlotLoaderTest : public ::testing::Test {
   ArtifactStore artifacts_{folder_ + "/artifacts"};
   LinkLoader links_{folder_ + "/current"};
   std::unique_ptr<SlotLoader> slots_;
+  std::unique_ptr<ContentLoader> loader_;
+  StateStore store_{files_.get(), folder_};
+  Mutex mutex_;
+  std::string events_ ABSL_GUARDED_BY(mutex_);
+  FakeServer server_;
   std::unique_ptr<Agent> agent_;
 };
 
@@ -176,49 +223,25 @@ TEST_F(SlotLoaderTest, TheAgentReportsWhatTheLoaderDidByItself) {
   const std::string one = ContentNamed("one", 1), bad = ContentNamed("deadly", 2);
   ASSERT_EQ(slots_->Flip(kChannel, Put(one)), absl::OkStatus());
   ASSERT_TRUE(Until([&] { return IsProven(); }));
-  FakeServer server;
-  Mutex mutex;
-  std::string events;
-  server.artifacts[std::string(Sha256(bad).raw())] = bad;
-  server.on_check_in = [&](const v1::CheckInRequest& request, v1::CheckInResponse* response) {
-    response->mutable_next_checkin()->set_nanos(5'000'000);
-    MutexLock lock(&mutex);
-    for (const v1::AgentEvent& event : request.events())
-      absl::StrAppend(&events, v1::AgentEventKind_Name(event.kind()), " ", event.detail(), "\n");
-    for (const v1::DirectiveKind kind : {v1::DIRECTIVE_KIND_PREFETCH, v1::DIRECTIVE_KIND_REQUEST_LEASE}) {
-      v1::Directive* directive = response->add_directives();
-      directive->set_kind(kind);
-      directive->set_channel(kChannel);
-      directive->set_serial(2);
-      directive->set_digest(std::string(Sha256(bad).raw()));
-      directive->set_size_bytes(static_cast<int64_t>(bad.size()));
-    }
-    return grpc::Status::OK;
-  };
-  const auto heard = [&](absl::string_view words) {
-    LookAfter(*slots_, *agent_);
-    MutexLock lock(&mutex);
-    return events.find(std::string(words)) != std::string::npos;
-  };
-  ContentRules rules;
-  rules.channels = {kChannel};
-  rules.serials_file = folder_ + "/serials";
-  ContentLoader loader(slots_.get(), files_.get(), rules);
-  AgentOptions options;
-  options.client.server = server.address();
-  options.machine.min_interval = absl::Milliseconds(1);
-  options.machine.backoff = {absl::Milliseconds(1), absl::Milliseconds(2), absl::Milliseconds(20)};
-  options.enrol_token = "token";
-  options.boot_id = "boot-1";
-  StateStore store(files_.get(), folder_);
-  auto agent = Agent::Make(std::move(options), &store, &artifacts_, &loader, &clock_);
-  ASSERT_TRUE(agent.ok()) << agent.status();
-  agent_ = *std::move(agent);
-  EXPECT_TRUE(Until([&] { return heard("CRASH the sensor failed: signal 11"); }));
-  EXPECT_TRUE(Until([&] { return heard("REVERTED it failed at each of its starts and is quarantined"); }));
+  StartAgentOffered(bad, 2);
+  EXPECT_TRUE(Until([&] { return Heard("CRASH the sensor failed: signal 11"); }));
+  EXPECT_TRUE(Until([&] { return Heard("REVERTED it failed at each of its starts and is quarantined"); }));
   EXPECT_EQ(Runs(), Sha256(one));
   EXPECT_TRUE(IsBurned(*agent_->machine().Find(kChannel), Sha256(bad)));
-  agent_.reset();
+}
+
+TEST_F(SlotLoaderTest, TheAgentWaitsWithTheNextUntilWhatRunsHasProvenItself) {
+  process_.healthy_after = "1h";
+  const std::string one = ContentNamed("one", 1), two = ContentNamed("two", 2);
+  ASSERT_EQ(slots_->Flip(kChannel, Put(one)), absl::OkStatus());
+  StartAgentOffered(two, 2);
+  ASSERT_TRUE(Until([&] { return Heard("STAGING_FAILED what runs has not proven itself yet"); }));
+  EXPECT_EQ(Runs(), Sha256(one));
+  StopLoader();
+  process_.healthy_after = "1ms";
+  ASSERT_EQ(EnsureLoader(process_), absl::OkStatus());
+  EXPECT_TRUE(Until([&] { return Runs() == Sha256(two); }));
+  EXPECT_FALSE(Heard("REJECTED")) << "nothing is wrong with it";
 }
 
 }  // namespace
