@@ -7,6 +7,7 @@
 #include "ringfence/base/status_macros.h"
 #include "ringfence/plan/json_fields.h"
 #include "ringfence/policy/bucket.h"
+#include "ringfence/policy/deny.h"
 #include "ringfence/policy/pinned_plan.h"
 #include "ringfence/trust/dsse.h"
 
@@ -172,8 +173,8 @@ PlanGuard::Verdict PlanGuard::JudgeLocked(const Directive& offer, const AgentId&
   for (const ListedRelease& known :
        metadata == listed_.end() ? std::vector<ListedRelease>() : metadata->second) {
     if (known.serial != offer.serial) continue;
-    // Of a set the customer may have denied any platform's bytes.
     policy::Artifact& artifact = release.artifacts.emplace_back();
+    artifact.path = known.path;
     artifact.digest = known.digest;
     if (known.digest != offer.digest) continue;
     listed = true;
@@ -182,6 +183,11 @@ PlanGuard::Verdict PlanGuard::JudgeLocked(const Directive& offer, const AgentId&
     release.published_at = known.published_at;
     if (!known.covers_host) release.matrix.clear();
     view.age = std::max(view.age, now - known.published_at);
+  }
+  // The customer may have denied any platform's bytes of a set, or the set by the name that consoles show.
+  if (release.artifacts.size() > 1) {
+    const Digest name = policy::DigestOfSet(release.artifacts);
+    release.artifacts.emplace_back().digest = name;
   }
   // With metadata only what it lists is published: a server may speak of releases that there are none of.
   std::vector<policy::Milestone> published;

@@ -247,7 +247,8 @@ absl::StatusOr<std::vector<tuf::TargetFile>> ReleaseVerifier::SelectReleases(
     if (terms->published_at <= latest) newest = std::max(newest, absl::ToUnixSeconds(terms->published_at));
     listings[terms->channel].push_back(
         {terms->serial, terms->version, *digest, terms->urgent, terms->published_at,
-         !trust::CoveringPlatform(terms->platforms, options_.platform, options_.labels).empty()});
+         !trust::CoveringPlatform(terms->platforms, options_.platform, options_.labels).empty(),
+         target.path});
   }
   {
     MutexLock lock(&mutex_);

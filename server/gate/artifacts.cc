@@ -8,6 +8,7 @@
 #include "absl/strings/strip.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/policy/deny.h"
 #include "server/gate/repository.h"
 
 namespace ringfence::gate {
@@ -198,14 +199,6 @@ std::optional<Refusal> CheckSame(const trust::ReleaseTerms& a, const trust::Rele
   return std::nullopt;
 }
 
-Digest DigestOf(const std::vector<policy::Artifact>& artifacts) {
-  if (artifacts.size() == 1) return artifacts[0].digest;
-  HashInput input;
-  input.String("ringfence-set/1").U64(artifacts.size());
-  for (const policy::Artifact& one : artifacts) input.String(one.path).Raw(one.digest.raw());
-  return Sha256(input.bytes());
-}
-
 }  // namespace
 
 absl::StatusOr<policy::Release> JudgeRelease(
@@ -237,7 +230,7 @@ absl::StatusOr<policy::Release> JudgeRelease(
     release.size_bytes = std::max(release.size_bytes, artifact.size_bytes);
     release.matrix.insert(release.matrix.end(), artifact.matrix.begin(), artifact.matrix.end());
   }
-  release.digest = DigestOf(release.artifacts);
+  release.digest = policy::DigestOfSet(release.artifacts);
   if (const std::vector<policy::Fault> faults = policy::Validate(release); !faults.empty()) {
     return trust::ToStatus(
         {RefusalType::kMalformed, "release", faults[0].path, faults[0].found, faults[0].wanted});

@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringfence/policy/deny.h"
 #include "tests/plan/signing.h"
 #include "tests/policy/builders.h"
 #include "tests/support/memory_files.h"
@@ -182,6 +183,24 @@ TEST_F(PlanGuardTest, TheBytesOfAnotherPlatformOnTheDenyListBarTheSet) {
                {{2, "7.2", DigestOf(2), false, old, true}, {2, "7.2", DigestOf(12), false, old, false}});
   EXPECT_TRUE(Judge(2).allowed);
   Extend([](policy::Plan& plan) { plan.deny = {{DigestOf(12), "", "", "bricked the lab", "Ann"}}; });
+  guard->TakeIn({chain[1].envelope});
+  EXPECT_EQ(Judge(2).reason, "denied");
+}
+
+TEST_F(PlanGuardTest, TheNameOfASetOnTheDenyListBarsItOnTheHostToo) {
+  Start();
+  const absl::Time old = clock.Now() - absl::Hours(48);
+  guard->Knows("content", {{2, "7.2", DigestOf(12), false, old, false, "content/content/b.fct"},
+                           {2, "7.2", DigestOf(2), false, old, true, "content/content/a.fct"}});
+  EXPECT_TRUE(Judge(2).allowed);
+  std::vector<policy::Artifact> artifacts(2);
+  artifacts[0].path = "content/content/a.fct";
+  artifacts[0].digest = DigestOf(2);
+  artifacts[1].path = "content/content/b.fct";
+  artifacts[1].digest = DigestOf(12);
+  Extend([&](policy::Plan& plan) {
+    plan.deny = {{policy::DigestOfSet(artifacts), "", "", "bricked the lab", "Ann"}};
+  });
   guard->TakeIn({chain[1].envelope});
   EXPECT_EQ(Judge(2).reason, "denied");
 }

@@ -249,7 +249,18 @@ TEST_F(PublishGateTest, ARecallThatBreaksIsDoneByItsRepeat) {
     const bool answered = Publish(recall, id).ok();
     store.next.clear();
     Start();
-    EXPECT_TRUE(!answered || app->ListReleases("content")->front().state == storage::ReleaseState::kRecalled);
+    const bool recalled = app->ListReleases("content")->front().state == storage::ReleaseState::kRecalled;
+    EXPECT_TRUE(!answered || recalled);
+    // Metadata that calls it recalled is never served by a server that goes on with it.
+    absl::StatusOr<storage::TrustDocumentRow> listed = absl::NotFoundError("");
+    ASSERT_TRUE(store
+                    .ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+                      listed = tx.TrustDocument("timestamp.json",
+                                                Sha256(recall.repository->metadata.at("timestamp.json")));
+                      return absl::OkStatus();
+                    })
+                    .ok());
+    EXPECT_TRUE(!listed.ok() || recalled) << "after call " << call;
     ASSERT_TRUE(Publish(recall, id).ok());
     EXPECT_EQ(app->ListReleases("content")->front().state, storage::ReleaseState::kRecalled);
   }

@@ -1,6 +1,7 @@
 // Publications out of the release repository: what passes, and for each thing that can be wrong the one word
 // that says so.
 #include "gmock/gmock.h"
+#include "ringfence/policy/deny.h"
 #include "tests/gate/repository_fixture.h"
 
 namespace ringfence::gate {
@@ -301,6 +302,7 @@ TEST_F(RepositoryTest, ASetIsTakenWholeAndEachHostHasItsArtifact) {
   EXPECT_EQ(bytes_for({{"platform", kDebian}, {"sensor", "7.11+"}})->digest, Sha256(debian));
   EXPECT_FALSE(bytes_for({{"os", "rhel9"}, {"sensor", "7.11+"}}).has_value());
   EXPECT_NE(found.digest, Sha256(debian));
+  EXPECT_EQ(found.digest, policy::DigestOfSet({found.artifacts[1], found.artifacts[0]}));
   EXPECT_TRUE(policy::Holds(found, Sha256(other)));
 
   files.targets.erase("content/ipc/windows.fct");

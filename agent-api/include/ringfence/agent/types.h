@@ -64,6 +64,7 @@ struct ListedRelease {
   bool urgent = false;
   absl::Time published_at;
   bool covers_host = false;  // it was tested on this host's platform
+  std::string path = {};     // in the release repository
 };
 
 inline constexpr size_t kMaxEventsPerCheckIn = 64;

@@ -1,4 +1,5 @@
-// What a plan's deny list says of a release that may consist of several artifacts.
+// By what names a release is known that may consist of several artifacts, and what a plan's deny list says of
+// it.
 #pragma once
 
 #include <vector>
@@ -7,6 +8,11 @@
 #include "ringfence/policy/release.h"
 
 namespace ringfence::policy {
+
+// A release's own digest by its artifacts, in whatever order: of one, that of its bytes; of a set, the sha256
+// of "ringfence-set/1", their number, and each one's path and digest in rising order of the paths. Server and
+// hosts make it from the same signed listing.
+Digest DigestOfSet(std::vector<Artifact> artifacts);
 
 // The sha256 of each of the artifacts; empty for a release that has none.
 std::vector<Digest> ArtifactDigests(const Release& release);
