@@ -89,7 +89,11 @@ absl::StatusOr<std::unique_ptr<ringfence::agent::ReleaseVerifier>> Verifier(
   if (root.empty()) return nullptr;
   ringfence::agent::VerifierOptions options;
   options.labels = {labels.pairs().begin(), labels.pairs().end()};
-  ASSIGN_OR_RETURN(options.root, files.Read(root));
+  // Without it the verifier goes on with the root that it stored, if it did: a lost file must not end the
+  // agent.
+  const absl::StatusOr<std::string> bytes = files.Read(root);
+  if (!bytes.ok()) Log(std::string(bytes.status().message()));
+  options.root = bytes.value_or("");
   options.folder = folder;
   options.platform = platform.empty() ? ringfence::agent::HostPlatform() : platform;
   options.schemas = schemas;

@@ -84,10 +84,8 @@ ReleaseVerifier::ReleaseVerifier(VerifierOptions options, Clock* wall_clock)
 
 absl::StatusOr<std::unique_ptr<ReleaseVerifier>> ReleaseVerifier::Open(VerifierOptions options,
                                                                        Clock* wall_clock) {
-  const absl::StatusOr<tuf::TrustedSet> pinned =
-      tuf::TrustedSet::FromRoot(options.root, absl::InfinitePast());
-  if (!pinned.ok())
-    return absl::InvalidArgumentError(absl::StrCat("the root of trust: ", pinned.status().message()));
+  const absl::Status pinned = tuf::TrustedSet::FromRoot(options.root, absl::InfinitePast()).status();
+  if (!pinned.ok()) options.root.clear();
   std::error_code error;
   for (const char* sub : {"", "/metadata", "/evidence"}) fs::create_directories(options.folder + sub, error);
   if (error) return absl::InternalError(absl::StrCat("cannot make ", options.folder, ": ", error.message()));
@@ -98,6 +96,11 @@ absl::StatusOr<std::unique_ptr<ReleaseVerifier>> ReleaseVerifier::Open(VerifierO
   // then the way begins anew.
   const absl::StatusOr<std::string> root = verifier->store_->Load(tuf::kRoot);
   const bool sound = root.ok() && tuf::TrustedSet::FromRoot(*root, absl::InfinitePast()).ok();
+  if (!pinned.ok()) {
+    const std::string fault = absl::StrCat("the root of trust: ", pinned.message());
+    if (!sound) return absl::InvalidArgumentError(fault);
+    verifier->report_.trouble.push_back(absl::StrCat(fault, ": goes on with the stored one"));
+  }
   if (!sound) {
     if (!absl::IsNotFound(root.status()))
       verifier->report_.trouble.push_back("the stored root is damaged: begins again with the installation's");
@@ -181,7 +184,7 @@ absl::Status ReleaseVerifier::RefreshOnce(tuf::Updater& updater) {
   const absl::Status refreshed = updater.Refresh();
   // A root that cannot be trusted any more, for what the disk did: the way begins anew. Everything else that
   // is damaged the repository mends.
-  if (refreshed.ok() || updater.trusted() != nullptr) return refreshed;
+  if (refreshed.ok() || updater.trusted() != nullptr || options_.root.empty()) return refreshed;
   RETURN_IF_ERROR(store_->Save(tuf::kRoot, options_.root));
   {
     MutexLock lock(&mutex_);

@@ -16,6 +16,7 @@ namespace ringfence::agent {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using trust::Published;
@@ -355,6 +356,23 @@ TEST_F(ReleaseVerifierTest, FollowsARootThatChangesAndStaysThereAfterARestart) {
   Open();
   repository_.tuf.metadata.erase("2.root.json");
   EXPECT_EQ(verifier_->Refresh(repository_.tuf), absl::OkStatus());
+}
+
+// Somebody's clean-up, or the disk.
+TEST_F(ReleaseVerifierTest, WithoutTheInstallationsRootItGoesOnWithTheStoredOne) {
+  const Published first = repository_.Publish(1042);
+  Activate(first);
+  for (const char* left : {"", "{}"}) {
+    root_ = left;
+    Open();
+    EXPECT_THAT(verifier_->report().trouble, ElementsAre(HasSubstr("goes on with the stored one")));
+    EXPECT_EQ(Load(first, Step::kKeep), absl::OkStatus());
+    EXPECT_EQ(Stage(repository_.Publish(*left == 0 ? 1043 : 1044)), absl::OkStatus());
+  }
+  // Both are gone: there is nothing to trust, and no document of the repository's own makes up for it.
+  fs::remove(folder_ + "/trust/metadata/root.json");
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      ReleaseVerifier::Open({folder_ + "/trust", root_, platform_, sensor_, {}}, &clock_).status()));
 }
 
 TEST_F(ReleaseVerifierTest, BeginsWithNothingButASoundRoot) {

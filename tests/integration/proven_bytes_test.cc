@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -65,9 +66,9 @@ class ProvenBytesTest : public testing::Test {
     agent_ = std::make_unique<AgentProcess>(
         server_->address(),
         std::vector<std::string>{"--label", "ring=dogfood", "--trust-root",
-                                 vendor_.PathOf("repo/metadata/1.root.json"), "--platform", Vendor::kPlatform,
-                                 "--content-channel", Vendor::kChannel, "--schema",
-                                 vendor_.PathOf("sensor.yaml"), "--channel",
+                                 vendor_.Write("root.json", vendor_.Read("repo/metadata/1.root.json")),
+                                 "--platform", Vendor::kPlatform, "--content-channel", Vendor::kChannel,
+                                 "--schema", vendor_.PathOf("sensor.yaml"), "--channel",
                                  absl::StrCat(Vendor::kChannel, "=", vendor_.PathOf("factory.fct")),
                                  "--sensor", sensor, "--healthy-after", "1ms"});
     agent_->Start(People(server_->Channel()).Tokens("vendor", 1).at(0));
@@ -78,8 +79,9 @@ class ProvenBytesTest : public testing::Test {
   // The bytes that the loader validated and started last.
   std::string Started() const { return test::Contents(LoaderFolder() + "/running"); }
   json Status() const {
-    return json::parse(test::Contents(agent_->state_dir() + "/status.json"), nullptr,
-                       /*allow_exceptions=*/false);
+    json status = json::parse(test::Contents(agent_->state_dir() + "/status.json"), nullptr,
+                              /*allow_exceptions=*/false);
+    return status.is_object() ? status : json::object();  // it has said nothing yet
   }
   std::string Verification(const char* member) const {
     return Status().value(json::json_pointer(absl::StrCat("/verification/", member)), "");
@@ -157,6 +159,8 @@ TEST_F(ProvenBytesTest, NeitherALostServerNorExpiredMetadataStopsWhatRuns) {
   // Five years later the agent's process begins anew, and its server is still away.
   agent_->Signal(SIGKILL);
   agent_->Wait();
+  std::filesystem::remove(agent_->state_dir() + "/status.json");  // what it says from here on is new
+  std::filesystem::remove(vendor_.PathOf("root.json"));           // the package's file is lost as well
   agent_->SetEnvironment(
       {{"LD_PRELOAD", MOVED_CLOCK_LIBRARY}, {"MOVED_CLOCK_SECONDS", absl::StrCat(kFiveYears)}});
   agent_->Start();

@@ -33,7 +33,7 @@ namespace ringfence::agent {
 
 struct VerifierOptions {
   std::string folder;    // of metadata, evidence and memory; made if it is not there
-  std::string root;      // bytes of the root.json of the installation
+  std::string root;      // bytes of the root.json of the installation; empty: it cannot be read
   std::string platform;  // "linux/x86_64/debian-12"
   content::SensorVersion sensor;
   std::vector<content::SensorSchema> schemas;                 // that this sensor supplies
@@ -60,7 +60,8 @@ bool IsForGood(const absl::Status& status);
 class ReleaseVerifier {
  public:
   // Reads what is there. A damaged store is no error: the root of the installation and kept evidence stand in
-  // for it, and Trouble() says so. InvalidArgument: the root of the installation is none. `wall_clock`
+  // for it, and the report says so; nor is a damaged root of the installation, once another one is stored.
+  // InvalidArgument: there is no sound root at all. `wall_clock`
   // outlives it, and is asked for nothing but whether metadata has expired.
   static absl::StatusOr<std::unique_ptr<ReleaseVerifier>> Open(VerifierOptions options, Clock* wall_clock);
 
