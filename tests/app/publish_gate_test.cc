@@ -209,6 +209,21 @@ TEST_F(PublishGateTest, ANewListingThatRecallsIsARecall) {
   EXPECT_TRUE(Publish(recall, "p3")->recalled.empty());  // it is
 }
 
+TEST_F(PublishGateTest, ARecallIsFinalWhateverALaterListingSays) {
+  ASSERT_TRUE(Publish(Sound(1)).ok());
+  repository.Revoke("content/content/1.fct");
+  app::PublishRequest recall = RequestOf(repository.Publish());
+  recall.repository->targets.erase("content/content/1.fct");
+  ASSERT_TRUE(Publish(recall, "p2").ok());
+  app::PublishRequest again = Sound(1);  // listed as if nothing had been
+  EXPECT_EQ(WordOf(Publish(again, "p3").status()), "known_bad");
+  again.repository->targets.erase("content/content/1.fct");
+  ASSERT_TRUE(Publish(again, "p4").ok());
+  EXPECT_EQ(app->ListReleases("content")->front().state, storage::ReleaseState::kRecalled);
+  Start();
+  EXPECT_EQ(app->ListReleases("content")->front().state, storage::ReleaseState::kRecalled);
+}
+
 // Every call of a publication ends in each way that a database has; then the server is another one.
 TEST_F(PublishGateTest, WhereverThePublicationBreaksItIsThereWholeOrNotAtAll) {
   uint64_t serial = 0;
