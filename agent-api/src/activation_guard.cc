@@ -59,20 +59,7 @@ ActivationGuard::ActivationGuard(FileSystem* files, std::string folder, Clock* w
 void ActivationGuard::Follow(const trust::TrustDocument& document) {
   if (document.version <= followed_) return;
   followed_ = document.version;
-  const trust::Authority now = trust::Authority::From(document);
-  if (now.names_director) {
-    authority_.names_director = true;
-    authority_.director = now.director;
-    authority_.director_threshold = now.director_threshold;
-  }
-  if (document.roles.count("halt") > 0) {
-    authority_.halt = now.halt;
-    authority_.halt_threshold = now.halt_threshold;
-  }
-  if (document.roles.count("resume") > 0) {
-    authority_.resume = now.resume;
-    authority_.resume_threshold = now.resume_threshold;
-  }
+  authority_.Follow(document);
 }
 
 std::string ActivationGuard::Describe() const {
@@ -100,6 +87,7 @@ LeaseReply ActivationGuard::Judge(uint64_t ask, LeaseReply reply, absl::Time now
     break;
   }
   if (!reply.granted) return reply;
+  if (question.has_value()) leased_.erase(question->release.channel);
   if (!question.has_value()) return Refused("lease_nonce: no such question is open");
   const absl::Status may = MayActivate(question->release.digest, question->tenant);
   if (!may.ok()) return Refused(std::string(may.message()));
@@ -113,10 +101,11 @@ LeaseReply ActivationGuard::Judge(uint64_t ask, LeaseReply reply, absl::Time now
   wanted.length = question->release.size_bytes;
   wanted.serial = question->release.serial;
   wanted.halt_seq = book_.seq();
-  wanted.plan_version = plan_version_;
+  if (plan_.has_value()) wanted.by_plan = trust::PlanName{plan_->version, plan_->sha256};
   const absl::StatusOr<trust::Lease> lease =
       trust::VerifyLease(reply.signed_lease, authority_, wanted, now - question->sent_at);
   if (!lease.ok()) return Refused(std::string(lease.status().message()));
+  leased_[wanted.channel] = {wanted.sha256, lease->plan_sha256};
   reply.ttl = lease->ttl;  // what was signed, not what was said
   return reply;
 }
@@ -159,10 +148,19 @@ std::vector<std::string> ActivationGuard::TakeIn(const SignedNotices& notices, c
 absl::Status ActivationGuard::MayActivate(const Digest& digest, const std::string& tenant) const {
   if (!memory_.ok()) return absl::FailedPreconditionError(absl::StrCat("halts_damaged: ", memory_.message()));
   if (book_.Full()) return absl::FailedPreconditionError("halts_full: more halts than this host keeps");
-  const trust::HaltNotice* halt = book_.On(digest, tenant);
-  if (halt == nullptr) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("halted_here: halt ", halt->halt_id, " (", halt->reason, ")"));
+  const trust::HaltNotice* halt =
+      book_.On(digest, tenant, plan_.has_value() ? std::make_optional(plan_->ring) : std::nullopt);
+  if (halt != nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("halted_here: halt ", halt->halt_id, " (", halt->reason, ")"));
+  }
+  for (const auto& [channel, lease] : leased_) {
+    if (plan_.has_value() && lease.first == digest && lease.second != plan_->sha256) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("lease_plan: plan ", plan_->version, " came after the lease"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ActivationGuard::Save() {

@@ -6,10 +6,12 @@
 #include <random>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "release_desk.h"
 #include "ringfence/agent/boot_clock.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/policy/reason.h"
 #include "ringfence/tuf/fault.h"
 #include "ringfence/tuf/folder_store.h"
 #include "server_metadata.h"
@@ -119,7 +121,13 @@ void Agent::Step(const Event& event) {
   if (std::holds_alternative<CheckInFailed>(event) || std::holds_alternative<EnrolFailed>(event))
     ++failed_calls_;
   if (std::holds_alternative<Fetched>(event) || std::holds_alternative<FetchFailed>(event)) --fetching_;
-  follow_ups_.push_back(options_.guard == nullptr ? event : Guarded(event));
+  Event judged = options_.guard == nullptr ? event : Guarded(event);
+  if (const auto* leased = std::get_if<Leased>(&judged); leased != nullptr && !leased->reply.granted) {
+    const std::string& why = leased->reply.reason;
+    if (why == policy::Name(policy::Reason::kOtherPlan) || absl::StartsWith(why, "lease_plan"))
+      AskForPlanOf(*leased);
+  }
+  follow_ups_.push_back(std::move(judged));
   while (!follow_ups_.empty()) {
     if (auto* heard = std::get_if<CheckedIn>(&follow_ups_.front())) ObeyPlan(heard);
     const Effects effects = machine_.Step(follow_ups_.front(), clock_->Now());
@@ -133,6 +141,7 @@ Event Agent::Guarded(Event event) {
   if (options_.verifier != nullptr) {
     if (const auto trust = options_.verifier->trust(); trust.has_value()) options_.guard->Follow(*trust);
   }
+  ShowHeldPlan();
   const auto take_in = [this](const SignedNotices& notices) {
     for (const std::string& text : options_.guard->TakeIn(notices, machine_.tenant())) options_.log(text);
   };
@@ -277,6 +286,8 @@ void Agent::AskForLease(const SendLease& lease) {
         options_.guard->Ask(lease.ask, machine_.agent(), machine_.tenant(), state->candidate, clock_->Now());
     question.halt_seq = options_.guard->halt_seq();
   }
+  if (const std::optional<HeldPlan> held = ShowHeldPlan(); held.has_value())
+    question.plan_sha256 = held->sha256;
   const auto ask = [this, who, lease, question] {
     client_.Lease(who, question, [this, lease](absl::StatusOr<LeaseReply> reply) {
       if (reply.ok()) return Post(Leased{lease.channel, lease.ask, *std::move(reply)});
@@ -350,6 +361,7 @@ void Agent::RefreshMetadata() {
 // Only to go forward a halt is asked about: going back is always allowed.
 absl::Status Agent::MayFlip(const Digest& to, absl::Time deadline) const {
   if (options_.guard == nullptr || deadline == absl::InfiniteFuture()) return absl::OkStatus();
+  ShowHeldPlan();  // it may have changed since the lease
   return options_.guard->MayActivate(to, machine_.tenant());
 }
 

@@ -31,6 +31,11 @@ void Agent::ObeyPlan(CheckedIn* heard) {
   }
   heard->reply.directives = std::move(allowed);
   if (const auto fork = guard.TakeFork()) Refused(Directive{}, *fork);
+  FetchPlanWhenDue();
+}
+
+void Agent::FetchPlanWhenDue() {
+  PlanGuard& guard = *options_.plan_guard;
   if (!guard.FetchDue()) return;
   refresh_at_ = absl::InfinitePast();  // and for newer metadata
   {
@@ -46,6 +51,21 @@ void Agent::ObeyPlan(CheckedIn* heard) {
                       plans_.push_back(*std::move(envelopes));
                       wake_.notify_one();
                     });
+}
+
+std::optional<HeldPlan> Agent::ShowHeldPlan() const {
+  if (options_.plan_guard == nullptr) return std::nullopt;
+  std::optional<HeldPlan> held = options_.plan_guard->Held(machine_.agent(), machine_.labels());
+  if (options_.guard != nullptr) options_.guard->SetPlan(held);
+  return held;
+}
+
+// Without waiting for the next check-in, which then asks for permission again, by the plan that came.
+void Agent::AskForPlanOf(const Leased& refused) {
+  const ChannelState* state = machine_.Find(refused.channel);
+  if (options_.plan_guard == nullptr || state == nullptr) return;
+  Refused(state->candidate, options_.plan_guard->RefusedLease(state->candidate, refused.reply.reason));
+  FetchPlanWhenDue();
 }
 
 void Agent::TellGuard() {

@@ -277,6 +277,7 @@ void Client::Lease(const Credential& who, const LeaseAsk& ask, Done<LeaseReply> 
   call->request.set_boot_id(ask.boot_id);
   call->request.set_nonce(ask.nonce);
   call->request.set_halt_seq(ask.halt_seq);
+  if (!ask.plan_sha256.IsZero()) call->request.set_plan_sha256(std::string(ask.plan_sha256.raw()));
   auto* open = call.release();  // until its callback
   impl_->stub().async()->Lease(open->context(), &open->request, &open->response,
                                open->Callback<LeaseReply>(impl_.get(), std::move(done)));

@@ -102,6 +102,7 @@ int PlanGuard::TakeIn(absl::Span<const std::string> envelopes) {
   fetch_wanted_ = taken > 0;  // there may be more: asked until none comes
   if (taken > 0) {
     refusals_.clear();  // judged anew
+    other_plans_.clear();
     Save();
   }
   return taken;
@@ -202,8 +203,9 @@ PlanGuard::Verdict PlanGuard::JudgeLocked(const Directive& offer, const AgentId&
   const policy::Labels derived = policy::LabelsFor(plan, labels, agent);
   const std::optional<int> ring = policy::RingOf(plan, derived);
   if (ring.has_value()) {
-    view.consent =
-        book_.Of(offer.channel, offer.serial, offer.digest, plan.rings[static_cast<size_t>(*ring)].name, now);
+    // What the server lets in at the last moment of an approval is no incident here.
+    view.consent = book_.Of(offer.channel, offer.serial, offer.digest,
+                            plan.rings[static_cast<size_t>(*ring)].name, now - policy::kHostSlack);
   }
   const policy::Eligibility answer = policy::EvaluateOnHost(plan, derived, release, view);
   if (answer.eligible()) return {true, "", "", false};
@@ -238,6 +240,27 @@ PlanGuard::Verdict PlanGuard::Judge(const Directive& offer, const AgentId& agent
                    (!counted || listings_ > at->second.listings);
   at->second.reported |= verdict.report;
   return verdict;
+}
+
+PlanGuard::Verdict PlanGuard::RefusedLease(const Directive& offer, absl::string_view why) {
+  MutexLock lock(&mutex_);
+  if (other_plans_.size() >= kMostRefusals) other_plans_.clear();
+  Verdict verdict{false, policy::Name(Reason::kOtherPlan), std::string(why), false};
+  const auto [at, added] =
+      other_plans_.try_emplace(offer.digest, Refusal{verdict.reason, fetches_, listings_, false});
+  if (added) fetch_wanted_ = true;
+  verdict.report = !at->second.reported && fetches_ > at->second.fetches;
+  at->second.reported |= verdict.report;
+  return verdict;
+}
+
+std::optional<HeldPlan> PlanGuard::Held(const AgentId& agent, const policy::Labels& labels) const {
+  MutexLock lock(&mutex_);
+  if (chain_.empty()) return std::nullopt;
+  const policy::Plan& plan = chain_.back().statement.plan;
+  const std::optional<int> ring = policy::RingOf(plan, policy::LabelsFor(plan, labels, agent));
+  return HeldPlan{static_cast<int64_t>(chain_.back().statement.version), chain_.back().sha256,
+                  ring.has_value() ? plan.rings[static_cast<size_t>(*ring)].name : ""};
 }
 
 // ---------------------------------------------------------------- memory

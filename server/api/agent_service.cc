@@ -29,7 +29,8 @@ template <typename Response>
 void AddNotices(const app::Notices* notices, uint64_t halt_seq, Response* out) {
   if (notices == nullptr) return;
   for (const app::Notices::Halt& halt : notices->halts) {
-    if (halt.seq + kSeqOverlap <= halt_seq || out->halt_notices_size() == kMostHalts) continue;
+    const bool known = !halt.of_ring && halt.seq + kSeqOverlap <= halt_seq;
+    if (known || out->halt_notices_size() == kMostHalts) continue;
     out->add_halt_notices(halt.envelope);
   }
   for (const app::Notices::Order& order : notices->orders) out->add_resume_orders(order.envelope);
@@ -49,7 +50,8 @@ std::string Sealed(const app::LeaseTerms& terms, const v1::LeaseRequest& asked, 
   lease.to_serial = terms.to_serial;
   lease.rollout = terms.rollout;
   lease.ring = terms.ring;
-  lease.plan_version = terms.plan_revision;
+  lease.plan_version = static_cast<int64_t>(terms.plan_version);
+  lease.plan_sha256 = terms.plan_sha256;
   lease.halt_seq = terms.halt_seq;
   lease.ttl = std::clamp(absl::Trunc(ttl, absl::Milliseconds(1)), absl::Milliseconds(1), trust::kMaxLeaseTtl);
   lease.issued_at = terms.at;
@@ -119,7 +121,7 @@ class AgentService final : public RpcService {
     if (reply.send_labels) call.env->metrics->CheckInResult("labels_wanted");
     response.Clear();
     Encode(reply, call.env->time_scale, &response);
-    AddNotices(call.env->app->NoticesFor(agent.tenant).get(), message.halt_seq(), &response);
+    AddNotices(call.env->app->NoticesFor(agent.tenant, agent.id).get(), message.halt_seq(), &response);
     return SerializeMessage(response, out);
   }
 
@@ -149,7 +151,7 @@ class AgentService final : public RpcService {
           response.set_signed_lease(Sealed(reply->terms, message, agent.id, reply->ttl / call.env->time_scale,
                                            *call.env->director));
         }
-        AddNotices(call.env->app->NoticesFor(agent.tenant).get(), message.halt_seq(), &response);
+        AddNotices(call.env->app->NoticesFor(agent.tenant, agent.id).get(), message.halt_seq(), &response);
         status = SerializeMessage(response, out);
       }
       call.env->metrics->LeaseAnswered(agent.tenant, message.channel(), answer);

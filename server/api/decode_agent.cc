@@ -203,6 +203,7 @@ absl::Status Decode(const v1::LeaseRequest& in, const AgentId& agent, app::Lease
   out->digest = DecodeDigest(in.digest(), "digest", faults);
   CheckBootId(in.boot_id(), "boot_id", faults);
   out->boot_id = in.boot_id();
+  if (!in.plan_sha256().empty()) out->plan_sha256 = DecodeDigest(in.plan_sha256(), "plan_sha256", faults);
   if (!in.nonce().empty() && in.nonce().size() != trust::kNonceBytes) {
     faults.Add("nonce", absl::StrCat(in.nonce().size(), " bytes"),
                absl::StrCat(trust::kNonceBytes, " bytes"));

@@ -57,9 +57,10 @@ absl::Status CheckFlags(const Flags& flags) {
   if (flags.replica_name.empty() || flags.replica_name.size() > 128 || !IsText(flags.replica_name)) {
     faults.Add("--replica-name", Shown(flags.replica_name), "1 to 128 bytes of text");
   }
-  if (!flags.halt_key.empty() && flags.authority.empty()) {
-    faults.Add("--halt-key", flags.halt_key,
-               "--authority too: hosts keep a signed halt until two persons whom they know lift it");
+  if (!flags.halt_key.empty() && flags.authority.empty() && flags.trust_root.empty()) {
+    faults.Add(
+        "--halt-key", flags.halt_key,
+        "--trust-root or --authority too: hosts keep a signed halt until two persons whom they know lift it");
   }
   if (flags.unsafe_fast_database && !flags.demo) {
     faults.Add("--unsafe-fast-database", "without --demo", "--demo: a power cut may lose what was committed");
@@ -106,9 +107,10 @@ FlagsOrExit ParseFlags(int argc, char** argv, const std::string& version) {
   cli.add_option("--director-key", flags.director_key,
                  "private key (PEM, Ed25519) that signs leases; docs/operations.md");
   cli.add_option("--halt-key", flags.halt_key,
-                 "private key (PEM, Ed25519) that signs halts for hosts; needs --authority");
+                 "private key (PEM, Ed25519) that signs halts for hosts; needs --trust-root or --authority");
   cli.add_option("--authority", flags.authority,
-                 "trust.json: whose signatures take a halt off, and which keys hosts expect here");
+                 "trust.json: whose signatures take a halt off, and which keys hosts expect here, until one "
+                 "comes with a publication");
   auto* internal =
       cli.add_option("--internal-tenant", internal_tenant,
                      "the vendor's own fleet, first for every release, or none; needed at the first start");

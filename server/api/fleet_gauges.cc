@@ -97,6 +97,11 @@ void ShowRelease(const app::RolloutInfo& info, Sheet& sheet) {
   };
   sheet.Gauge("ringfence_exposure_budget_hosts", "Most hosts that may be unproven now", release,
               static_cast<double>(info.health.budget));
+  if (info.release.release.urgent) {
+    sheet.Gauge("ringfence_urgent_unacknowledged_tenants",
+                "Tenants that the urgent release was announced to, and none of whose people acknowledged it",
+                release, static_cast<double>(info.unacknowledged));
+  }
   sheet.Gauge("ringfence_stop_level", "0 free, 1 braked, 2 held, 3 halted", release, StopLevel(info));
   sheet.Gauge("ringfence_evidence_log10", "log10 of the combined evidence", with("test", "r"),
               std::log10(info.health.m_r));

@@ -286,6 +286,7 @@ class Process {
     options.trust = trust_;
     options.halt_key = orders_.halt;
     options.authority = orders_.authority;
+    if (orders_.director != nullptr) options.director = orders_.director->public_key();
     app_ = app::App::Make(options, &*fenced_, &*clock_, &*metrics_);
     app_->OnLeaseQueued([this] {
       if (Loop* loop = commit_wake_.load()) loop->Wake();

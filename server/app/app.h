@@ -44,8 +44,11 @@ struct AppOptions {
   std::shared_ptr<const gate::Trust> trust = nullptr;
   // Signs halts for hosts; null: hosts are told of halts by directives alone.
   std::shared_ptr<const trust::SigningKey> halt_key = nullptr;
-  // Whose signatures take a halt off; null, or without such keys: two persons' credentials do.
+  // Whose signatures take a halt off, until trust.json of the release repository says it; null, or without
+  // such keys in either: two persons' credentials do.
   std::shared_ptr<const trust::Authority> authority = nullptr;
+  // The key that signs leases here, to say so where no host would believe it; nullopt: none.
+  std::optional<trust::PublicKey> director = std::nullopt;
   uint64_t seed = 0;  // of jitter and rollout secrets; 0: from the operating system. Replays give one.
 };
 
@@ -83,8 +86,8 @@ class App {
   // PermissionDenied unless the agent may fetch the artifact now. Then its size.
   virtual absl::StatusOr<int64_t> MayFetch(const AgentId& agent, const Digest& digest) = 0;
   virtual absl::StatusOr<std::string> ArtifactChunk(const Digest& digest, int64_t chunk) = 0;
-  // [hot] Signed halts and orders to go on that hosts of the tenant are to have; null: none.
-  virtual std::shared_ptr<const Notices> NoticesFor(absl::string_view tenant) = 0;
+  // [hot] Signed halts and orders to go on that this host of the tenant is to have; null: none.
+  virtual std::shared_ptr<const Notices> NoticesFor(absl::string_view tenant, const AgentId& agent) = 0;
   static constexpr int64_t kChunkBytes = 1 << 20;
   // A file of the release repository, by the name that a TUF client asks for. NotFound.
   virtual absl::StatusOr<std::shared_ptr<const std::string>> TrustDocument(const std::string& name) = 0;

@@ -134,9 +134,7 @@ class Engine final : public App {
   absl::Status DenyBypass(const Act& act, const Bypass& asked) override;
   absl::StatusOr<std::vector<UrgentInfo>> UrgentReleases(const std::string& tenant) override;
   absl::StatusOr<UrgentInfo> Acknowledge(const Act& act, storage::AcknowledgementRow wanted) override;
-  std::shared_ptr<const Notices> NoticesFor(absl::string_view tenant) override {
-    return notices_.For(tenant, clock_->Now());
-  }
+  std::shared_ptr<const Notices> NoticesFor(absl::string_view tenant, const AgentId& agent) override;
   absl::StatusOr<storage::BrakeRow> Halt(const Act& act, const storage::Scope& scope) override;
   absl::Status TakeInBrakes(const std::optional<storage::Scope>& scope) override;
   absl::StatusOr<RollBackReply> RollBack(const Act& act, const storage::Scope& scope) override;
@@ -251,6 +249,8 @@ class Engine final : public App {
 
   // ---- customers that sign (engine_signed.cc)
   absl::Status MayOwnPlan(const Act& act, const std::string& tenant) const;
+  // The newest link of the chain, while it is the plan in force; null: the tenant does not sign.
+  static const plan::SignedPlan* SignedInForce(const Tenant& tenant);
   // What the store holds of the tenant.
   absl::Status InstallSigned(uint32_t tenant, absl::Span<const storage::SignedRow> rows)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -414,9 +414,14 @@ class Engine final : public App {
   void Brake(BrakeAct brake) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What the row means to hosts, signed, when it is or was a halt. The row is in the store.
   void PostNotice(const storage::BrakeRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Empty: it is in none.
+  std::string RingNameOf(const AgentId& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Tenants that an urgent release was announced to; none for any other.
+  int64_t Unacknowledged(const ReleaseState& release, const std::string& tenant) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes the order of one person or two for the halt on `row` into the change (engine_resume.cc).
-  absl::Status TakeOrder(const storage::BrakeRow& row, const Digest& sha256, absl::string_view order,
-                         BrakeChange& change) const;
+  absl::Status TakeOrder(const trust::Authority& authority, const storage::BrakeRow& row,
+                         const Digest& sha256, absl::string_view order, BrakeChange& change) const;
   // A new order back has an order of hosts of its own.
   void RevertsMayBegin(const storage::BrakeRow& before, const storage::BrakeRow& now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -535,8 +540,10 @@ class Engine final : public App {
   absl::StatusOr<std::vector<storage::ReleaseRow>> RecallListed(const Act& act,
                                                                 const gate::VerifiedRepository& verified);
   absl::StatusOr<storage::ReleaseRow> RecallNow(const Act& act, const std::string& channel, uint64_t serial);
-  // Reads again what agents are given, and when it expires.
+  // Reads again what agents are given, when it expires, and whom they believe by it.
   void DescribeRepository();
+  // What is wrong with our own keys, in hosts' eyes.
+  std::vector<std::string> AboutOrderKeys() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::vector<std::string> Uncovered(const policy::Release& release) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- loading and views (engine_load.cc, engine_views.cc)
@@ -682,6 +689,8 @@ class Engine final : public App {
   Mutex publish_mu_;
   std::vector<gate::RoleState> roles_ ABSL_GUARDED_BY(mu_);  // of the release repository
   std::string repository_trouble_ ABSL_GUARDED_BY(mu_);      // why they cannot be read
+  // Whom hosts believe: the repository's trust.json over what this server was started with. Null: nobody.
+  std::shared_ptr<const trust::Authority> authority_ ABSL_GUARDED_BY(mu_) = options_.authority;
 
   Courier courier_;  // last: its errands use everything above
 };

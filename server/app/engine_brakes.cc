@@ -153,6 +153,24 @@ void Engine::PostNotice(const storage::BrakeRow& row) {
     notices_.Put(row, release->release());
 }
 
+std::string Engine::RingNameOf(const AgentId& agent) {
+  const HostRef host = fleet_.Find(agent);
+  if (host == kNoHost) return "";
+  const LabelSet& set = label_sets_[fleet_.With(host, [](Row& row) { return row.label_set; })];
+  const Tenant& tenant = tenants_[set.tenant];
+  if (set.ring < 0 || !tenant.plan.has_value()) return "";
+  return tenant.plan->plan.rings[static_cast<size_t>(set.ring)].name;
+}
+
+std::shared_ptr<const Notices> Engine::NoticesFor(absl::string_view tenant, const AgentId& agent) {
+  std::string ring;
+  if (notices_.any_of_ring()) {  // seldom: only then every check-in takes the engine's lock
+    MutexLock lock(&mu_);
+    ring = RingNameOf(agent);
+  }
+  return notices_.For(tenant, ring, clock_->Now());
+}
+
 absl::Status Engine::MayBrake(const Act& act, const storage::Scope& scope, bool needs_release) {
   RETURN_IF_ERROR(CheckBrakeAct(act, scope, needs_release));
   MutexLock lock(&mu_);
@@ -319,8 +337,10 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
   storage::BrakeRow before;
   Digest sha256;
   std::optional<Bypass> around;  // the other side's brake was to be taken off
+  std::shared_ptr<const trust::Authority> authority;
   {
     MutexLock lock(&mu_);
+    authority = authority_;
     before = brakes_[scope];
     if (const ReleaseState* release = FindRelease(scope.channel, scope.serial); scope.serial != 0) {
       m_r = release->m_r();
@@ -365,15 +385,16 @@ absl::StatusOr<ResumeReply> Engine::Resume(const Act& act, const storage::Scope&
           return absl::PermissionDeniedError("a halt is decided by two of the vendor's people");
         }
         if (!row.halted) return absl::FailedPreconditionError("nothing is halted on this scope");
-        if (options_.authority != nullptr && !options_.authority->resume.empty()) {
-          RETURN_IF_ERROR(TakeOrder(row, sha256, order, change));
+        if (authority != nullptr && !authority->resume.empty()) {
+          RETURN_IF_ERROR(TakeOrder(*authority, row, sha256, order, change));
           if (!change.halted.has_value()) return absl::OkStatus();  // one person: the order waits
           anew = scope.tenant.empty();
           break;
         }
         if (!order.empty()) {
           return absl::FailedPreconditionError(
-              "signed_order: this server knows no keys of the role resume (--authority)");
+              "signed_order: this server knows no keys of the role resume, from trust.json of its release "
+              "repository or from --authority");
         }
         if (row.first_approver.empty()) {
           change.first_approver = act.actor.person;

@@ -161,8 +161,10 @@ LeaseTerms Engine::TermsOf(const Exposure& exposure, const ReleaseState& release
     if (previous.channel == release.release().channel) terms.from_serial = previous.serial;
   }
   terms.rollout = release.row.rollout;
-  const auto& plan = tenants_[stage.tenant].plan;
-  if (plan.has_value()) terms.plan_revision = plan->revision;
+  if (const plan::SignedPlan* in_force = SignedInForce(tenants_[stage.tenant])) {
+    terms.plan_version = in_force->statement.version;
+    terms.plan_sha256 = in_force->sha256;
+  }
   terms.halt_seq = notices_.seq();
   terms.at = clock_->Now();
   return terms;
@@ -236,6 +238,12 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   };
 
   if (!tenant.plan.has_value() || set.ring < 0) return refuse(Reason::kNoRing);
+  // Its guard would not use a lease by another plan. Nobody is exposed for nothing: the host asks for the
+  // plan.
+  if (!request.plan_sha256.IsZero()) {
+    const plan::SignedPlan* in_force = SignedInForce(tenant);
+    if (in_force == nullptr || in_force->sha256 != request.plan_sha256) return refuse(Reason::kOtherPlan);
+  }
   const policy::Ring& ring = tenant.plan->plan.rings[static_cast<size_t>(set.ring)];
   const Reason lasting = Lasting(set, found->second);
   if (lasting != Reason::kNone) return refuse(lasting);

@@ -7,6 +7,7 @@
 #include "ringfence/base/status_macros.h"
 #include "server/app/acts.h"
 #include "server/app/engine.h"
+#include "server/app/release_bytes.h"
 
 namespace ringfence::app {
 namespace {
@@ -33,7 +34,14 @@ policy::Consent Engine::ConsentOf(uint32_t tenant, const std::string& channel, u
     if (row != nullptr && !row->approved) return policy::Consent::kDenied;
     for (const auto& release : releases_) {
       if (release->release().channel != channel || release->release().serial != serial) continue;
-      return tenants_[tenant].book.Of(channel, serial, release->release().digest, ring, clock_->Now());
+      // Of a set every host's own bytes: it goes by these.
+      policy::Consent consent = policy::Consent::kApproved;
+      for (const Digest& bytes : BytesOf(release->release())) {
+        const policy::Consent said = tenants_[tenant].book.Of(channel, serial, bytes, ring, clock_->Now());
+        if (said == policy::Consent::kDenied) return said;
+        if (said == policy::Consent::kNone) consent = said;
+      }
+      return consent;
     }
     return policy::Consent::kNone;
   }

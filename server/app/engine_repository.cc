@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/trust/trust_document.h"
 #include "ringfence/tuf/metadata.h"
 #include "server/app/engine.h"
 
@@ -207,9 +208,40 @@ void Engine::DescribeRepository() {
   if (options_.trust == nullptr) return;
   StoredFiles stored(store_);
   absl::StatusOr<std::vector<gate::RoleState>> roles = gate::DescribeRepository(*options_.trust, stored);
+  // What is stored was verified when it came.
+  std::shared_ptr<const trust::Authority> authority;
+  if (const auto bytes = stored.Read(trust::kTrustTarget, std::nullopt); bytes.ok()) {
+    if (const auto document = trust::ParseTrustDocument(*bytes); document.ok()) {
+      trust::Authority followed = options_.authority == nullptr ? trust::Authority() : *options_.authority;
+      followed.Follow(*document);
+      authority = std::make_shared<const trust::Authority>(std::move(followed));
+    }
+  }
   MutexLock lock(&mu_);
+  if (authority != nullptr) authority_ = std::move(authority);
   repository_trouble_ = roles.ok() ? "" : std::string(roles.status().message());
   if (roles.ok()) roles_ = *std::move(roles);
+}
+
+std::vector<std::string> Engine::AboutOrderKeys() const {
+  std::vector<std::string> notices;
+  if (authority_ == nullptr) return notices;
+  const auto lists = [](const std::vector<trust::PublicKey>& keys, const trust::PublicKey& one) {
+    return std::find(keys.begin(), keys.end(), one) != keys.end();
+  };
+  if (options_.director.has_value() && !lists(authority_->director, *options_.director)) {
+    notices.push_back(absl::StrCat("the director's key of this server, ",
+                                   options_.director->KeyId().ToString(),
+                                   ", is not one that trust.json names: no host uses its leases"));
+  }
+  if (options_.halt_key != nullptr && !lists(authority_->halt, options_.halt_key->public_key())) {
+    notices.push_back(absl::StrCat("the halting key of this server, ",
+                                   options_.halt_key->public_key().KeyId().ToString(),
+                                   ", is not one that trust.json names: no host keeps its halts"));
+  }
+  if (const absl::Status checked = authority_->Check(); !checked.ok())
+    notices.push_back(absl::StrCat("trust.json: ", checked.message()));
+  return notices;
 }
 
 }  // namespace ringfence::app

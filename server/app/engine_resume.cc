@@ -27,9 +27,8 @@ absl::Status CheckFits(const trust::ResumeOrder& order, const trust::HaltNotice&
 
 }  // namespace
 
-absl::Status Engine::TakeOrder(const storage::BrakeRow& row, const Digest& sha256, absl::string_view order,
-                               BrakeChange& change) const {
-  const trust::Authority& authority = *options_.authority;
+absl::Status Engine::TakeOrder(const trust::Authority& authority, const storage::BrakeRow& row,
+                               const Digest& sha256, absl::string_view order, BrakeChange& change) const {
   const std::optional<trust::HaltNotice> halt = HaltOf(row, sha256);
   if (!halt.has_value()) return absl::InternalError("brake: halted, and nothing says since when");
   if (order.empty()) {

@@ -8,6 +8,7 @@
 #include "ringfence/trust/dsse.h"
 #include "server/app/acts.h"
 #include "server/app/engine.h"
+#include "server/app/release_bytes.h"
 
 namespace ringfence::app {
 namespace {
@@ -45,7 +46,7 @@ absl::StatusOr<std::string> TenantIn(absl::string_view envelope_json) {
 
 // A word of ours: what a host may write freely makes no metric.
 std::string KnownReason(const std::string& word) {
-  for (int i = 1; i <= static_cast<int>(policy::Reason::kCohortBlocked); ++i) {
+  for (int i = 1; i <= static_cast<int>(policy::Reason::kOtherPlan); ++i) {
     if (word == policy::Name(static_cast<policy::Reason>(i))) return word;
   }
   return word == plan::kForkReason ? word : "other";
@@ -85,6 +86,11 @@ absl::Status Engine::InstallSigned(uint32_t tenant, absl::Span<const storage::Si
     signing.book.Recall(row.envelope, signing.chain).IgnoreError();
   }
   return absl::OkStatus();
+}
+
+const plan::SignedPlan* Engine::SignedInForce(const Tenant& tenant) {
+  if (tenant.chain.empty() || !tenant.plan.has_value()) return nullptr;
+  return tenant.chain_revisions.back() == tenant.plan->revision ? &tenant.chain.back() : nullptr;
 }
 
 absl::StatusOr<storage::PlanRow> Engine::ApplySignedPlan(const Act& act, const std::string& envelope,
@@ -185,8 +191,17 @@ absl::StatusOr<storage::ConsentRow> Engine::SignedConsent(const Act& act, const 
   row.at = now;
   {
     MutexLock lock(&mu_);
-    if (FindRelease(said.channel, said.serial) == nullptr)
+    const ReleaseState* release = FindRelease(said.channel, said.serial);
+    if (release == nullptr)
       return absl::NotFoundError(absl::StrCat("no release ", said.channel, " ", said.serial));
+    // A yes to other bytes under the name, or to some of them, would let nobody in: said now.
+    for (const Digest& bytes : BytesOf(release->release())) {
+      if (!said.approve || std::find(said.digests.begin(), said.digests.end(), bytes) != said.digests.end())
+        continue;
+      return absl::InvalidArgumentError(absl::StrCat("envelope: sha256: does not name ", bytes.ToString(),
+                                                     ", which is what hosts take as ", said.channel, "/",
+                                                     said.serial));
+    }
     RETURN_IF_ERROR(AsksAbout(said.tenant, said.channel, said.rings, act.actor, said.approve));
   }
   std::vector<storage::SignedRow> documents;

@@ -37,6 +37,18 @@ UrgentInfo Engine::UrgentOf(const ReleaseState& release, const Tenant& tenant) {
   return info;
 }
 
+int64_t Engine::Unacknowledged(const ReleaseState& release, const std::string& tenant) const {
+  if (!release.release().urgent || release.row.state == storage::ReleaseState::kRecalled) return 0;
+  const policy::Release& r = release.release();
+  int64_t count = 0;
+  for (const Tenant& one : tenants_) {
+    const bool announced = one.plan.has_value() && (tenant.empty() || one.name == tenant) &&
+                           policy::FindRule(one.plan->plan, r.channel) != nullptr;
+    if (announced && !acknowledged_.contains({one.name, r.channel, r.serial})) ++count;
+  }
+  return count;
+}
+
 absl::StatusOr<std::vector<UrgentInfo>> Engine::UrgentReleases(const std::string& tenant) {
   MutexLock lock(&mu_);
   std::vector<UrgentInfo> all;

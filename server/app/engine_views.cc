@@ -84,6 +84,7 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
     if (info.why.empty()) info.why = "no ring has taken it";
   }
   info.rings_to_come = RingsToCome(release, tenant);
+  info.unacknowledged = Unacknowledged(release, tenant);
   const std::string& internal = options_.internal_tenant;
   const auto order = [&](const StageInfo& s) {
     mu_.AssertHeld();
@@ -417,6 +418,7 @@ ServerStatus Engine::Status() {
                                             ": sign it again"));
     }
   }
+  for (std::string& notice : AboutOrderKeys()) status.notices.push_back(std::move(notice));
   if (trust != nullptr && trust->throwaway) {
     status.notices.push_back("throwaway keys: what is signed and proven here is so for a demonstration only");
   }

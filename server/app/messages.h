@@ -93,6 +93,7 @@ struct LeaseRequest {
   absl::string_view channel;
   Digest digest;
   absl::string_view boot_id;
+  Digest plan_sha256 = {};  // of the signed plan that the host holds; zero: it pins none
 };
 
 // What a granted lease is bound to, for whoever signs it.
@@ -103,8 +104,9 @@ struct LeaseTerms {
   uint64_t from_serial = 0;  // of what the host runs; 0: nothing that is known
   uint64_t to_serial = 0;
   RolloutId rollout = 0;
-  int64_t plan_revision = 0;
-  uint64_t halt_seq = 0;  // of the newest halt of all that this server knows; 0: none
+  uint64_t plan_version = 0;  // of the signed plan in force; 0: the tenant signs none
+  Digest plan_sha256;         // its hash, or zero
+  uint64_t halt_seq = 0;      // of the newest halt of all that this server knows; 0: none
   absl::Time at;
 };
 
@@ -195,6 +197,8 @@ struct Notices {
   struct Halt {
     uint64_t seq = 0;
     std::string envelope;
+    bool of_ring =
+        false;  // a host may have come into the ring after it: sent whatever the host says it knows
   };
   struct Order {
     absl::Time not_after;
@@ -284,7 +288,8 @@ struct RolloutInfo {
   int64_t revert_outstanding = 0;
   // By tenant, how many rings do not work on it yet, and will when its proof or time lets them.
   std::map<std::string, int64_t> rings_to_come;
-  std::string why;  // no stage works on it; empty: one does
+  std::string why;             // no stage works on it; empty: one does
+  int64_t unacknowledged = 0;  // tenants that an urgent release was announced to, and that did not say so
   uint64_t version = 0;
 };
 

@@ -23,8 +23,8 @@ std::optional<trust::HaltNotice> HaltOf(const storage::BrakeRow& row, const Dige
 void NoticeBoard::Clear() {
   MutexLock lock(&mutex_);
   entries_.clear();
-  by_tenant_.clear();
-  any_ = false;
+  by_ring_.clear();
+  any_ = any_of_ring_ = false;
 }
 
 void NoticeBoard::Put(const storage::BrakeRow& row, const policy::Release& release) {
@@ -33,7 +33,7 @@ void NoticeBoard::Put(const storage::BrakeRow& row, const policy::Release& relea
   for (const policy::Artifact& artifact : release.artifacts) notice->artifacts.push_back(artifact.digest);
   MutexLock lock(&mutex_);
   seq_ = std::max(seq_.load(), notice->seq);
-  if (key_ == nullptr || !row.scope.ring.empty()) return;
+  if (key_ == nullptr) return;
   Entry& entry = entries_[row.scope];
   if (row.halted) {
     // Signed once: the brake's words change while its first person waits for a second.
@@ -52,29 +52,34 @@ void NoticeBoard::Put(const storage::BrakeRow& row, const policy::Release& relea
   entry.seq = notice->seq;
   if (entry.halt.empty() && entry.order.empty()) entries_.erase(row.scope);
   any_ = !entries_.empty();
-  by_tenant_.clear();
+  any_of_ring_ = std::any_of(entries_.begin(), entries_.end(), [](const auto& one) {
+    return !one.first.ring.empty() && !one.second.halt.empty();
+  });
+  by_ring_.clear();
 }
 
-std::shared_ptr<const Notices> NoticeBoard::For(absl::string_view tenant, absl::Time now) {
+std::shared_ptr<const Notices> NoticeBoard::For(absl::string_view tenant, absl::string_view ring,
+                                                absl::Time now) {
   if (!any_.load(std::memory_order_relaxed)) return nullptr;
   MutexLock lock(&mutex_);
-  auto known = by_tenant_.find(std::string(tenant));
-  if (known != by_tenant_.end() && known->second != nullptr) {
-    const auto& orders = known->second->orders;
+  std::shared_ptr<const Notices>& known = by_ring_[{std::string(tenant), std::string(ring)}];
+  if (known != nullptr) {
+    const auto& orders = known->orders;
     const bool over = std::any_of(orders.begin(), orders.end(),
                                   [&](const Notices::Order& order) { return now >= order.not_after; });
-    if (!over) return known->second;
+    if (!over) return known;
   }
   auto notices = std::make_shared<Notices>();
   for (const auto& [scope, entry] : entries_) {
     if (!scope.tenant.empty() && scope.tenant != tenant) continue;
-    if (!entry.halt.empty()) notices->halts.push_back({entry.seq, entry.halt});
+    if (!entry.halt.empty() && (scope.ring.empty() || scope.ring == ring))
+      notices->halts.push_back({entry.seq, entry.halt, !scope.ring.empty()});
     if (!entry.order.empty() && now < entry.not_after)
       notices->orders.push_back({entry.not_after, entry.order});
   }
   std::sort(notices->halts.begin(), notices->halts.end(),
             [](const Notices::Halt& a, const Notices::Halt& b) { return a.seq < b.seq; });
-  by_tenant_[std::string(tenant)] = notices;
+  known = notices;
   return notices;
 }
 

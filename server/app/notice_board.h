@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -31,11 +32,15 @@ class NoticeBoard {
   explicit NoticeBoard(std::shared_ptr<const trust::SigningKey> key) : key_(std::move(key)) {}
 
   void Clear();
-  // The row as it is in the store. A halt of one ring is not posted: a host need not know its ring.
+  // The row as it is in the store.
   void Put(const storage::BrakeRow& row, const policy::Release& release);
 
-  // For the hosts of a tenant; null: nothing. What is unchanged is the same object again.
-  std::shared_ptr<const Notices> For(absl::string_view tenant, absl::Time now);
+  // For the hosts of a ring; null: nothing. A halt of one ring goes to its hosts alone, for a host need not
+  // know its ring; what takes it off goes to the whole tenant, for a host may have left the ring with it.
+  // What is unchanged is the same object again.
+  std::shared_ptr<const Notices> For(absl::string_view tenant, absl::string_view ring, absl::Time now);
+  // False: For does not look at the ring.
+  bool any_of_ring() const { return any_of_ring_.load(std::memory_order_relaxed); }
   // Of the newest halt that was ever put, whatever became of it; 0: none.
   uint64_t seq() const { return seq_.load(std::memory_order_relaxed); }
 
@@ -49,10 +54,11 @@ class NoticeBoard {
 
   const std::shared_ptr<const trust::SigningKey> key_;
   std::atomic<uint64_t> seq_{0};
-  std::atomic<bool> any_{false};
+  std::atomic<bool> any_{false}, any_of_ring_{false};
   Mutex mutex_;
   std::map<storage::Scope, Entry> entries_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, std::shared_ptr<const Notices>, std::less<>> by_tenant_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<const Notices>> by_ring_
+      ABSL_GUARDED_BY(mutex_);  // by tenant and ring
 };
 
 }  // namespace ringfence::app

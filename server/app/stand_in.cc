@@ -119,7 +119,7 @@ class StandIn final : public App {
     return NotLeading();
   }
   absl::StatusOr<std::vector<UrgentInfo>> UrgentReleases(const std::string&) override { return NotLeading(); }
-  std::shared_ptr<const Notices> NoticesFor(absl::string_view) override { return nullptr; }
+  std::shared_ptr<const Notices> NoticesFor(absl::string_view, const AgentId&) override { return nullptr; }
   absl::Status TakeInBrakes(const std::optional<storage::Scope>&) override { return absl::OkStatus(); }
   absl::StatusOr<CohortReply> ExcludeCohort(const Act&, const std::string&, uint64_t,
                                             const std::string&) override {

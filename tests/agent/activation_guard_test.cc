@@ -44,6 +44,7 @@ class ActivationGuardTest : public ::testing::Test {
     lease.to_serial = release_.serial;
     lease.ring = "canary";
     lease.plan_version = 3;
+    lease.plan_sha256 = Sha256("plan 3");
     lease.halt_seq = kSeq;
     lease.ttl = absl::Seconds(20);
     lease.issued_at = wall_.Now();
@@ -157,8 +158,42 @@ TEST_F(ActivationGuardTest, ALeaseOfAnotherHostOrOtherBytesIsNone) {
 }
 
 TEST_F(ActivationGuardTest, AHostWithItsOwnPlanTakesNoLeaseByAnother) {
-  guard_->SetPlanVersion(4);
+  guard_->SetPlan(HeldPlan{4, Sha256("plan 4"), "canary"});
   EXPECT_EQ(Judge(Grant(Fitting(Ask()))), "lease_plan");
+  guard_->SetPlan(HeldPlan{3, Sha256("another plan 3"), "canary"});
+  EXPECT_EQ(Judge(Grant(Fitting(Ask()))), "lease_plan");
+  guard_->SetPlan(HeldPlan{3, Sha256("plan 3"), "canary"});
+  EXPECT_EQ(Judge(Grant(Fitting(Ask()))), "granted");
+}
+
+TEST_F(ActivationGuardTest, APlanThatComesBetweenTheLeaseAndTheFlipEndsThatLeaseAndNoOther) {
+  guard_->SetPlan(HeldPlan{3, Sha256("plan 3"), "canary"});
+  ASSERT_EQ(Judge(Grant(Fitting(Ask()))), "granted");
+  EXPECT_TRUE(MayActivate());
+  guard_->SetPlan(HeldPlan{4, Sha256("plan 4"), "canary"});
+  EXPECT_THAT(std::string(guard_->MayActivate(release_.digest, "acme").message()),
+              StartsWith("lease_plan: plan 4"));
+  EXPECT_TRUE(guard_->MayActivate(Sha256("other bytes"), "acme").ok());
+  trust::Lease lease = Fitting(Ask());
+  lease.plan_version = 4;
+  lease.plan_sha256 = Sha256("plan 4");
+  EXPECT_EQ(Judge(Grant(lease)), "granted") << "asked again, by the plan that came";
+  EXPECT_TRUE(MayActivate());
+}
+
+TEST_F(ActivationGuardTest, AHaltOfARingHoldsTheHostWhileItIsInThatRing) {
+  trust::HaltNotice halt = Halted();
+  halt.scope = {release_.digest, "acme", "canary"};
+  halt.halt_id = trust::HaltId(halt.scope, halt.seq);
+  Hear(trust::SignHalt(halt, Key('h')));
+  EXPECT_FALSE(MayActivate()) << "it pins no plan: what is sent to it is meant for it";
+  Restart();
+  EXPECT_FALSE(MayActivate());
+  guard_->SetPlan(HeldPlan{3, Sha256("plan 3"), "wards"});
+  EXPECT_TRUE(MayActivate());
+  guard_->SetPlan(HeldPlan{3, Sha256("plan 3"), "canary"});
+  EXPECT_FALSE(MayActivate()) << "it came into the ring later";
+  EXPECT_EQ(Judge(Grant(Fitting(Ask()))), "halted_here");
 }
 
 TEST_F(ActivationGuardTest, AHaltSticksThroughLeasesRestartsAndSilence) {

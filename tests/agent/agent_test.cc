@@ -16,8 +16,10 @@
 #include "gtest/gtest.h"
 #include "ringfence/agent/boot_clock.h"
 #include "ringfence/base/check.h"
+#include "ringfence/trust/lease.h"
 #include "tests/plan/signing.h"
 #include "tests/policy/builders.h"
+#include "tests/support/order_keys.h"
 
 namespace ringfence::agent {
 namespace {
@@ -115,6 +117,7 @@ class AgentTest : public ::testing::Test {
     options.boot_id = "boot-1";
     options.labels = policy::MakeLabels({{"ring", "lab"}});
     options.plan_guard = guard_.get();
+    options.guard = activation_.get();
     store_ = std::make_unique<StateStore>(files_.get(), folder_.path());
     auto agent = Agent::Make(std::move(options), store_.get(), &artifacts_, &loader_, &clock_);
     ASSERT_TRUE(agent.ok()) << agent.status();
@@ -174,8 +177,131 @@ class AgentTest : public ::testing::Test {
   std::unique_ptr<FakeServer> server_;
   std::unique_ptr<StateStore> store_;
   std::unique_ptr<PlanGuard> guard_;
+  std::unique_ptr<ActivationGuard> activation_;
   std::unique_ptr<Agent> agent_;
 };
+
+// A host that pins its customer's plan and its director's key. The server signs leases by the newest of
+// `in_force_`, and hands out those.
+class PinnedAgentTest : public AgentTest {
+ protected:
+  PinnedAgentTest() {
+    const policy::Plan plan = policy::MakePlan({policy::MakeRing("lab")});
+    chain_ = {plan::Extend(nullptr, plan::SealPlan(plan::FirstOf(plan, plan::KeysOf("a")), "a")).value()};
+    plan::PlanStatement follows = plan::NextAfter(chain_[0]);
+    follows.plan.rings[0].soak = absl::Hours(2);
+    chain_.push_back(plan::Extend(&chain_[0], plan::SealPlan(follows, "a")).value());
+    server_->on_plan = [this] {
+      MutexLock lock(&mutex_);
+      std::vector<std::string> envelopes;
+      for (size_t i = 0; i < in_force_; ++i) envelopes.push_back(chain_[i].envelope);
+      return envelopes;
+    };
+    server_->on_lease = [this](const v1::LeaseRequest& request, v1::LeaseResponse* response) {
+      MutexLock lock(&mutex_);
+      asked_.push_back(request.plan_sha256());
+      trust::Lease lease;
+      lease.tenant = "acme";
+      lease.agent = agent_->machine().agent();
+      lease.nonce = request.nonce();
+      lease.channel = request.channel();
+      lease.sha256 = *Digest::FromBytes(request.digest());
+      lease.length = static_cast<int64_t>(bytes_[0].size());
+      lease.to_serial = 2;
+      lease.ring = "lab";
+      lease.plan_version = static_cast<int64_t>(in_force_);
+      lease.plan_sha256 = chain_[in_force_ - 1].sha256;
+      lease.ttl = absl::Seconds(100);
+      lease.issued_at = absl::Now();
+      response->set_answer(v1::LEASE_ANSWER_GRANTED);
+      response->mutable_ttl()->set_seconds(100);
+      response->set_signed_lease(trust::SignLease(lease, test::Key('d')));
+      return grpc::Status::OK;
+    };
+    activation_ =
+        std::make_unique<ActivationGuard>(files_.get(), folder_.path(), &wall_clock_, test::Everybody());
+    guard_ = PlanGuard::Open({chain_[0].sha256, folder_.path(), {folder_.path() + "/plan"}}, files_.get(),
+                             &wall_clock_);
+    guard_->TakeIn({chain_[0].envelope});
+    guard_->TakeIn({});
+    StartAgent();
+  }
+  void InForce(size_t version) {
+    MutexLock lock(&mutex_);
+    in_force_ = version;
+  }
+  size_t Asked() {
+    MutexLock lock(&mutex_);
+    return asked_.size();
+  }
+  int64_t Reported() {
+    int64_t reported = 0;
+    for (const v1::CheckInRequest& request : Seen()) {
+      for (const v1::AgentEvent& event : request.events()) {
+        if (event.kind() == v1::AGENT_EVENT_KIND_PLAN_REFUSED && event.metric() == "other_plan")
+          reported = std::max(reported, static_cast<int64_t>(event.seq()));
+      }
+    }
+    return reported;
+  }
+
+  SystemClock wall_clock_;
+  std::vector<plan::SignedPlan> chain_;
+  size_t in_force_ ABSL_GUARDED_BY(mutex_) = 1;
+  std::vector<std::string> asked_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST_F(PinnedAgentTest, ALeaseByThePlanThatItHoldsIsUsed) {
+  Publish("version two");
+  Tell({v1::DIRECTIVE_KIND_PREFETCH, v1::DIRECTIVE_KIND_REQUEST_LEASE});
+  ASSERT_TRUE(Until([&] { return Runs() == "version two"; }));
+  MutexLock lock(&mutex_);
+  EXPECT_EQ(asked_.front(), std::string(chain_[0].sha256.raw()));
+}
+
+TEST_F(PinnedAgentTest, ALeaseByANewerPlanIsNotUsedButThePlanFetchedAndAskedAgain) {
+  InForce(2);
+  Publish("version two");
+  Tell({v1::DIRECTIVE_KIND_PREFETCH, v1::DIRECTIVE_KIND_REQUEST_LEASE});
+  ASSERT_TRUE(Until([&] { return Runs() == "version two"; }));
+  {
+    MutexLock lock(&mutex_);
+    EXPECT_EQ(asked_.front(), std::string(chain_[0].sha256.raw()));
+    EXPECT_GE(asked_.size(), 2U) << "the first answer was by a plan that it did not hold";
+  }
+  EXPECT_EQ(Reported(), 0) << "an update is no incident";
+}
+
+TEST_F(PinnedAgentTest, AServersNoForTheOldPlanMakesItFetchTheNewOne) {
+  InForce(2);
+  const auto grant = server_->on_lease;
+  server_->on_lease = [&](const v1::LeaseRequest& request, v1::LeaseResponse* response) {
+    if (request.plan_sha256() == std::string(chain_[1].sha256.raw())) return grant(request, response);
+    response->set_answer(v1::LEASE_ANSWER_NOT_NOW);
+    response->set_reason("other_plan");
+    return grpc::Status::OK;
+  };
+  Publish("version two");
+  Tell({v1::DIRECTIVE_KIND_PREFETCH, v1::DIRECTIVE_KIND_REQUEST_LEASE});
+  ASSERT_TRUE(Until([&] { return Runs() == "version two"; }));
+  EXPECT_EQ(Reported(), 0);
+}
+
+TEST_F(PinnedAgentTest, AServerThatGoesOnByAnOldPlanMovesNothingAndIsReported) {
+  std::ofstream(folder_.path() + "/plan") << chain_[1].envelope;  // put there by the customer
+  guard_->TakeIn({});
+  guard_->TakeIn({});
+  Publish("version two");
+  Tell({v1::DIRECTIVE_KIND_PREFETCH, v1::DIRECTIVE_KIND_REQUEST_LEASE});
+  ASSERT_TRUE(Until([&] { return Reported() > 0; }));
+  const size_t asked = Asked();
+  const int64_t reported = Reported();
+  ASSERT_TRUE(Until([&] { return Asked() > asked + 2; }));
+  EXPECT_EQ(Runs(), "factory");
+  EXPECT_EQ(Reported(), reported) << "once";
+  InForce(2);  // the server takes it in after all
+  ASSERT_TRUE(Until([&] { return Runs() == "version two"; }));
+}
 
 TEST_F(AgentTest, TakesAReleaseProvesItAndGoesBackWhenOrdered) {
   Publish("version two");

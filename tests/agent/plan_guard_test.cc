@@ -225,17 +225,41 @@ TEST_F(PlanGuardTest, AnApprovalCountsWhenItIsSignedAndANoStays) {
   said.approve = true;
   said.channel = "content";
   said.serial = 1;
+  said.digests = {DigestOf(1)};
   guard->TakeIn({SealApproval(said, "x")});
   EXPECT_FALSE(Judge(1).allowed);
   guard->TakeIn({SealApproval(said, "a")});
   EXPECT_TRUE(Judge(1).allowed);
+  Directive other = Offer(1);  // under the same name
+  other.digest = DigestOf(77);
+  EXPECT_EQ(guard->Judge(other, AgentId(), policy::MakeLabels({{"ring", "lab"}}), Digest()).reason,
+            "approval");
   said.seq = guard->next_seq();
   said.approve = false;
+  said.digests.clear();                                     // whatever they are
   files.files["/etc/plan.json"] = SealApproval(said, "a");  // the server hides it
   guard->TakeIn({});
   EXPECT_EQ(Judge(1).reason, "denied");
   Start(/*with_plan=*/false);
   EXPECT_EQ(Judge(1).reason, "denied");
+}
+
+TEST_F(PlanGuardTest, AnApprovalEndsHereAtMostTwoMinutesAfterItEndsAtTheServer) {
+  Start();
+  Extend([](policy::Plan& plan) { plan.rings[0].approval = policy::Approval::kExplicit; });
+  plan::ApprovalStatement said;
+  said.seq = 1;
+  said.tenant = "acme";
+  said.approve = true;
+  said.channel = "content";
+  said.serial = 1;
+  said.digests = {DigestOf(1)};
+  said.not_after = clock.Now() + absl::Hours(1);
+  guard->TakeIn({chain[1].envelope, SealApproval(said, "a")});
+  clock.Advance(absl::Minutes(61));
+  EXPECT_TRUE(Judge(1).allowed) << "clocks differ";
+  clock.Advance(absl::Minutes(1));
+  EXPECT_EQ(Judge(1).reason, "approval");
 }
 
 TEST_F(PlanGuardTest, APlanThatTheServerHidesMayBePutThere) {

@@ -181,7 +181,9 @@ class FakeApp final : public app::App {
     info.acknowledged = wanted;
     return Answer("Acknowledge:" + wanted.tenant, info);
   }
-  std::shared_ptr<const app::Notices> NoticesFor(absl::string_view) override { return notices; }
+  std::shared_ptr<const app::Notices> NoticesFor(absl::string_view, const AgentId&) override {
+    return notices;
+  }
   absl::StatusOr<storage::BrakeRow> Halt(const app::Act&, const storage::Scope& scope) override {
     return Brake("Halt", scope);
   }

@@ -3,8 +3,10 @@
 // refuses ask for a lease. None gets one, none is exposed. An RPC without a row here fails the test.
 #include <gmock/gmock.h>
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/descriptor.pb.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <set>
@@ -29,16 +31,28 @@ namespace {
 using google::protobuf::FileDescriptor;
 using google::protobuf::Message;
 
+void AddMethods(const FileDescriptor& file, std::set<std::string>& methods) {
+  for (int i = 0; i < file.service_count(); ++i) {
+    for (int j = 0; j < file.service(i)->method_count(); ++j)
+      methods.insert(absl::StrCat(file.service(i)->name(), "/", file.service(i)->method(j)->name()));
+  }
+}
+
+// Of every file of the contract, also one that nobody here has heard of.
 std::set<std::string> EveryMethod() {
   std::set<std::string> methods;
-  for (const FileDescriptor* file : {v1::EnrollRequest::descriptor()->file(), v1::Agent::descriptor()->file(),
-                                     v1::Plan::descriptor()->file(), v1::Release::descriptor()->file(),
-                                     v1::Rollout::descriptor()->file()}) {
-    for (int i = 0; i < file->service_count(); ++i) {
-      for (int j = 0; j < file->service(i)->method_count(); ++j)
-        methods.insert(absl::StrCat(file->service(i)->name(), "/", file->service(i)->method(j)->name()));
-    }
+  for (const auto& entry : std::filesystem::directory_iterator("proto/ringfence/v1")) {
+    if (entry.path().extension() != ".proto") continue;
+    const std::string name = absl::StrCat("ringfence/v1/", entry.path().filename().string());
+    const FileDescriptor* file = google::protobuf::DescriptorPool::generated_pool()->FindFileByName(name);
+    EXPECT_NE(file, nullptr) << name;
+    if (file != nullptr) AddMethods(*file, methods);
   }
+  return methods;
+}
+
+std::set<std::string> Without(std::set<std::string> methods, const std::set<std::string>& rows) {
+  for (const std::string& row : rows) methods.erase(row);
   return methods;
 }
 
@@ -227,7 +241,9 @@ std::map<std::string, NoWayAroundTest::Row> NoWayAroundTest::Rows() {
     ask.set_digest(std::string(release_.digest.raw()));
     ask.set_boot_id("boot-1");
     ask.set_nonce(std::string(16, 'n'));
-    return Bytes(ask);
+    v1::LeaseRequest pinned = ask;  // by a plan of its own
+    pinned.set_plan_sha256(std::string(32, 'p'));
+    return Bytes(ask, pinned);
   }};
   rows["AgentService/GetArtifact"] = {[this] {
     v1::GetArtifactRequest fetch;
@@ -402,6 +418,27 @@ TEST_F(NoWayAroundTest, EveryRpcHasARowHere) {
   std::set<std::string> rows;
   for (const auto& [method, row] : Rows()) rows.insert(method);
   EXPECT_THAT(rows, testing::ContainerEq(EveryMethod()));
+}
+
+TEST_F(NoWayAroundTest, ACallThatIsNewHasNoneAndWouldFail) {
+  google::protobuf::FileDescriptorProto file;
+  file.set_name("ringfence/v1/fresh.proto");
+  file.set_package("ringfence.v1");
+  file.set_syntax("proto3");
+  file.add_dependency("ringfence/v1/plan.proto");
+  auto* service = file.add_service();
+  service->set_name("FreshService");
+  auto* method = service->add_method();
+  method->set_name("ForceRelease");
+  method->set_input_type(".ringfence.v1.ApplyPlanRequest");
+  method->set_output_type(".ringfence.v1.ApplyPlanResponse");
+  google::protobuf::DescriptorPool pool(google::protobuf::DescriptorPool::generated_pool());
+  const FileDescriptor* built = pool.BuildFile(file);
+  ASSERT_NE(built, nullptr);
+  std::set<std::string> methods = EveryMethod(), rows;
+  AddMethods(*built, methods);
+  for (const auto& [name, row] : Rows()) rows.insert(name);
+  EXPECT_THAT(Without(methods, rows), testing::ElementsAre("FreshService/ForceRelease"));
 }
 
 TEST_F(NoWayAroundTest, NoRpcExposesAHostThatEligibilityRefuses) {

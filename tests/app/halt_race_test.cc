@@ -15,7 +15,6 @@
 namespace ringfence::test {
 namespace {
 
-constexpr int kHosts = 10'000;
 constexpr absl::Duration kFlight = absl::Seconds(12);  // the slowest answer is on its way for so long
 
 // Keeps nothing: what is asked about here does not outlast the test.
@@ -30,15 +29,18 @@ class NoDisk final : public agent::FileSystem {
 
 class HaltRace {
  public:
-  HaltRace() : store_(storage::MakeMemoryStore()), director_(Key('d')) {
+  // The hosts are dealt out among the rings.
+  HaltRace(int hosts, const std::vector<std::string>& rings)
+      : store_(storage::MakeMemoryStore()), director_(Key('d')) {
     app::AppOptions options;
     options.internal_tenant = "vendor";
     options.seed = 7;
     options.halt_key = std::make_shared<const trust::SigningKey>(Key('h'));
     options.authority = std::make_shared<const trust::Authority>(Everybody());
-    std::vector<storage::AgentRow> rows(kHosts);
-    for (int i = 0; i < kHosts; ++i) {
+    std::vector<storage::AgentRow> rows(static_cast<size_t>(hosts));
+    for (int i = 0; i < hosts; ++i) {
       Host& host = hosts_.emplace_back();
+      host.ring = rings[static_cast<size_t>(i) % rings.size()];
       const Digest drawn = Sha256(absl::StrCat("host ", i));
       std::copy_n(drawn.bytes.begin(), 16, host.id.bytes.begin());
       host.guard = std::make_unique<agent::ActivationGuard>(&disk_, "/state", &clock_, Everybody());
@@ -46,14 +48,15 @@ class HaltRace {
       row.agent = host.id;
       row.tenant = "vendor";
       row.secret_hash = Sha256("secret");
-      row.labels = policy::Labels::Make({{"ring", "dogfood"}, {"os", "win10"}}).value();
+      row.labels = policy::Labels::Make({{"ring", host.ring}, {"os", "win10"}}).value();
       row.enrolled_at = row.last_seen = clock_.Now();
     }
     EXPECT_TRUE(store_->ReadWrite([&](storage::Transaction& tx) { return tx.PutAgents(rows); }).ok());
     app_ = app::App::Make(options, store_.get(), &clock_, nullptr);
     EXPECT_TRUE(app_->Start().ok());
-    EXPECT_TRUE(
-        app_->ApplyPlan(By("ann", app::Role::kSre), PlanOf("vendor", {RingNamed("dogfood")}), 0).ok());
+    std::vector<policy::Ring> named;
+    for (const std::string& ring : rings) named.push_back(RingNamed(ring));
+    EXPECT_TRUE(app_->ApplyPlan(By("ann", app::Role::kSre), PlanOf("vendor", named), 0).ok());
     app::PublishRequest request;
     request.bytes = "the release";
     policy::Release& release = request.release;
@@ -89,17 +92,18 @@ class HaltRace {
     }
   }
 
-  void Halt() {
-    EXPECT_TRUE(app_->Halt(By("ann", app::Role::kSre), {"", "content", 1, ""}).ok());
+  void Halt(const storage::Scope& scope = {"", "content", 1, ""}) {
+    EXPECT_TRUE(app_->Halt(By("ann", app::Role::kSre), scope).ok());
     flips_before_ = flips_;
   }
-  // A server that somebody took over grants everybody everything, with the director's key.
-  int64_t FlipsByAServerThatWasTakenOver() {
+  // A server that somebody took over grants everybody of the ring everything, with the director's key, and
+  // says that they are in another one.
+  int64_t FlipsByAServerThatWasTakenOver(const std::string& ring = "dogfood") {
     const int64_t before = flips_;
     for (Host& host : hosts_) {
-      if (host.runs) continue;
+      if (host.runs || host.ring != ring) continue;
       const std::string nonce = host.guard->Ask(++host.ask, host.id, "vendor", Directive(), clock_.Now());
-      Flying grant{0, host.ask, true, SignedFor(host, nonce, 1, uint64_t{1} << 52)};
+      Flying grant{0, host.ask, true, SignedFor(host, nonce, {}, "elsewhere", uint64_t{1} << 52)};
       Arrive(host, grant);
     }
     return flips_ - before;
@@ -125,6 +129,7 @@ class HaltRace {
   };
   struct Host {
     AgentId id;
+    std::string ring;
     std::unique_ptr<agent::ActivationGuard> guard;
     uint64_t ask = 0;
     bool runs = false, waits = false;
@@ -155,10 +160,11 @@ class HaltRace {
     if (!host.runs) request.staged = {&release_.digest, 1};
     app::CheckInReply reply;
     EXPECT_TRUE(app_->CheckIn(request, &reply).ok());
-    Hear(host, app_->NoticesFor("vendor").get());
+    Hear(host, app_->NoticesFor("vendor", host.id).get());
   }
 
-  std::string SignedFor(const Host& host, const std::string& nonce, int64_t plan, uint64_t halt_seq) const {
+  std::string SignedFor(const Host& host, const std::string& nonce, const app::LeaseTerms& terms,
+                        const std::string& ring, uint64_t halt_seq) const {
     trust::Lease lease;
     lease.tenant = "vendor";
     lease.agent = host.id;
@@ -167,8 +173,9 @@ class HaltRace {
     lease.sha256 = release_.digest;
     lease.length = release_.size_bytes;
     lease.to_serial = 1;
-    lease.ring = "dogfood";
-    lease.plan_version = plan;
+    lease.ring = ring;
+    lease.plan_version = static_cast<int64_t>(terms.plan_version);
+    lease.plan_sha256 = terms.plan_sha256;
     lease.halt_seq = halt_seq;
     lease.ttl = absl::Seconds(20);
     lease.issued_at = clock_now_;
@@ -181,18 +188,17 @@ class HaltRace {
     host.waits = true;
     clock_now_ = clock_.Now();
     const std::string nonce = host.guard->Ask(++host.ask, host.id, "vendor", Directive(), clock_.Now());
-    app_->Lease({host.id, "content", release_.digest, "boot-1"},
-                [this, index, nonce, ask = host.ask](absl::StatusOr<app::LeaseReply> reply) {
-                  Flying flying{static_cast<int>(index), ask, reply.ok() && reply->granted, ""};
-                  if (flying.granted) {
-                    flying.signed_lease =
-                        SignedFor(hosts_[index], nonce, reply->terms.plan_revision, reply->terms.halt_seq);
-                  }
-                  flying.notices = app_->NoticesFor("vendor");
-                  const absl::Duration under_way =
-                      kFlight * std::uniform_real_distribution<double>(0, 1)(random_);
-                  flying_.emplace(clock_.Now() + under_way, flying);
-                });
+    app_->Lease({host.id, "content", release_.digest, "boot-1"}, [this, index, nonce, ask = host.ask](
+                                                                     absl::StatusOr<app::LeaseReply> reply) {
+      Flying flying{static_cast<int>(index), ask, reply.ok() && reply->granted, ""};
+      if (flying.granted) {
+        flying.signed_lease =
+            SignedFor(hosts_[index], nonce, reply->terms, reply->terms.ring, reply->terms.halt_seq);
+      }
+      flying.notices = app_->NoticesFor("vendor", hosts_[index].id);
+      const absl::Duration under_way = kFlight * std::uniform_real_distribution<double>(0, 1)(random_);
+      flying_.emplace(clock_.Now() + under_way, flying);
+    });
   }
 
   void Arrive(Host& host, const Flying& flying) {
@@ -222,7 +228,7 @@ class HaltRace {
 };
 
 TEST(HaltRaceTest, OfTenThousandStagedHostsNoMoreFlipAfterAHaltThanHoldALease) {
-  HaltRace race;
+  HaltRace race(10'000, {"dogfood"});
   for (int i = 0; i < 7200 && (race.flips() < 40 || race.unexpired() < 3); ++i) race.Second();
   ASSERT_GE(race.unexpired(), 3) << "nobody is on the way: the race shows nothing";
   const int64_t unexpired = race.unexpired();
@@ -232,6 +238,19 @@ TEST(HaltRaceTest, OfTenThousandStagedHostsNoMoreFlipAfterAHaltThanHoldALease) {
   EXPECT_LE(race.flips_since_halt(), unexpired);
   EXPECT_EQ(race.unexpired(), 0);
   EXPECT_EQ(race.FlipsByAServerThatWasTakenOver(), 0);
+}
+
+TEST(HaltRaceTest, AHaltOfOneRingReachesEachOfItsHostsSticksThereAndHoldsNobodyElse) {
+  constexpr int kHosts = 2'000;
+  HaltRace race(kHosts, {"dogfood", "office"});
+  for (int i = 0; i < 7200 && (race.flips() < 40 || race.unexpired() < 3); ++i) race.Second();
+  const int64_t unexpired = race.unexpired();
+  ASSERT_GE(unexpired, 3) << "nobody is on the way: the race shows nothing";
+  race.Halt({"vendor", "content", 1, "dogfood"});
+  for (int i = 0; i < 60; ++i) race.Second();
+  EXPECT_LE(race.flips_since_halt(), unexpired);
+  EXPECT_EQ(race.FlipsByAServerThatWasTakenOver("dogfood"), 0);
+  EXPECT_EQ(race.FlipsByAServerThatWasTakenOver("office"), kHosts / 2) << "their ring was not halted";
 }
 
 }  // namespace

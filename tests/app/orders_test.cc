@@ -2,9 +2,12 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringfence/base/hash.h"
 #include "ringfence/trust/dsse.h"
 #include "ringfence/trust/halt.h"
+#include "ringfence/trust/trust_document.h"
 #include "server/app/notice_board.h"
+#include "server/gate/gate.h"
 #include "tests/support/fleet_harness.h"
 #include "tests/support/order_keys.h"
 
@@ -35,8 +38,9 @@ class OrdersTest : public testing::Test {
     fleet.RunFor(absl::Minutes(2));
   }
 
+  // As the first host hears them, or one that nobody knows of another tenant.
   std::shared_ptr<const app::Notices> Notices(const std::string& tenant = "vendor") {
-    return fleet.app().NoticesFor(tenant);
+    return fleet.app().NoticesFor(tenant, tenant == "vendor" ? fleet.host(0).id : AgentId());
   }
   // The one halt that is posted, as a host reads it.
   trust::HaltNotice Posted(const std::string& tenant = "vendor") {
@@ -93,12 +97,32 @@ TEST_F(OrdersTest, AHaltIsPostedSignedForEveryTenantUnderOneNameThatARestartDoes
   EXPECT_EQ(Posted(), halt);
 }
 
-TEST_F(OrdersTest, ATenantsHaltIsPostedToThatTenantAndARingsToNobody) {
+TEST_F(OrdersTest, ATenantsHaltIsPostedToThatTenantAndARingsToThatRing) {
   ASSERT_TRUE(fleet.app().Halt(fleet.Sre(), {"vendor", "content", 1, ""}).ok());
   EXPECT_EQ(Posted().scope.tenant, "vendor");
   EXPECT_TRUE(Notices("acme") == nullptr || Notices("acme")->halts.empty());
   ASSERT_TRUE(fleet.app().Halt(fleet.Sre(), {"vendor", "content", 1, "dogfood"}).ok());
+  EXPECT_EQ(Notices()->halts.size(), 2U);
+  fleet.Relabel(0, {{"ring", "elsewhere"}});
+  fleet.RunFor(absl::Minutes(2));
   EXPECT_EQ(Notices()->halts.size(), 1U);
+  EXPECT_EQ(fleet.app().NoticesFor("vendor", fleet.host(1).id)->halts.size(), 2U);
+  fleet.Relabel(0, {{"ring", "dogfood"}});
+  fleet.RunFor(absl::Minutes(2));
+  EXPECT_EQ(Notices()->halts.size(), 2U) << "who comes into the ring hears of it";
+}
+
+TEST_F(OrdersTest, TheOrderThatTakesARingsHaltOffReachesThoseWhoLeftTheRingWithIt) {
+  const Scope ring{"vendor", "content", 1, "dogfood"};
+  ASSERT_TRUE(fleet.app().Halt(fleet.Sre(), ring).ok());
+  EXPECT_EQ(Posted().scope.ring, "dogfood");
+  const auto resumed = Resume(Signed(Draft(Posted()), "ab"), "ann", ring);
+  ASSERT_TRUE(resumed.ok()) << resumed.status();
+  fleet.Relabel(0, {{"ring", "elsewhere"}});
+  fleet.RunFor(absl::Minutes(2));
+  ASSERT_EQ(Notices()->orders.size(), 1U);
+  EXPECT_TRUE(trust::VerifyOrder(Notices()->orders[0].envelope, Everybody(), fleet.now()).ok());
+  EXPECT_TRUE(Notices()->halts.empty());
 }
 
 TEST_F(OrdersTest, CredentialsAloneTakeNoHaltOff) {
@@ -209,8 +233,71 @@ TEST_F(OrdersTest, ALeaseSaysWhatItIsBoundTo) {
   EXPECT_EQ(terms.length, next.size_bytes);
   EXPECT_EQ(terms.to_serial, 2U);
   EXPECT_LT(terms.from_serial, 2U);
-  EXPECT_EQ(terms.plan_revision, 1);
+  EXPECT_EQ(terms.plan_version, 0U) << "the vendor signs no plan";
+  EXPECT_TRUE(terms.plan_sha256.IsZero());
   EXPECT_EQ(terms.halt_seq, halted);
+}
+
+// A server that follows a release repository believes whom its hosts believe: trust.json over what it was
+// started with.
+class FollowingOrdersTest : public OrdersTest {
+ protected:
+  FollowingOrdersTest() { fleet.Follow(std::make_shared<const gate::Trust>()); }
+
+  void PublishTrust(const trust::TrustDocument& document) {
+    storage::TrustDocumentRow row;
+    row.name = trust::kTrustTarget;
+    row.bytes = trust::SerializeTrustDocument(document);
+    row.sha256 = Sha256(row.bytes);
+    row.stored_at = fleet.now();
+    ASSERT_TRUE(
+        fleet.store().ReadWrite([&](storage::Transaction& tx) { return tx.PutTrustDocument(row); }).ok());
+    fleet.Restart();
+  }
+  static trust::TrustDocument WithResume(const std::string& keys) {
+    trust::TrustDocument document;
+    document.version = 2;
+    trust::TrustRole& resume = document.roles["resume"];
+    for (const char key : keys) resume.keys.push_back({Key(key).public_key(), std::string(1, key)});
+    resume.threshold = 2;
+    return document;
+  }
+  bool Noticed(const std::string& text) {
+    for (const std::string& notice : fleet.app().Status().notices) {
+      if (notice.find(text) != std::string::npos) return true;
+    }
+    return false;
+  }
+};
+
+TEST_F(FollowingOrdersTest, ThePublishedTrustDocumentSaysWhoTakesAHaltOff) {
+  PublishTrust(WithResume("pq"));
+  ASSERT_TRUE(fleet.app().Halt(fleet.Sre(), kRelease).ok());
+  EXPECT_TRUE(absl::IsPermissionDenied(Resume(Signed(Draft(Posted()), "ab")).status()))
+      << "they could once, and no host would follow them now";
+  const auto resumed = Resume(Signed(Draft(Posted()), "pq"));
+  ASSERT_TRUE(resumed.ok()) << resumed.status();
+  EXPECT_FALSE(resumed->brake.halted);
+}
+
+TEST_F(FollowingOrdersTest, ARoleThatItDoesNotHaveStaysAsItWasPinnedWithoutRevokedKeys) {
+  trust::TrustDocument document = WithResume("");
+  document.roles.clear();
+  document.revoked = {Key('a').public_key().KeyId()};
+  PublishTrust(document);
+  ASSERT_TRUE(fleet.app().Halt(fleet.Sre(), kRelease).ok());
+  const auto resumed = Resume(Signed(Draft(Posted()), "ab"));
+  ASSERT_TRUE(resumed.ok()) << resumed.status();
+  EXPECT_TRUE(resumed->needs_second_person) << "ann's key was revoked";
+  EXPECT_TRUE(Noticed("hosts would keep a halt for ever"));
+}
+
+TEST_F(FollowingOrdersTest, StatusSaysWhenHostsDoNotBelieveThisServersKey) {
+  EXPECT_FALSE(Noticed("halting key"));
+  trust::TrustDocument document = WithResume("ab");
+  document.roles["halt"].keys = {{Key('n').public_key(), ""}};
+  PublishTrust(document);
+  EXPECT_TRUE(Noticed("the halting key of this server"));
 }
 
 }  // namespace

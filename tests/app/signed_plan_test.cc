@@ -2,6 +2,7 @@
 // becomes of a host's refusal.
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringfence/base/hash.h"
 #include "tests/plan/signing.h"
 #include "tests/support/customers_only.h"
 
@@ -41,6 +42,7 @@ class SignedPlanTest : public OneCustomerTest {
     ASSERT_TRUE(row.ok()) << row.status();
     head = plan::Extend(statement.version == 1 ? nullptr : &head, envelope).value();
   }
+  // A yes is for the bytes under the name now, unless it says other ones.
   plan::ApprovalStatement Say(bool approve, uint64_t serial) {
     plan::ApprovalStatement said;
     said.seq = fleet.app().NextSeq("acme");
@@ -48,6 +50,10 @@ class SignedPlanTest : public OneCustomerTest {
     said.approve = approve;
     said.channel = "content";
     said.serial = serial;
+    const auto known = fleet.app().ListReleases("content");
+    for (const storage::ReleaseRow& row : *known) {
+      if (approve && row.release.serial == serial) said.digests = {row.release.digest};
+    }
     return said;
   }
   int64_t Audits(const std::string& act) {
@@ -143,6 +149,62 @@ TEST_F(SignedPlanTest, ASignedYesLetsAReleaseInAndAnUnsignedOneDoesNot) {
   EXPECT_EQ(fleet.app().FetchPlan("acme", 2, 1).size(), 1u);
   fleet.Restart();
   EXPECT_TRUE(Until(4, release));
+}
+
+TEST_F(SignedPlanTest, AYesIsForBytesAndNotForTheirName) {
+  Begin();
+  Sign(FirstOf(ThePlan(), KeysOf("a")), "a", 0);
+  const policy::Release release = fleet.Publish();
+  plan::ApprovalStatement yes = Say(true, 1);
+  yes.digests = {Sha256("what the person was shown under this name")};
+  const auto other = fleet.app().SignedConsent(fleet.Admin("acme"), SealApproval(yes, "a"), true);
+  EXPECT_TRUE(absl::IsInvalidArgument(other.status())) << other.status();
+  EXPECT_THAT(other.status().message(), HasSubstr(release.digest.ToString()));
+  fleet.RunFor(absl::Hours(12));
+  EXPECT_EQ(fleet.RunningIn("acme", "theatres", release.digest), 0);
+  EXPECT_EQ(fleet.app().Explain(fleet.host(2).id, "content", 1)->eligibility.reason,
+            policy::Reason::kApproval);
+  EXPECT_TRUE(fleet.app().SignedConsent(fleet.Admin("acme"), SealApproval(Say(true, 1), "a"), true).ok());
+  EXPECT_TRUE(Until(4, release));
+}
+
+TEST_F(SignedPlanTest, ALeaseNamesTheSignedPlanAndAHostWithAnotherIsToldSoAndNotExposed) {
+  Begin(/*hosts=*/10);
+  Sign(FirstOf(ThePlan(), KeysOf("a")), "a", 0);
+  plan::PlanStatement second = Next();
+  second.plan.rings[0].soak = absl::Hours(2);
+  const Digest old = head.sha256;
+  Sign(second, "a", 1);
+  const policy::Release release = fleet.Publish();
+  const auto ask = [&](int host, const Digest& plan) {
+    app::LeaseRequest request{fleet.host(host).id, "content", release.digest, "boot-1"};
+    request.plan_sha256 = plan;
+    std::optional<absl::StatusOr<app::LeaseReply>> answer;
+    fleet.app().Lease(request, [&](absl::StatusOr<app::LeaseReply> reply) { answer = std::move(reply); });
+    EXPECT_TRUE(fleet.app().CommitOnce().ok());
+    return answer->value();
+  };
+  const auto exposed = [&] { return fleet.app().GetRollout("content", 1, "")->ledger.exposed; };
+  app::LeaseReply granted;
+  ASSERT_TRUE(fleet.RunUntil(
+      [&] {
+        for (int i = 0; i < 10; ++i) {
+          if (!fleet.host(i).staged.contains(release.digest)) continue;
+          const int64_t before = exposed();
+          for (const Digest& other : {old, Sha256("of nobody")}) {
+            const app::LeaseReply reply = ask(i, other);
+            EXPECT_FALSE(reply.granted);
+            EXPECT_EQ(reply.reason, policy::Reason::kOtherPlan);
+          }
+          EXPECT_EQ(exposed(), before);
+          granted = ask(i, head.sha256);
+          if (granted.granted) return true;
+        }
+        return false;
+      },
+      absl::Hours(6)));
+  EXPECT_EQ(granted.terms.plan_version, 2u);
+  EXPECT_EQ(granted.terms.plan_sha256, head.sha256);
 }
 
 TEST_F(SignedPlanTest, ANoAfterAYesHoldsForGood) {

@@ -76,6 +76,23 @@ TEST_F(UrgentTest, IsAcknowledgedOnceByTheTenantsOwnPeopleAndThatIsKept) {
   EXPECT_TRUE(fleet.Decided("acknowledge", "operator"));
 }
 
+TEST_F(UrgentTest, WhoHasNotAcknowledgedItIsCountedUntilItIsRecalled) {
+  policy::Plan other = PlanOf("globex", {RingNamed("canary")});
+  other.channels[0].channel = "sensor";
+  fleet.Apply(other);  // it is not announced to who has no such channel
+  const auto waiting = [&](uint64_t serial, const std::string& tenant = "") {
+    return fleet.app().GetRollout("content", serial, tenant)->unacknowledged;
+  };
+  EXPECT_EQ(waiting(1), 2);
+  EXPECT_EQ(waiting(1, "acme"), 1);
+  ASSERT_TRUE(fleet.app().Acknowledge(fleet.Admin("acme"), For("acme")).ok());
+  EXPECT_EQ(waiting(1), 1);
+  EXPECT_EQ(waiting(1, "acme"), 0);
+  EXPECT_EQ(waiting(fleet.Publish().serial), 0) << "it is not urgent";
+  ASSERT_TRUE(fleet.app().Recall(fleet.Sre(), "content", 1).ok());
+  EXPECT_EQ(waiting(1), 0);
+}
+
 TEST_F(UrgentTest, AnAcknowledgementMovesNothing) {
   const std::string before = fleet.StageOf("vendor", "dogfood", 1) == nullptr ? "" : "open";
   ASSERT_TRUE(fleet.app().Acknowledge(fleet.Admin("acme"), For("acme")).ok());

@@ -45,8 +45,9 @@ void FuzzLease(const std::string& bytes) {
   // A question that names no bytes is never answered with yes.
   RF_CHECK(absl::IsPermissionDenied(judged.status()));
   if (!lease.ok()) return;
-  question = {lease->tenant, lease->agent,     lease->nonce,    lease->channel,     lease->sha256,
-              lease->length, lease->to_serial, lease->halt_seq, lease->plan_version};
+  question = {lease->tenant,    lease->agent,    lease->nonce,
+              lease->channel,   lease->sha256,   lease->length,
+              lease->to_serial, lease->halt_seq, PlanName{lease->plan_version, lease->plan_sha256}};
   const auto again = VerifyLease(SignLease(*lease, Ann()), Everybody(), question, absl::ZeroDuration());
   RF_CHECK(again.ok() ? *again == *lease : lease->from_serial >= lease->to_serial);
   RF_CHECK(!VerifyLease(SignLease(*lease, Ann()), Everybody(), question, kMaxLeaseTtl).ok());
@@ -60,6 +61,9 @@ void FuzzHalt(const std::string& bytes) {
   HaltBook book;
   book.Add(*notice);
   RF_CHECK(book.On(notice->scope.sha256, notice->scope.tenant) != nullptr);
+  RF_CHECK(book.On(notice->scope.sha256, notice->scope.tenant, notice->scope.ring) != nullptr);
+  RF_CHECK((book.On(notice->scope.sha256, notice->scope.tenant, "-") == nullptr) !=
+           notice->scope.ring.empty());  // no ring has this name
   const auto read = HaltBook::Parse(book.Serialize());
   RF_CHECK(read.ok() && *read == book);
 }

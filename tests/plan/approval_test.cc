@@ -24,6 +24,7 @@ class ApprovalBookTest : public testing::Test {
     said.approve = approve;
     said.channel = "content";
     said.serial = 7;
+    if (approve) said.digests = {Digest()};
     return said;
   }
   Consent Of(const std::string& ring = "lab", uint64_t serial = 7, absl::Time now = kNow) {
@@ -107,14 +108,15 @@ TEST_F(ApprovalBookTest, KeysThatAreTakenOutApproveNothingAndTheirNoStays) {
 
 TEST_F(ApprovalBookTest, WhatIsNotExactlyADecisionIsRefused) {
   const std::string payload = ApprovalPayload(Say(true)).value();
-  for (const auto& [from, to] :
-       std::vector<std::pair<std::string, std::string>>{{"\"approve\"", "\"force\""},
-                                                        {"\"serial\":7", "\"serial\":0"},
-                                                        {"\"seq\":1", "\"seq\":0"},
-                                                        {"\"rings\":[]", "\"rings\":[\"A B\"]"},
-                                                        {"\"rings\":[]", "\"rings\":[],\"skip\":1"},
-                                                        {"\"acme\"", "\"\""},
-                                                        {"\"sha256\":[]", "\"sha256\":[\"12\"]"}}) {
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+           {"\"approve\"", "\"force\""},
+           {"\"sha256\":[\"" + std::string(64, '0') + "\"]", "\"sha256\":[]"},
+           {"\"serial\":7", "\"serial\":0"},
+           {"\"seq\":1", "\"seq\":0"},
+           {"\"rings\":[]", "\"rings\":[\"A B\"]"},
+           {"\"rings\":[]", "\"rings\":[],\"skip\":1"},
+           {"\"acme\"", "\"\""},
+           {"\"sha256\":[", "\"sha256\":[\"12\","}}) {
     std::string bad = payload;
     ASSERT_NE(bad.find(from), std::string::npos) << from;
     bad.replace(bad.find(from), from.size(), to);

@@ -1,5 +1,7 @@
 #include "ringfence/policy/reason.h"
 
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 
@@ -8,7 +10,7 @@
 namespace ringfence::policy {
 namespace {
 
-constexpr int kLast = static_cast<int>(Reason::kCohortBlocked);
+constexpr int kLast = static_cast<int>(Reason::kOtherPlan);
 
 TEST(ReasonTest, EachHasAWordOfItsOwnAndASentence) {
   std::set<std::string> words;
@@ -22,6 +24,16 @@ TEST(ReasonTest, EachHasAWordOfItsOwnAndASentence) {
     EXPECT_GE(sentence.size(), 20u) << word;
   }
   EXPECT_EQ(words.count("unknown"), 0u);
+}
+
+TEST(ReasonTest, EachIsInTheTableThatPeopleRead) {
+  std::ifstream file("docs/reasons.md");
+  const std::string page{std::istreambuf_iterator<char>(file), {}};
+  for (int i = 1; i <= kLast; ++i) {
+    const auto reason = static_cast<Reason>(i);
+    const std::string row = "| `" + std::string(Name(reason)) + "` | " + Sentence(reason) + " |";
+    EXPECT_NE(page.find(row), std::string::npos) << row;
+  }
 }
 
 TEST(ReasonTest, AnUnknownOneIsSaidToBeUnknown) {

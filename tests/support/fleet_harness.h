@@ -103,6 +103,8 @@ class FleetHarness {
   void Crash();       // the process dies: what was not written is lost; nobody answers
   void Restart();     // Crash, and a new process on the same store
   bool deaf = false;  // nothing that hosts send arrives
+  // From the next restart on the server follows a release repository: nothing unsigned is published any more.
+  void Follow(std::shared_ptr<const gate::Trust> trust) { options_.trust = std::move(trust); }
   RecordingStore& store() { return *store_; }
   GatedStore& gate() { return *gate_; }  // before store()
   ManualClock& clock() { return clock_; }
@@ -175,7 +177,7 @@ class FleetHarness {
   void MakeApp();
   void Commit();
 
-  const Options options_;
+  Options options_;
   ManualClock clock_;
   InvariantWatch watch_;
   std::unique_ptr<storage::Store> memory_;

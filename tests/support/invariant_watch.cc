@@ -8,6 +8,7 @@
 #include "absl/time/civil_time.h"
 #include "ringfence/policy/bucket.h"
 #include "ringfence/policy/choice.h"
+#include "ringfence/trust/dsse.h"
 #include "server/record/decision_replay.h"
 
 namespace ringfence::test {
@@ -143,6 +144,12 @@ void InvariantWatch::Committed(const Changes& changes, absl::Time now) {
   for (const storage::ConsentRow& row : changes.consents) {
     if (!consents_.try_emplace({row.tenant, row.channel, row.serial, row.ring}, row.approved).second)
       Found(now, "what a person said of a release was changed");
+  }
+  for (const storage::SignedRow& row : changes.signed_documents) {
+    if (row.kind != storage::SignedKind::kDecision) continue;
+    const auto envelope = trust::ParseEnvelope(row.envelope);
+    const auto said = envelope.ok() ? plan::ParseApprovalPayload(envelope->payload) : envelope.status();
+    if (said.ok()) said_.push_back(*said);
   }
   for (const storage::QuarantineRow& row : changes.quarantines) quarantines_.push_back(row);
   for (const storage::DecisionRow& row : changes.decisions) {
@@ -393,13 +400,21 @@ void InvariantWatch::OnExposure(const storage::ExposureRow& row, absl::Time now)
   }
 }
 
-std::optional<bool> InvariantWatch::Consented(const std::string& tenant, const std::string& channel,
-                                              uint64_t serial, const std::string& ring) const {
+bool InvariantWatch::Consented(const storage::ExposureRow& row, const std::string& ring,
+                               absl::Time now) const {
   for (const std::string& scope : {ring, std::string()}) {
-    const auto found = consents_.find({tenant, channel, serial, scope});
+    const auto found = consents_.find({row.tenant, row.channel, row.serial, scope});
     if (found != consents_.end()) return found->second;
   }
-  return std::nullopt;
+  bool yes = false;
+  for (const plan::ApprovalStatement& one : said_) {
+    const bool here =
+        one.rings.empty() || std::find(one.rings.begin(), one.rings.end(), ring) != one.rings.end();
+    if (!here || one.tenant != row.tenant || one.channel != row.channel || one.serial != row.serial) continue;
+    if (!one.approve) return false;
+    yes = yes || now < one.not_after;
+  }
+  return yes;
 }
 
 std::string InvariantWatch::Forbidden(const policy::Plan& plan, const policy::Ring& ring,
@@ -442,8 +457,7 @@ std::string InvariantWatch::Forbidden(const policy::Plan& plan, const policy::Ri
                                             : window.from <= minute || minute < window.to);
   }
   if (!open) return "no window is open";
-  if (approval == policy::Approval::kExplicit &&
-      !Consented(row.tenant, row.channel, row.serial, ring.name).value_or(false)) {
+  if (approval == policy::Approval::kExplicit && !Consented(row, ring.name, now)) {
     return "nobody approved it";
   }
   for (const policy::ChannelRule& rule : plan.channels) {

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "ringfence/plan/approval.h"
 #include "tests/support/recording_store.h"
 
 namespace ringfence::test {
@@ -84,8 +85,8 @@ class InvariantWatch {
   // nothing. Said a second time here, without the functions that the server uses.
   std::string Forbidden(const policy::Plan& plan, const policy::Ring& ring, const storage::ExposureRow& row,
                         const HeardHost& host, absl::Time now) const;
-  std::optional<bool> Consented(const std::string& tenant, const std::string& channel, uint64_t serial,
-                                const std::string& ring) const;
+  // Did a person of the tenant say yes, signed or not, and nobody no?
+  bool Consented(const storage::ExposureRow& row, const std::string& ring, absl::Time now) const;
 
   const Options options_;
   std::vector<std::string> violations_;
@@ -96,6 +97,7 @@ class InvariantWatch {
 
   std::map<std::string, storage::PlanRow> plans_;
   std::map<std::tuple<std::string, std::string, uint64_t, std::string>, bool> consents_;
+  std::vector<plan::ApprovalStatement> said_;  // with signatures
   std::map<std::pair<std::string, uint64_t>, storage::ReleaseRow> releases_;
   std::map<StageId, storage::StageRow> stages_;
   std::map<storage::Scope, storage::BrakeRow> brakes_;

@@ -45,7 +45,7 @@ LeaseQuestion Question() {
   question.length = 5;
   question.serial = 42;
   question.halt_seq = 7;
-  question.plan_version = 3;
+  question.by_plan = PlanName{3, Sha256("plan 3")};
   return question;
 }
 
@@ -63,6 +63,7 @@ Lease Fitting() {
   lease.rollout = 77;
   lease.ring = "canary";
   lease.plan_version = 3;
+  lease.plan_sha256 = Sha256("plan 3");
   lease.halt_seq = 7;
   lease.ttl = absl::Seconds(20);
   lease.issued_at = kNow;
@@ -142,9 +143,12 @@ TEST(LeaseTest, ByAnotherPlanThanTheHostsOwnIsNone) {
   lease.plan_version = 4;
   EXPECT_EQ(Judge(lease), "lease_plan");
   LeaseQuestion without = Question();
-  without.plan_version.reset();
+  without.by_plan.reset();
   EXPECT_EQ(Word(VerifyLease(SignLease(lease, Key('d')), Everybody(), without, absl::Seconds(1))),
             "accepted");
+  lease = Fitting();
+  lease.plan_sha256 = Sha256("another plan 3");
+  EXPECT_EQ(Judge(lease), "lease_plan");
 }
 
 TEST(LeaseTest, OfAServerThatForgotAHaltIsNone) {
@@ -333,13 +337,17 @@ TEST(HaltBookTest, AHaltOfASetIsOneOfEachOfItsArtifactsAndIsLiftedWhole) {
   EXPECT_EQ(book.On(Sha256("for linux"), "acme"), nullptr);
 }
 
-TEST(HaltBookTest, ARingsHaltIsTheServersToKeep) {
+TEST(HaltBookTest, ARingsHaltIsOfThatRingAndOfWhoeverDoesNotKnowItsOwn) {
   HaltBook book;
   HaltNotice notice = Halted();
   notice.scope.tenant = "acme";
   notice.scope.ring = "canary";
   book.Add(notice);
-  EXPECT_EQ(book.On(Sha256("bytes"), "acme"), nullptr);
+  EXPECT_NE(book.On(Sha256("bytes"), "acme", "canary"), nullptr);
+  EXPECT_EQ(book.On(Sha256("bytes"), "acme", "wards"), nullptr);
+  EXPECT_EQ(book.On(Sha256("bytes"), "acme", ""), nullptr) << "in no ring";
+  EXPECT_NE(book.On(Sha256("bytes"), "acme"), nullptr) << "it was sent to a host that pins no plan";
+  EXPECT_EQ(book.On(Sha256("bytes"), "globex"), nullptr);
 }
 
 TEST(HaltBookTest, ComesBackAsItWasWritten) {

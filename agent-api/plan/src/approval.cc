@@ -57,6 +57,9 @@ absl::StatusOr<ApprovalStatement> ParseApprovalPayload(absl::string_view payload
     if (!IsSlug(statement.channel)) throw MalformedJson{"channel: a channel's name is wanted"};
     if (statement.seq == 0 || statement.serial == 0)
       throw MalformedJson{"seq and serial from 1 on are wanted"};
+    // The same name may come with other bytes.
+    if (statement.approve && statement.digests.empty())
+      throw MalformedJson{"sha256: an approval names the bytes that it is for"};
     if (statement.digests.size() > kMostDigests) throw MalformedJson{"at most 64 sha256 are wanted"};
     const bool rings = std::all_of(statement.rings.begin(), statement.rings.end(),
                                    [](const std::string& ring) { return IsSlug(ring); });

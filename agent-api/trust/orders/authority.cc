@@ -24,6 +24,31 @@ Authority Authority::From(const TrustDocument& document) {
   return authority;
 }
 
+void Authority::Follow(const TrustDocument& document) {
+  const Authority now = From(document);
+  const auto revoked = [&](const PublicKey& key) { return document.revoked.count(key.KeyId()) > 0; };
+  if (now.names_director) {
+    names_director = true;
+    director = now.director;
+    director_threshold = now.director_threshold;
+  } else {
+    names_director = VerifiesLeases();  // also when none of its keys is left
+    std::erase_if(director, revoked);
+  }
+  if (document.roles.count("halt") > 0) {
+    halt = now.halt;
+    halt_threshold = now.halt_threshold;
+  } else {
+    std::erase_if(halt, revoked);
+  }
+  if (document.roles.count("resume") > 0) {
+    resume = now.resume;
+    resume_threshold = now.resume_threshold;
+  } else {
+    std::erase_if(resume, [&](const TrustKey& key) { return revoked(key.key); });
+  }
+}
+
 absl::Status Authority::Check() const {
   if (halt.empty()) return absl::OkStatus();
   std::set<std::string> persons;

@@ -31,9 +31,11 @@ bool HaltBook::Lift(const ResumeOrder& order) {
   return true;
 }
 
-const HaltNotice* HaltBook::On(const Digest& digest, absl::string_view tenant) const {
+const HaltNotice* HaltBook::On(const Digest& digest, absl::string_view tenant,
+                               const std::optional<std::string>& ring) const {
   for (const auto& [scope, notice] : halts_) {
-    if (!scope.ring.empty() || !(scope.tenant.empty() || scope.tenant == tenant)) continue;
+    if (!scope.tenant.empty() && scope.tenant != tenant) continue;
+    if (!scope.ring.empty() && ring.has_value() && scope.ring != *ring) continue;
     const bool named =
         std::find(notice.artifacts.begin(), notice.artifacts.end(), digest) != notice.artifacts.end();
     if (named || scope.sha256 == digest) return &notice;

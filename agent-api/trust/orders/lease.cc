@@ -36,6 +36,7 @@ std::string SignLease(const Lease& lease, const SigningKey& director) {
                                   {"issued_at", TimeText(lease.issued_at)},
                                   {"length", lease.length},
                                   {"nonce", absl::BytesToHexString(lease.nonce)},
+                                  {"plan_sha256", lease.plan_sha256.ToString()},
                                   {"plan_version", lease.plan_version},
                                   {"ring", lease.ring},
                                   {"rollout", lease.rollout},
@@ -64,6 +65,7 @@ absl::StatusOr<Lease> ParseLease(absl::string_view payload) {
   lease.rollout = in.Integer("rollout", 0, kMaxJsonInteger);
   lease.ring = in.Slug("ring");
   lease.plan_version = in.Integer("plan_version", 0, kMaxJsonInteger);
+  lease.plan_sha256 = in.Sha256("plan_sha256");
   lease.halt_seq = in.Unsigned("halt_seq", 0);
   lease.ttl = absl::Milliseconds(in.Integer("ttl_ms", 1, absl::ToInt64Milliseconds(kMaxLeaseTtl)));
   lease.issued_at = in.Time("issued_at");
@@ -87,9 +89,13 @@ absl::StatusOr<Lease> VerifyLease(absl::string_view envelope, const Authority& a
   if (lease->to_serial != question.serial || lease->from_serial >= lease->to_serial)
     return Refused("lease_serial", absl::StrCat("from ", lease->from_serial, " to ", lease->to_serial,
                                                 ", asked for ", question.serial));
-  if (question.plan_version.has_value() && lease->plan_version != *question.plan_version)
-    return Refused("lease_plan", absl::StrCat("by version ", lease->plan_version,
-                                              " of the plan, this host has ", *question.plan_version));
+  if (question.by_plan.has_value() &&
+      (lease->plan_version != question.by_plan->version || lease->plan_sha256 != question.by_plan->sha256)) {
+    return Refused("lease_plan",
+                   absl::StrCat("by plan ", lease->plan_version, ", sha256 ", lease->plan_sha256.ToString(),
+                                "; this host holds plan ", question.by_plan->version, ", sha256 ",
+                                question.by_plan->sha256.ToString()));
+  }
   if (lease->halt_seq < question.halt_seq)
     return Refused("lease_halt", "the server does not know a halt that this host has seen");
   if (elapsed < absl::ZeroDuration() || elapsed >= lease->ttl)

@@ -53,6 +53,7 @@ const char* OpensBy(Reason reason) {
     case Reason::kNotStaged:
     case Reason::kReverting:
     case Reason::kBarrier:
+    case Reason::kOtherPlan:
       return kByHost;
     case Reason::kMinAge:
     case Reason::kNotDrawn:
@@ -211,10 +212,13 @@ void AddPassing(const Plan& plan, const Labels& labels, const Release& release, 
 
   const Reason choice =
       moment.choice_reason == Reason::kNone ? Reason::kFinishingOther : moment.choice_reason;
-  gates.Add(
-      choice, moment.ring_chose_it,
-      moment.ring_chose_it ? "the ring works on this release" : "the ring does not work on this release",
-      moment.revisit_at);
+  // Said by the gate before.
+  if (choice != Reason::kInternalNotPassed || moment.internal_passed) {
+    gates.Add(
+        choice, moment.ring_chose_it,
+        moment.ring_chose_it ? "the ring works on this release" : "the ring does not work on this release",
+        moment.revisit_at);
+  }
 
   AddMoment(plan, labels, release, moment, gates);
 

@@ -78,6 +78,8 @@ const char* Name(Reason reason) {
       return "barrier";
     case Reason::kCohortBlocked:
       return "cohort_blocked";
+    case Reason::kOtherPlan:
+      return "other_plan";
   }
   return "unknown";
 }
@@ -158,6 +160,8 @@ const char* Sentence(Reason reason) {
       return "Another release must come first.";
     case Reason::kCohortBlocked:
       return "The release harms hosts that share one of the host's label values, and is blocked for them.";
+    case Reason::kOtherPlan:
+      return "The host holds another signed plan than the one in force here; it fetches the plan first.";
   }
   return "Unknown reason.";
 }

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -33,8 +34,9 @@ class ActivationGuard {
   // A trust.json that was verified is in force. A role that it does not have stays as it was pinned; what was
   // seen of halts stays.
   void Follow(const trust::TrustDocument& document);
-  // The plan that the host itself holds; leases by another version are refused. nullopt: it holds none.
-  void SetPlanVersion(std::optional<int64_t> version) { plan_version_ = version; }
+  // The plan that the host itself holds: leases by another are refused, also when it changes between a lease
+  // and the flip, and halts of other rings are others'. nullopt: it pins none.
+  void SetPlan(std::optional<HeldPlan> plan) { plan_ = std::move(plan); }
 
   bool verifies_leases() const { return authority_.VerifiesLeases(); }
   // For the log at the start: what of all this is in force on this host.
@@ -50,7 +52,8 @@ class ActivationGuard {
 
   // What came with any reply. Returns sentences for the log.
   std::vector<std::string> TakeIn(const SignedNotices& notices, const std::string& tenant);
-  // Ok, or why these bytes may not be activated here now. Asked again right before the flip.
+  // Ok, or why these bytes may not be activated here now: the first word is halts_damaged, halts_full,
+  // halted_here or lease_plan. Asked again right before the flip.
   absl::Status MayActivate(const Digest& digest, const std::string& tenant) const;
   uint64_t halt_seq() const { return book_.seq(); }
 
@@ -68,7 +71,9 @@ class ActivationGuard {
   const std::string folder_;
   Clock* const wall_;
   trust::Authority authority_;
-  std::optional<int64_t> plan_version_;
+  std::optional<HeldPlan> plan_;
+  // By channel, the bytes that were leased last and the plan that they were leased by.
+  std::map<std::string, std::pair<Digest, Digest>> leased_;
   int64_t followed_ = 0;  // version of the document
   trust::HaltBook book_;
   absl::Status memory_;                                        // what is wrong with the file

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -90,7 +91,12 @@ class Agent {
   void ObeyPlan(CheckedIn* heard);
   // May the staged release be activated now? False: reports the refusal.
   bool PlanAllows(const Activate& activate);
+  void FetchPlanWhenDue();
   void TakePlans();
+  // Tells the other guard which plan leases must name.
+  std::optional<HeldPlan> ShowHeldPlan() const;
+  // The answer to a question, where it was refused for its plan.
+  void AskForPlanOf(const Leased& refused);
   // What signed metadata lists is what ages and lags are counted in.
   void TellGuard();
   void Refused(const Directive& offer, const PlanGuard::Verdict& verdict);

@@ -52,7 +52,8 @@ class Client {
     Digest digest;
     std::string boot_id;
     std::string nonce = {};
-    uint64_t halt_seq = 0;  // as in CheckIn
+    uint64_t halt_seq = 0;    // as in CheckIn
+    Digest plan_sha256 = {};  // of the signed plan that the host holds; zero: none
   };
   void Lease(const Credential& who, const LeaseAsk& ask, Done<LeaseReply> done);
 

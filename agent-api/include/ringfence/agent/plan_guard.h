@@ -64,6 +64,11 @@ class PlanGuard {
   // An offer: told to download, to ask for permission, or about to activate.
   Verdict Judge(const Directive& offer, const AgentId& agent, const policy::Labels& labels,
                 const Digest& running);
+  // A permission for the offer was refused, here or by the server, because it goes by another plan than this
+  // one. As with an offer the server is asked for the plan first.
+  Verdict RefusedLease(const Directive& offer, absl::string_view why);
+  // The newest plan, which leases must name; nullopt: none has come yet.
+  std::optional<HeldPlan> Held(const AgentId& agent, const policy::Labels& labels) const;
   // Did a plan come that leaves a gap in the chain or forks it? Says so once.
   std::optional<Verdict> TakeFork();
   // Time to ask the server for the plan: something was refused, or the last time was long ago.
@@ -104,7 +109,8 @@ class PlanGuard {
   // By channel, then serial and bytes: a set has bytes for each platform.
   std::map<std::string, std::map<std::pair<uint64_t, Digest>, Seen>> seen_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::vector<ListedRelease>> listed_ ABSL_GUARDED_BY(mutex_);
-  std::map<Digest, Refusal> refusals_ ABSL_GUARDED_BY(mutex_);
+  // By bytes: of offers, and of permissions by another plan.
+  std::map<Digest, Refusal> refusals_ ABSL_GUARDED_BY(mutex_), other_plans_ ABSL_GUARDED_BY(mutex_);
   std::string fork_ ABSL_GUARDED_BY(mutex_);  // what was wrong; to be said once
   std::string fork_said_ ABSL_GUARDED_BY(mutex_);
   uint64_t fetches_ ABSL_GUARDED_BY(mutex_) = 0, listings_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -56,6 +56,15 @@ struct CheckIn {
   uint64_t halt_seq = 0;  // of the newest signed halt that is written down here
 };
 
+// The customer's signed plan that this host holds, and where the host is in it.
+struct HeldPlan {
+  int64_t version = 0;
+  Digest sha256;     // of what was signed
+  std::string ring;  // empty: none matches
+
+  friend bool operator==(const HeldPlan&, const HeldPlan&) = default;
+};
+
 // What signed metadata says of a release.
 struct ListedRelease {
   uint64_t serial = 0;

@@ -44,6 +44,7 @@ enum class Reason : uint8_t {
   kApproval = 34,       // waits for a person of the tenant
   kBarrier = 35,        // another release must come first
   kCohortBlocked = 36,  // the release does harm to hosts with one of the host's label values
+  kOtherPlan = 37,      // the host holds another signed plan than the one in force
 };
 
 const char* Name(Reason reason);      // "no_ring", "channel_not_in_plan", ...

@@ -25,8 +25,8 @@ struct ApprovalStatement {
   bool approve = false;
   std::string channel;
   uint64_t serial = 0;
-  std::vector<Digest> digests;     // of the release's bytes, one for each platform; empty: whatever they are
-  std::vector<std::string> rings;  // empty: every ring that asks
+  std::vector<Digest> digests;  // of the release's bytes, one for each platform; of a denial, empty: whatever
+  std::vector<std::string> rings;                 // empty: every ring that asks
   absl::Time not_after = absl::InfiniteFuture();  // an approval counts before; a denial counts for good
   std::string reason;                             // for people
   friend bool operator==(const ApprovalStatement&, const ApprovalStatement&) = default;

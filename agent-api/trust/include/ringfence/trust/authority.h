@@ -27,6 +27,10 @@ struct Authority {
   // The roles "director", "halt" and "resume" of the document, without revoked keys.
   static Authority From(const TrustDocument& document);
 
+  // A newer document is in force, which was verified. A role that it does not have stays as it was, without
+  // the keys that it revokes. Hosts and servers go by this alike.
+  void Follow(const TrustDocument& document);
+
   bool VerifiesLeases() const { return names_director || !director.empty(); }
 
   // FailedPrecondition when halts would be believed that nobody could ever lift: there are keys for halts,

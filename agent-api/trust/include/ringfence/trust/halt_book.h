@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -25,8 +26,11 @@ class HaltBook {
   // A halt that is newer than the order's stays.
   bool Lift(const ResumeOrder& order);
 
-  // What keeps these bytes from being activated for this tenant, or null.
-  const HaltNotice* On(const Digest& digest, absl::string_view tenant) const;
+  // What keeps these bytes from being activated for a host of this tenant, or null. `ring`: the host's, where
+  // it knows it by a plan of its own; empty: none. A host that does not know holds every halt of a ring that
+  // reached it for one of its own.
+  const HaltNotice* On(const Digest& digest, absl::string_view tenant,
+                       const std::optional<std::string>& ring = std::nullopt) const;
   // Of the newest halt that was ever taken in, lifted or not; 0: none.
   uint64_t seq() const { return seq_; }
   size_t size() const { return halts_.size(); }

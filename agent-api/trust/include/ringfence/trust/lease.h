@@ -30,7 +30,8 @@ struct Lease {
   uint64_t to_serial = 0;
   int64_t rollout = 0;
   std::string ring;
-  int64_t plan_version = 0;  // revision of the tenant's plan that the server let it pass by
+  int64_t plan_version = 0;  // of the signed plan that the server let it pass by; 0: the tenant signs none
+  Digest plan_sha256;        // its hash, or zero
   uint64_t halt_seq = 0;     // of the newest halt that the server knows; 0: none
   absl::Duration ttl;        // whole milliseconds, above zero, at most kMaxLeaseTtl
   absl::Time issued_at;      // for people; nothing is measured by it
@@ -44,6 +45,11 @@ std::string SignLease(const Lease& lease, const SigningKey& director);
 // The payload. InvalidArgument names the member. To be parsed only after the signature was verified.
 absl::StatusOr<Lease> ParseLease(absl::string_view payload);
 
+struct PlanName {
+  int64_t version = 0;
+  Digest sha256;  // of what was signed
+};
+
 // What a host asked, and what it knows. A lease must fit all of it.
 struct LeaseQuestion {
   std::string tenant;
@@ -53,8 +59,8 @@ struct LeaseQuestion {
   Digest sha256;
   int64_t length = 0;
   uint64_t serial = 0;
-  uint64_t halt_seq = 0;                // of the newest halt that this host has seen
-  std::optional<int64_t> plan_version;  // of the plan that the host itself holds; nullopt: it holds none
+  uint64_t halt_seq = 0;            // of the newest halt that this host has seen
+  std::optional<PlanName> by_plan;  // that the host itself holds; nullopt: it pins none
 };
 
 // `elapsed`: since the question was sent, on a clock that counts sleep and that nobody sets. The first thing
@@ -64,7 +70,7 @@ struct LeaseQuestion {
 //   lease_nonce      an answer to another question
 //   lease_bytes      for another channel, digest or length
 //   lease_serial     another serial, or not above the one it comes from
-//   lease_plan       by another version of the plan
+//   lease_plan       by another plan than the one that this host holds
 //   lease_halt       by a server that does not know a halt that this host has seen
 //   lease_late       its time was over when it was looked at
 absl::StatusOr<Lease> VerifyLease(absl::string_view envelope, const Authority& authority,
