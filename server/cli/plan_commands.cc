@@ -41,7 +41,10 @@ absl::StatusOr<v1::PlanRevision> Current(Context& context, const std::string& te
   return response.current();
 }
 
-// The lines of the longest common subsequence stay; plans are short.
+constexpr size_t kAround = 2;  // lines that stay, shown on each side of a change
+
+// The lines of the longest common subsequence stay; plans are short. Of those that stay the ones around a
+// change are shown, and the name of the ring that it is in.
 std::string Diff(const Context& context, const std::string& before, const std::string& after) {
   const std::vector<std::string> a = absl::StrSplit(before, '\n', absl::SkipEmpty());
   const std::vector<std::string> b = absl::StrSplit(after, '\n', absl::SkipEmpty());
@@ -51,17 +54,47 @@ std::string Diff(const Context& context, const std::string& before, const std::s
       common[i][j] = a[i] == b[j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
     }
   }
-  std::string out;
+  struct Line {
+    char mark = ' ';
+    std::string text;
+    bool shown = false;
+  };
+  std::vector<Line> lines;
   size_t i = 0, j = 0;
   while (i < a.size() || j < b.size()) {
     if (i < a.size() && j < b.size() && a[i] == b[j]) {
-      absl::StrAppend(&out, "  ", a[i++], "\n");
+      lines.push_back({' ', a[i++]});
       ++j;
     } else if (i < a.size() && (j == b.size() || common[i + 1][j] >= common[i][j + 1])) {
-      absl::StrAppend(&out, context.Paint(absl::StrCat("- ", a[i++]), kRed), "\n");
+      lines.push_back({'-', a[i++], true});
     } else {
-      absl::StrAppend(&out, context.Paint(absl::StrCat("+ ", b[j++]), kGreen), "\n");
+      lines.push_back({'+', b[j++], true});
     }
+  }
+  for (size_t at = 0; at < lines.size(); ++at) {
+    if (lines[at].mark == ' ') continue;
+    for (size_t k = at - std::min(at, kAround); k < std::min(lines.size(), at + kAround + 1); ++k)
+      lines[k].shown = true;
+    for (size_t k = at + 1; k-- > 0;) {
+      const bool top = !lines[k].text.empty() && lines[k].text[0] != ' ';
+      const bool ring = absl::StartsWith(lines[k].text, "  - name:");
+      if (!top && !ring) continue;
+      lines[k].shown = true;
+      break;
+    }
+  }
+  std::string out;
+  bool skipped = false;
+  for (const Line& line : lines) {
+    if (!line.shown) {
+      if (!skipped) absl::StrAppend(&out, "  ...\n");
+      skipped = true;
+      continue;
+    }
+    skipped = false;
+    const std::string text = absl::StrCat(std::string(1, line.mark), " ", line.text);
+    absl::StrAppend(&out, line.mark == ' ' ? text : context.Paint(text, line.mark == '-' ? kRed : kGreen),
+                    "\n");
   }
   return out;
 }

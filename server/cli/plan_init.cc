@@ -12,7 +12,7 @@ constexpr char kStarter[] = R"yaml(# The update plan of TENANT. docs/plans.md ex
 #   ringfence plan validate plan.yaml      every fault and warning
 #   ringfence plan preview plan.yaml       what it does to the hosts of today
 #   ringfence plan apply plan.yaml -m WHY
-# yaml-language-server: $schema=plan.schema.json
+# yaml-language-server: $schema=plan.schema.json     (an editor's: the path of docs/plan.schema.json)
 tenant: TENANT
 zone: Europe/Berlin            # of windows and blackout dates
 channels:                      # a channel without a rule is never offered
@@ -32,8 +32,8 @@ rings:                         # in order; a host belongs to the first whose sel
   - channel: sensor
     lag: 1                     # N-1
     # approval: explicit       # waits for `ringfence release approve`
-    windows:
-    - {days: [sat, sun], from: "01:00", to: "05:00"}
+    windows:                   # longer than a soak, or a wave needs a night more
+    - {from: "22:00", to: "06:00"}
 gates:
   crash:    {max_rate: 1%, min_count: 3, window: 6h}
   silence:  {missed_checkins: 3, max_excess: 5%, min_count: 5, window: 1h}

@@ -180,7 +180,28 @@ TEST_F(CommandTest, PlanDiffShowsWhatWouldChange) {
           R"(current { revision: 2 plan { tenant: "acme" channels { channel: "content" mode: CHANNEL_MODE_FOLLOW }
                  rings { name: "canary" waves { share_ppm: 1000000 } soak { seconds: 600 } } } })"));
   EXPECT_EQ(Run({"plan", "diff", File("p.yaml", kGoodPlan)}), 0);
-  EXPECT_THAT(out(), AllOf(HasSubstr("-     soak: 10m\n+     soak: 30m\n"), HasSubstr("  tenant: acme\n")));
+  EXPECT_THAT(out(),
+              AllOf(HasSubstr("-     soak: 10m\n+     soak: 30m\n"), HasSubstr("    - name: canary\n")));
+}
+
+TEST_F(CommandTest, PlanDiffShowsTheChangeTheRingItIsInAndNotTheWholeFile) {
+  const auto plan = [](const std::string& soak) {
+    std::string rings;
+    for (int i = 0; i < 6; ++i) {
+      rings += absl::StrCat("- {name: r", i, ", selector: {ring: r", i,
+                            "}, waves: [10%, 100%], soak: ", i == 4 ? soak : "4h", "}\n");
+    }
+    return absl::StrCat("tenant: acme\nchannels: [{channel: content, mode: follow}]\nrings:\n", rings);
+  };
+  v1::GetPlanResponse answer;
+  *answer.mutable_current()->mutable_plan() = ParsePlanYaml(plan("4h")).message;
+  server_.On("PlanService/GetPlan", answer);
+  EXPECT_EQ(Run({"plan", "diff", File("p.yaml", plan("6h"))}), 0);
+  EXPECT_THAT(out(), HasSubstr("-     soak: 4h\n+     soak: 6h\n"));
+  EXPECT_THAT(out(), HasSubstr("    - name: r4\n"));
+  EXPECT_THAT(out(), Not(HasSubstr("name: r3")));
+  EXPECT_THAT(out(), Not(HasSubstr("ring: r5")));
+  EXPECT_THAT(out(), HasSubstr("  ...\n"));
 }
 
 TEST_F(CommandTest, PlanInitWritesAPlanThatTheParserReads) {

@@ -62,7 +62,7 @@ void FuzzHalt(const std::string& bytes) {
   book.Add(*notice);
   RF_CHECK(book.On(notice->scope.sha256, notice->scope.tenant) != nullptr);
   RF_CHECK(book.On(notice->scope.sha256, notice->scope.tenant, notice->scope.ring) != nullptr);
-  RF_CHECK((book.On(notice->scope.sha256, notice->scope.tenant, "-") == nullptr) !=
+  RF_CHECK((book.On(notice->scope.sha256, notice->scope.tenant, "?") == nullptr) !=
            notice->scope.ring.empty());  // no ring has this name
   const auto read = HaltBook::Parse(book.Serialize());
   RF_CHECK(read.ok() && *read == book);

@@ -127,6 +127,13 @@ TEST(WarningsTest, NameWhatIsLegalButHardlyMeant) {
         p.rings[2].waves = {{Ppm(1'000'000), {}}};
       },
       "Ring rest has one wave of all its hosts");
+  expect(
+      [](Plan& p) {
+        for (Ring& ring : p.rings) ring.waves = {{Ppm(1'000'000), {}}};
+      },
+      "and rest have one wave of all their hosts");
+  expect([](Plan& p) { p.rings[0].approval = Approval::kExplicit; },
+         "waits for an approval in channel content, and so do the rings after it that ask nobody");
   expect([](Plan& p) { p.rings[2].waves.back().max_hosts = 9; },
          "lets in at most 9 hosts: when these are proven the ring passes, and its other hosts are let in");
   expect([](Plan& p) { p.rings[2].soak = absl::Seconds(1); }, "it is 5m, the least there is");

@@ -1,6 +1,7 @@
 // Warnings(Plan): legal, but probably not meant. Small named questions, in the order in which an admin reads
 // a plan.
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -82,13 +83,28 @@ void AboutRules(const Plan& plan, Sentences& out) {
   }
 }
 
+// "a", "a and b", "a, b and c".
+std::string Listed(const Sentences& names) {
+  std::string out;
+  for (size_t i = 0; i < names.size(); ++i)
+    absl::StrAppend(&out, i == 0 ? "" : i + 1 < names.size() ? ", " : " and ", names[i]);
+  return out;
+}
+
 void AboutWaves(const Plan& plan, Sentences& out) {
+  Sentences at_once;
+  for (const Ring& ring : plan.rings) {
+    if (ring.waves.size() == 1 && ring.waves.front().share.value == Ppm::kWhole) at_once.push_back(ring.name);
+  }
+  if (at_once.size() == 1) {
+    out.push_back(absl::StrCat("Ring ", at_once.front(),
+                               " has one wave of all its hosts: only the exposure budget slows it."));
+  } else if (!at_once.empty()) {
+    out.push_back(absl::StrCat("Rings ", Listed(at_once),
+                               " have one wave of all their hosts: only the exposure budget slows them."));
+  }
   for (const Ring& ring : plan.rings) {
     if (ring.waves.empty()) continue;
-    if (ring.waves.size() == 1 && ring.waves.front().share.value == Ppm::kWhole) {
-      out.push_back(absl::StrCat("Ring ", ring.name,
-                                 " has one wave of all its hosts: only the exposure budget slows it."));
-    }
     if (const Wave& last = ring.waves.back(); last.max_hosts.has_value()) {
       out.push_back(absl::StrCat("The last wave of ring ", ring.name, " lets in at most ", *last.max_hosts,
                                  " hosts: when these are proven the ring passes, and its other hosts ",
@@ -113,14 +129,18 @@ void AboutGates(const Plan& plan, Sentences& out) {
   }
 }
 
+// A ring that asks nobody, behind one that asks: it waits for that person all the same.
 void AboutApproval(const Plan& plan, Sentences& out) {
-  for (size_t i = 0; i + 1 < plan.rings.size(); ++i) {
-    const Ring& ring = plan.rings[i];
-    for (const ChannelRule& rule : plan.channels) {
-      if (EffectiveApproval(ring, rule.channel) != Approval::kExplicit) continue;
-      out.push_back(absl::StrCat("Ring ", ring.name, " waits for an approval in channel ", rule.channel,
-                                 ", and so do the rings after it that do not lag less."));
-    }
+  for (const ChannelRule& rule : plan.channels) {
+    const auto asks = [&](const Ring& ring) {
+      return EffectiveApproval(ring, rule.channel) == Approval::kExplicit;
+    };
+    const auto first = std::find_if(plan.rings.begin(), plan.rings.end(), asks);
+    const auto waits = std::find_if_not(first, plan.rings.end(), asks);
+    if (waits == plan.rings.end()) continue;
+    out.push_back(absl::StrCat("Ring ", first->name, " waits for an approval in channel ", rule.channel,
+                               ", and so do the rings after it that ask nobody, as ", waits->name,
+                               ", unless they lag less."));
   }
 }
 
@@ -151,9 +171,10 @@ void AboutFreezes(const Plan& plan, absl::Time now, Sentences& out) {
 
 // How long the waves of a ring need at least, when each opens only while the calendar lets hosts in.
 void AboutCalendar(const Plan& plan, absl::Time now, Sentences& out) {
-  for (const ChannelRule& rule : plan.channels) {
-    if (rule.mode == ChannelMode::kPaused) continue;
-    for (const Ring& ring : plan.rings) {
+  for (const Ring& ring : plan.rings) {
+    std::map<std::string, Sentences> channels;  // of which the same is to be said
+    for (const ChannelRule& rule : plan.channels) {
+      if (rule.mode == ChannelMode::kPaused) continue;
       const Calendar calendar = CalendarOf(plan, ring, rule.channel, false);
       if (calendar.windows.empty()) continue;
       const auto next_open = [&](absl::Time time) {
@@ -166,17 +187,20 @@ void AboutCalendar(const Plan& plan, absl::Time now, Sentences& out) {
         passed = next_open(passed + EffectiveSoak(plan, ring, false));
       }
       if (passed == absl::InfiniteFuture()) {
-        out.push_back(absl::StrCat("The windows of ring ", ring.name, " in channel ", rule.channel,
-                                   " do not open often enough within two years to pass its waves."));
+        channels["do not open often enough within two years to pass its waves"].push_back(rule.channel);
         continue;
       }
       const absl::Duration soaks = EffectiveSoak(plan, ring, false) * static_cast<int64_t>(ring.waves.size());
       if (passed - first < soaks + absl::Hours(24)) continue;
-      out.push_back(absl::StrCat("No window of ring ", ring.name, " opens at the end of a soak: its ",
-                                 ring.waves.size(), ring.waves.size() == 1 ? " wave needs" : " waves need",
-                                 " at least ", absl::ToInt64Hours(passed - first) / 24, " days in channel ",
-                                 rule.channel, ", where soaks alone would need ", absl::FormatDuration(soaks),
-                                 "."));
+      channels[absl::StrCat("do not open when a soak ends: its ", ring.waves.size(),
+                            ring.waves.size() == 1 ? " wave needs" : " waves need", " at least ",
+                            absl::ToInt64Hours(passed - first) / 24, " days, where soaks alone would need ",
+                            absl::FormatDuration(soaks))]
+          .push_back(rule.channel);
+    }
+    for (const auto& [what, names] : channels) {
+      out.push_back(
+          absl::StrCat("The windows of ring ", ring.name, " in channel ", Listed(names), " ", what, "."));
     }
   }
 }
