@@ -25,7 +25,7 @@ rings:                         # in order; a host belongs to the first whose sel
   soak: 1h                     # least healthy time in each wave
 - name: everyone
   selector: {}                 # every host that no ring above has taken
-  waves: [1%, 10%, 50%, 100%]
+  waves: [5%, 25%, 100%]
   soak: 4h
   min_age: 24h                 # healthy time of the release elsewhere
   channels:                    # what is different in one channel
@@ -33,7 +33,7 @@ rings:                         # in order; a host belongs to the first whose sel
     lag: 1                     # N-1
     # approval: explicit       # waits for `ringfence release approve`
     windows:                   # longer than a soak, or a wave needs a night more
-    - {from: "22:00", to: "06:00"}
+    - {from: "20:00", to: "06:00"}
 gates:
   crash:    {max_rate: 1%, min_count: 3, window: 6h}
   silence:  {missed_checkins: 3, max_excess: 5%, min_count: 5, window: 1h}

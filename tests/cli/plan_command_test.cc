@@ -1,5 +1,7 @@
 // ringfence plan ...
 #include "absl/strings/cord.h"
+#include "ringfence/policy/plan.h"
+#include "server/api/decode.h"
 #include "server/cli/plan_yaml.h"
 #include "tests/cli/command_fixture.h"
 
@@ -8,6 +10,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
 
@@ -210,6 +213,11 @@ TEST_F(CommandTest, PlanInitWritesAPlanThatTheParserReads) {
   EXPECT_EQ(Render("init", parsed.faults), "");
   EXPECT_EQ(parsed.message.tenant(), "acme");
   EXPECT_GE(parsed.message.rings_size(), 2);
+  api::Faults faults;
+  const policy::Plan plan = api::DecodePlan(parsed.message, "", faults);
+  ASSERT_TRUE(faults.ToStatus().ok());
+  for (int hour = 0; hour < 24; ++hour)
+    EXPECT_THAT(policy::Warnings(plan, absl::FromUnixSeconds(1'795'000'000) + absl::Hours(hour)), IsEmpty());
 }
 
 constexpr char kPreview[] = R"(revision: 4 hosts: 500
