@@ -27,6 +27,7 @@ using policy::Arm;
 using policy::CellIndex;
 using policy::CellSpan;
 using policy::HealthChannel;
+using policy::News;
 using policy::Standing;
 
 constexpr double kComplete = 0.98;
@@ -81,9 +82,7 @@ class Rollout {
   void Prove(uint32_t host);
   void BecomeEligible(uint32_t host);
   int64_t EligibleOnline(Tick now) const;
-  bool IsUnconfirmed(uint32_t host) const {
-    return book_.Of(host) == Standing::kUnproven || book_.Of(host) == Standing::kFailed;
-  }
+  bool IsUnconfirmed(uint32_t host) const { return policy::IsUnconfirmed(book_.Of(host)); }
   bool has_timeline() const { return std::holds_alternative<TimelineNoise>(spec_.background.noise); }
   bool has_phantoms() const { return spec_.policy.phantoms.has_value(); }
 
@@ -126,6 +125,7 @@ class Rollout {
   std::vector<uint32_t> exposed_;  // delayed faults only
   int64_t revert_pace_ = 0;
   double m_r_ = 1.0;
+  std::optional<Tick> first_failed_since_;
   RolloutResult result_;
 };
 
@@ -196,14 +196,14 @@ void Rollout::StartProbation(uint32_t host, Tick from) {
 }
 
 void Rollout::Prove(uint32_t host) {
-  if (!book_.Prove(host, kStage, Cells(host))) return;
+  if (!book_.Hear(News::kProved, host, kStage, Cells(host))) return;
   if (!wave_of_.empty()) ++wave_confirmed_[wave_of_[host]];
 }
 
 void Rollout::OnEvent(const FleetEvent& event, Tick now) {
   const bool exposed = book_.Of(event.host) != Standing::kNone;
   const auto relapse = [&] {
-    if (book_.TakeBack(event.host, kStage, Cells(event.host)) && !wave_of_.empty()) {
+    if (book_.Hear(News::kWentBad, event.host, kStage, Cells(event.host)) && !wave_of_.empty()) {
       --wave_confirmed_[wave_of_[event.host]];
     }
   };
@@ -292,7 +292,7 @@ void Rollout::Maturities(Tick now) {
         if (clean) {
           Prove(spell.host);
         } else {
-          book_.Fail(spell.host, kStage, Cells(spell.host));
+          book_.Hear(News::kMatured, spell.host, kStage, Cells(spell.host));
           if (!fleet_.IsHarmed(spell.host)) StartProbation(spell.host, now);
         }
         break;
@@ -313,6 +313,14 @@ void Rollout::Evaluate(Tick now) {
   policy::StopInput input;
   input.reading = reading;
   input.hold_revert_after = spec_.policy.hold_revert_ticks * tick_length_;
+  if (!policy::FirstHostsFailed(book_.release())) {
+    first_failed_since_.reset();
+  } else if (!first_failed_since_.has_value()) {
+    first_failed_since_ = now;
+  }
+  input.first_hosts_failed =
+      first_failed_since_.has_value() &&
+      now - *first_failed_since_ >= policy::kProbationsToMend * fleet_.maturity_ticks();
   const policy::StopChange change = policy::Judge(stop_, input, At(now));
   if (!change.changed || !stop_.stopped()) return;
   result_.halted = stop_.action == policy::HealthAction::kHalt;
@@ -345,7 +353,7 @@ void Rollout::Reverts(Tick now) {
     if (left == 0 || !fleet_.IsReachable(host, now)) return false;
     --left;
     fleet_.Revert(host);
-    book_.Free(host, kStage, Cells(host));
+    book_.Hear(News::kReleased, host, kStage, Cells(host));
     return true;
   });
   to_revert_.erase(kept, to_revert_.end());

@@ -268,6 +268,11 @@ policy::Plan DecodePlan(const v1::Plan& in, const std::string& path, Faults& fau
         in.unqualified_platform(), v1::UNQUALIFIED_PLATFORM_FIRST_RING_ONLY,
         policy::UnqualifiedPlatform::kRefuse, "refuse or first_ring_only", "unqualified_platform", found);
   }
+  if (in.uncovered_cohorts() != v1::UNCOVERED_COHORTS_UNSPECIFIED) {
+    plan.uncovered_cohorts =
+        DecodeEnum(in.uncovered_cohorts(), v1::UNCOVERED_COHORTS_HOLD, policy::UncoveredCohorts::kWarn,
+                   "warn or hold", "uncovered_cohorts", found);
+  }
   found.AddValidation(policy::Validate(plan), "");
   faults.AddValidation(found.list(), path.empty() ? "" : path + ".");
   return plan;

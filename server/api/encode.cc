@@ -282,6 +282,7 @@ void Encode(const policy::Plan& in, v1::Plan* out) {
   out->set_bucket_salt(in.bucket_salt);
   if (in.rollback_depth) out->set_rollback_depth(*in.rollback_depth);
   out->set_unqualified_platform(static_cast<v1::UnqualifiedPlatform>(in.unqualified_platform));
+  out->set_uncovered_cohorts(static_cast<v1::UncoveredCohorts>(in.uncovered_cohorts));
 }
 
 void Encode(const storage::PlanRow& in, v1::PlanRevision* out) {

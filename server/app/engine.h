@@ -273,6 +273,8 @@ class Engine final : public App {
   int64_t AskersLeft(const Stage& stage, FleetNanos now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<int64_t> WaveRoom(const Stage& stage) const;
   int64_t TokensNow(const Stage& stage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The release's, with what a person decided about it.
+  policy::Budget BudgetOf(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint32_t OpenSpell(ReleaseState& release, Stage& stage, HostRef host, const policy::Bucket::Answer& drawn,
                      uint64_t bucket, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The cells by which the host is judged in this release, as they were when it was first asked about.
@@ -308,6 +310,8 @@ class Engine final : public App {
   // each label value, in a decision.
   bool MustLeave(ReleaseState& release, const Exposure* exposure, const LabelSet& set)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of which label values an earlier life has said so.
+  static absl::Status RestorePendingNamed(ReleaseState& release, storage::Transaction& tx);
 
   // ---- judgement (engine_judge.cc)
   void MatureSpells(ReleaseState& release, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -362,7 +366,9 @@ class Engine final : public App {
   // For decisions: what everyone thought, and all that the method looked at.
   record::Figures FiguresOf(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string MethodEvidence(const ReleaseState& release, const std::string& acted,
-                             const policy::StopState& before) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+                             const policy::StopState& before,
+                             std::optional<record::ReviewEvidence> review = std::nullopt) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Evaluates the gates of every plan for the release and these cells (null: all cells).
   void JudgeGates(ReleaseState& release, const CellList* cells, FleetNanos now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -323,7 +323,7 @@ absl::StatusOr<RollBackReply> Engine::RollBack(const Act& act, const storage::Sc
     for (const Exposure& exposure : release->exposures) {
       const bool in_scope = (scope.tenant.empty() || exposure.stage->row.tenant == scope.tenant) &&
                             (scope.ring.empty() || exposure.stage->row.ring == scope.ring);
-      if (in_scope && exposure.committed && exposure.standing != Standing::kFree && !exposure.left)
+      if (in_scope && exposure.committed && exposure.standing != policy::Standing::kFree && !exposure.left)
         ++reply.hosts;
     }
   }

@@ -179,7 +179,7 @@ void Engine::HeardAgain(HostRef host, const LabelSet& set, FleetNanos now) {
     exposure->silent = false;
     release->UpdateSeries(*exposure);
     // It must prove itself anew before it counts as healthy again.
-    if (exposure->standing == Standing::kUnproven && exposure->committed && !exposure->in_probation) {
+    if (policy::IsUnconfirmed(exposure->standing) && exposure->committed && !exposure->in_probation) {
       release->StartProbation(*exposure, now);
     }
   }
@@ -191,7 +191,7 @@ void Engine::UnexpectedBoot(HostRef host, const LabelSet& set, uint32_t spell, F
   for (const auto& release : releases_) {
     Exposure* exposure = release->live ? release->Find(host) : nullptr;
     if (exposure == nullptr || exposure->left || !exposure->committed ||
-        exposure->standing == Standing::kFree)
+        exposure->standing == policy::Standing::kFree)
       continue;
     Crashed(*release, *exposure, now);
     Harmed(*release, *exposure, storage::Outcome::kCrashed, now);
@@ -216,7 +216,7 @@ void Engine::RunningChanged(HostRef host, const LabelSet& set, uint32_t running_
         exposure->activated = true;
         dirty_exposures_[exposure] = release.get();
       }
-      if (exposure->standing == Standing::kFree && exposure->committed)
+      if (exposure->standing == policy::Standing::kFree && exposure->committed)
         RunsAfterAll(*release, *exposure, set, now);
       release->UpdateSeries(*exposure);
       continue;
@@ -239,7 +239,7 @@ void Engine::RunsAfterAll(ReleaseState& release, Exposure& exposure, const Label
   if (uncounted) {
     release.Recount(exposure, *set.place);
   } else {
-    release.SetStanding(exposure, Standing::kUnproven);
+    release.Hear(exposure, policy::News::kExposed);
   }
   release.StartProbation(exposure, now);
 }
@@ -247,10 +247,10 @@ void Engine::RunsAfterAll(ReleaseState& release, Exposure& exposure, const Label
 void Engine::WentBack(ReleaseState& release, Exposure& exposure, HostRef host, const LabelSet& set) {
   // Ordered or by itself: once burned, never again (invariant 12).
   Quarantine(host, set, release.release().digest, "reverted");
-  if (!exposure.committed || exposure.standing == Standing::kFree) return;
+  if (!exposure.committed || exposure.standing == policy::Standing::kFree) return;
   if (!exposure.harmed) ++release.saved;
   SetOutcome(release, exposure, storage::Outcome::kReverted);
-  release.SetStanding(exposure, Standing::kFree);
+  release.Hear(exposure, policy::News::kReleased);
   release.UpdateSeries(exposure);
   ++version_;
 }
@@ -287,7 +287,7 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
     const bool named = policy::Holds(release->release(), event.digest);
     Exposure* exposure = release->Find(host);
     const bool exposed = exposure != nullptr && exposure->committed && !exposure->left &&
-                         exposure->standing != Standing::kFree && exposure->activated;
+                         exposure->standing != policy::Standing::kFree && exposure->activated;
     switch (event.kind) {
       case EventKind::kDegraded:
         if (exposed && (named || event.digest.IsZero())) {
@@ -395,7 +395,7 @@ std::vector<Directive> Engine::DirectivesFor(HostRef host, Row& row, LabelSet& s
     if (exposure != nullptr ? !exposure->revert_ordered : !release.reverting_unloaded.contains(host)) {
       if (release.reverts_since == 0) {
         release.reverts_since = now;
-        release.revert_set = release.unproven + release.healthy;
+        release.revert_set = release.budget.unproven + release.budget.failed + release.budget.healthy;
       }
       if (!policy::IsItsTurnBack(policy::PlaceOf(release.release().digest, row.agent), release.revert_set,
                                  absl::Nanoseconds(now - release.reverts_since)) ||

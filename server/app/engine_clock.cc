@@ -1,7 +1,7 @@
 // The fleet's clock, silence, and the server's own blindness (invariants 7 and 13).
 #include <algorithm>
 
-#include "ringfence/policy/judge/fleet_clock.h"
+#include "ringfence/policy/judge/hearing.h"
 #include "server/app/engine.h"
 
 namespace ringfence::app {
@@ -121,7 +121,7 @@ FleetNanos Engine::WatchHost(HostRef host, FleetNanos now) {
     for (const auto& release : releases_) {
       const Exposure* exposure = release->live ? release->Find(host) : nullptr;
       // Its probation may have ended meanwhile, silent and without harm.
-      if (exposure != nullptr && exposure->standing == Standing::kUnproven && !exposure->harmed &&
+      if (exposure != nullptr && policy::IsUnconfirmed(exposure->standing) && !exposure->harmed &&
           !exposure->activated) {
         due = std::max(due, row.last_seen + absl::ToInt64Nanoseconds(absl::Minutes(30)));
       }
@@ -169,7 +169,7 @@ void Engine::FellSilent(HostRef host, uint32_t label_set, bool goodbye, FleetNan
       dirty_exposures_[exposure] = release.get();
     }
     // Laptops that said goodbye after they were proven sleep; all others that fall silent are taken back.
-    const bool proven = exposure->standing == Standing::kHealthy;
+    const bool proven = exposure->standing == policy::Standing::kProven;
     if (!proven || !goodbye) Harmed(*release, *exposure, storage::Outcome::kSilent, now);
     // The gates are judged when the wheel has turned: all who fell silent together count together.
   }

@@ -75,13 +75,14 @@ bool Engine::IsOfOneCell(const ReleaseState& release, const GateConfig& config,
 
 void Engine::ReviewHalt(ReleaseState& release, const policy::StopState& before, absl::Time now) {
   ReleaseJudgement& judgement = release.judgement;
-  const policy::HaltReview review = judgement.Review(options_.internal_tenant);
+  record::ReviewEvidence looked;
+  const policy::HaltReview review = judgement.Review(options_.internal_tenant, &looked);
   if (review.answer == policy::HaltAnswer::kHalt &&
       AwaitsCell(release, judgement.MayYetBeNamed().has_value(), FleetNow())) {
     return;
   }
   // As it was before anything is blocked.
-  const std::string evidence = MethodEvidence(release, "test_r", before);
+  const std::string evidence = MethodEvidence(release, "test_r", before, std::move(looked));
   const double m_r = judgement.reading().m_r_in_order;
   BrakeChange change;
   change.scope = {"", release.release().channel, release.release().serial, ""};
@@ -124,6 +125,7 @@ void Engine::ReviewHalt(ReleaseState& release, const policy::StopState& before, 
                                   review.residual, tenant ? "the hosts of one customer" : "one cohort");
   change.rule = "test_r_review";
   storage::DecisionRow decision = DecisionFor(release, "hold", change.rule, change.reason, now);
+  decision.evidence = evidence;
   if (!tenant) decision.cohort = judgement.NameOf(review.cell);
   Brake(change, std::move(decision));
 }
@@ -152,7 +154,7 @@ int64_t Engine::TakeOutBlocked(ReleaseState& release) {
   for (Exposure& exposure : release.exposures) {
     const bool was = exposure.blocked;
     TakeOutIfBlocked(release, exposure);
-    if (!was && exposure.blocked && exposure.standing != Standing::kFree && !exposure.left) ++taken;
+    if (!was && exposure.blocked && exposure.standing != policy::Standing::kFree && !exposure.left) ++taken;
   }
   return taken;
 }
@@ -340,7 +342,7 @@ absl::StatusOr<CohortReply> Engine::UnblockCohort(const Act& act, const std::str
       if (IsBlocked(release, exposure.host, *exposure.place)) continue;
       exposure.blocked = false;
       exposure.revert_ordered = false;
-      if (exposure.standing != Standing::kFree && !exposure.left) ++reply.hosts;
+      if (exposure.standing != policy::Standing::kFree && !exposure.left) ++reply.hosts;
     }
     Changed();
   }

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "ringfence/policy/choice.h"
 #include "ringfence/policy/host_eligibility.h"
 #include "server/app/engine.h"
@@ -51,6 +52,10 @@ policy::Moment Engine::RingMoment(const LabelSet& set, ReleaseState& release, ab
     moment.ring_chose_it = stage->plan_says == policy::Reason::kNone;
     moment.choice_reason = stage->plan_says;
     moment.stage = stage->row.state;
+    moment.members = stage->row.members;
+    const bool waits = stage->row.state == policy::StageState::kWaiting && stage->ring >= 0;
+    if (waits && tenant.plan->plan.uncovered_cohorts == policy::UncoveredCohorts::kHold)
+      moment.uncovered = absl::StrJoin(UncoveredIn(*stage), ", ");
     moment.revisit_at = stage->revisit_at;
   } else if (policy::FindRule(tenant.plan->plan, channel) != nullptr) {
     const policy::Choice choice = ChooseFor(tenant.plan->plan, set.tenant, set.ring, channel, now);

@@ -77,7 +77,7 @@ absl::StatusOr<EnrolReply> Engine::Enrol(const EnrolRequest& request) {
         if (exposure == nullptr) continue;
         exposure->silent = false;
         release->UpdateSeries(*exposure);
-        if (exposure->committed && exposure->standing == Standing::kUnproven && !exposure->in_probation) {
+        if (exposure->committed && policy::IsUnconfirmed(exposure->standing) && !exposure->in_probation) {
           release->StartProbation(*exposure, FleetNow());
         }
       }

@@ -49,14 +49,22 @@ record::GateEvidence EvidenceOf(const policy::SloGates& gates, const GateReading
 
 record::Figures Engine::FiguresOf(const ReleaseState& release) const {
   const policy::HealthReading& reading = release.judgement.reading();
-  return {reading.m_r, reading.m_r_in_order, reading.m_a, release.unproven, release.healthy, release.exposed};
+  return {reading.m_r,
+          reading.m_r_in_order,
+          reading.m_a,
+          policy::InUse(BudgetOf(release)),
+          release.budget.healthy,
+          release.exposed};
 }
 
 std::string Engine::MethodEvidence(const ReleaseState& release, const std::string& acted,
-                                   const policy::StopState& before) const {
+                                   const policy::StopState& before,
+                                   std::optional<record::ReviewEvidence> review) const {
   record::MethodEvidence method = release.judgement.Look(replica_epoch_);
   method.before = before;
+  method.review = std::move(review);
   method.activation_failures = static_cast<int>(release.activation_failed.size());
+  method.first_hosts_failed = acted == "first_hosts_failed";
   std::vector<record::GateEvidence> gates;
   for (const GateConfig& config : gate_configs_) {
     for (const GateReading& reading :
@@ -95,6 +103,11 @@ void Engine::MatureSpells(ReleaseState& release, FleetNanos now) {
     }
     const policy::Arm arm = release.judgement.Mature(spell.host, outcome);
     matured = true;
+    if (arm == policy::Arm::kTreatment && (outcome.silent || outcome.crashed)) {
+      if (Exposure* exposure = release.Find(spell.host); exposure != nullptr && exposure->t0 == spell.t0) {
+        release.Hear(*exposure, policy::News::kMatured);
+      }
+    }
     if (arm != policy::Arm::kControl && arm != policy::Arm::kPhantom) continue;
     background_.Count(label_sets_[label_set].host_class, clock_->Now(), {outcome.silent, outcome.crashed});
   }
@@ -124,7 +137,7 @@ void Engine::Degraded(ReleaseState& release, Exposure& exposure, FleetNanos now)
 }
 
 void Engine::Harmed(ReleaseState& release, Exposure& exposure, Outcome outcome, FleetNanos now) {
-  if (exposure.standing == Standing::kFree) return;
+  if (exposure.standing == policy::Standing::kFree) return;
   if (!exposure.harmed) {
     exposure.harmed = true;
     ++release.harmed;
@@ -132,7 +145,7 @@ void Engine::Harmed(ReleaseState& release, Exposure& exposure, Outcome outcome, 
   }
   SetOutcome(release, exposure, outcome);
   // Taken back from the proven, once: it counts as unproven until it is reverted or proves itself anew.
-  release.SetStanding(exposure, Standing::kUnproven);
+  release.Hear(exposure, policy::News::kWentBad);
   if (!exposure.silent) release.StartProbation(exposure, now);
 }
 
@@ -143,7 +156,7 @@ void Engine::EndProbations(ReleaseState& release, FleetNanos now) {
     Exposure& exposure = *exposure_at;
     if (!exposure.in_probation || exposure.deadline != deadline) continue;  // a later one took its place
     exposure.in_probation = false;
-    if (exposure.standing != Standing::kUnproven) continue;
+    if (!policy::IsUnconfirmed(exposure.standing)) continue;
     if (!exposure.committed) {
       release.StartProbation(exposure, now);
       continue;
@@ -161,6 +174,7 @@ void Engine::EndProbations(ReleaseState& release, FleetNanos now) {
       }
       SetOutcome(release, exposure, Outcome::kSilent);
       if (!row.goodbye) Harmed(release, exposure, Outcome::kSilent, now);
+      release.Hear(exposure, policy::News::kMatured);
       exposure.in_probation = false;
       // A silent host starts again when it is heard. One that was heard a moment ago, though too early to
       // prove anything, is not silent yet, and nothing else would start it again.
@@ -171,18 +185,18 @@ void Engine::EndProbations(ReleaseState& release, FleetNanos now) {
         --release.harmed;
       }
       SetOutcome(release, exposure, Outcome::kConfirmed);
-      release.SetStanding(exposure, Standing::kHealthy);
+      release.Hear(exposure, policy::News::kProved);
     } else if (exposure.left && exposure.activated) {
       // It moved on to a newer release by itself: no proof of this one, and what was seen of it stays seen.
       if (exposure.outcome == Outcome::kPending) SetOutcome(release, exposure, Outcome::kReverted);
-      release.SetStanding(exposure, Standing::kFree);
+      release.Hear(exposure, policy::News::kReleased);
       release.UpdateSeries(exposure);
     } else if (!exposure.activated && exposure.outcome == Outcome::kPending) {
       release.Uncount(exposure);
       SetOutcome(release, exposure, Outcome::kUnused);
       StaysOnOlder(release, exposure);
     } else if (!exposure.activated) {
-      release.SetStanding(exposure, Standing::kFree);  // failed or refused, and runs what it ran
+      release.Hear(exposure, policy::News::kReleased);  // failed or refused, and runs what it ran
       release.UpdateSeries(exposure);
       StaysOnOlder(release, exposure);
     }
@@ -223,13 +237,21 @@ void Engine::JudgeMethod(ReleaseState& release, absl::Time now) {
   input.reading = reading;
   input.activation_failures = static_cast<int>(release.activation_failed.size());
   input.hold_revert_after = UndecidedFor(scope);
+  if (!policy::FirstHostsFailed(BudgetOf(release))) {
+    release.first_failed_since = 0;
+  } else if (release.first_failed_since == 0) {
+    release.first_failed_since = FleetNow();
+  }
+  input.first_hosts_failed = release.first_failed_since != 0 &&
+                             FleetNow() - release.first_failed_since >= policy::kProbationsToMend * release.d;
   const policy::StopState before = state;
   const policy::StopChange stop = policy::Judge(state, input, now);
   if (!stop.changed || !state.stopped()) return;
   if (state.action == policy::HealthAction::kHalt) return ReviewHalt(release, before, now);
 
   const bool by_guard = stop.rule == "guard_a";
-  const bool by_failures = stop.rule == "activation_failures";
+  const bool by_first = stop.rule == "first_hosts_failed";
+  const bool by_failures = stop.rule == "activation_failures" || by_first;
   if (!by_failures && AwaitsCell(release, judgement.MayYetBeNamed().has_value(), FleetNow())) return;
   std::optional<policy::CellIndex> cell;
   if (!by_failures) cell = judgement.Suspected(by_guard);
@@ -240,10 +262,12 @@ void Engine::JudgeMethod(ReleaseState& release, absl::Time now) {
   change.held = true;
   change.hold_revert_at = state.revert_at;
   change.rule = stop.rule;
-  change.reason = by_failures ? absl::StrCat(release.activation_failed.size(), " hosts could not activate it")
-                              : absl::StrFormat("%s = %.4g reached %g: %s", by_guard ? "M_A" : "M_R",
-                                                by_guard ? reading.m_a : reading.m_r, policy::kHoldAt,
-                                                judgement.InWords(cell));
+  change.reason =
+      by_first ? absl::StrCat(release.budget.failed, " hosts took it, and none bore with it")
+      : by_failures
+          ? absl::StrCat(release.activation_failed.size(), " hosts could not activate it")
+          : absl::StrFormat("%s = %.4g reached %g: %s", by_guard ? "M_A" : "M_R",
+                            by_guard ? reading.m_a : reading.m_r, policy::kHoldAt, judgement.InWords(cell));
   storage::DecisionRow decision = DecisionFor(release, "hold", change.rule, change.reason, now);
   decision.evidence = MethodEvidence(release, change.rule, before);
   if (cell.has_value()) decision.cohort = judgement.NameOf(*cell);

@@ -37,9 +37,14 @@ int64_t Engine::TokensNow(const Stage& stage) const {
   if (release.may_be_outage && release.silence_trips_since != 0 &&
       FleetNow() - release.silence_trips_since < h_)
     return 0;
-  return policy::Tokens({release.b0, release.healthy, release.unproven},
-                        {stage.b0, stage.healthy, stage.unproven}, release.m_r(), WaveRoom(stage),
-                        std::nullopt);
+  return policy::Tokens(BudgetOf(release), stage.budget, release.m_r(), WaveRoom(stage), std::nullopt);
+}
+
+policy::Budget Engine::BudgetOf(const ReleaseState& release) const {
+  policy::Budget budget = release.budget;
+  const auto brake = brakes_.find({"", release.release().channel, release.release().serial, ""});
+  budget.waived = brake != brakes_.end() && brake->second.resumed_at > absl::InfinitePast();
+  return budget;
 }
 
 int64_t Engine::AskersLeft(const Stage& stage, FleetNanos now) const {
@@ -90,8 +95,8 @@ void Engine::OpenBuckets(ReleaseState& release, FleetNanos now) {
   // bucket.
   int64_t left = 0;
   for (const Share& share : shares) left = std::max(left, share.limit);
-  const policy::Budget whole{release.b0, release.healthy, release.unproven};
-  left = std::min(left, policy::Tokens(whole, whole, release.m_r(), std::nullopt, std::nullopt));
+  left = std::min(
+      left, policy::Tokens(BudgetOf(release), release.budget, release.m_r(), std::nullopt, std::nullopt));
   const int64_t total = left;
   for (Share& share : shares) {
     if (all_askers == 0 || share.limit == 0) continue;
@@ -303,7 +308,8 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   // process) takes no second one meanwhile. A host that was seen to suffer may take the cure.
   for (const auto& other : releases_) {
     const Exposure* exposure = other->live && other.get() != &release ? other->Find(host) : nullptr;
-    if (exposure == nullptr || !exposure->in_probation || exposure->standing != Standing::kUnproven) continue;
+    if (exposure == nullptr || !exposure->in_probation || exposure->standing != policy::Standing::kUnproven)
+      continue;
     if (exposure->outcome != storage::Outcome::kPending) continue;
     return refuse(Reason::kNotDrawn, absl::Nanoseconds(std::max<FleetNanos>(0, exposure->deadline - now)));
   }
@@ -317,8 +323,9 @@ void Engine::LeaseLocked(const LeaseRequest& request, LeaseDone& done,
   }
   // Eligibility and budgets are settled before the coin, alike for every arm.
   for (const CellId cell : set.cells) {
-    const ReleaseState::CellBudget& budget = release.Cell(cell);
-    if (!policy::CellIsOpen(budget.unproven, stage->b0, budget.healthy)) return refuse(Reason::kCohortBudget);
+    const policy::Budget& budget = release.Cell(cell).budget;
+    if (!policy::CellIsOpen(budget.unproven, stage->budget.b0, budget.healthy))
+      return refuse(Reason::kCohortBudget);
   }
   stage->bucket.LimitTokens(TokensNow(*stage));
   if (stage->bucket.IsClosed()) return refuse(Reason::kBudget);

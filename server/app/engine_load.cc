@@ -187,7 +187,7 @@ absl::Status Engine::Load(storage::Transaction& tx) {
     for (LabelSet& set : label_sets_) {
       if (Lasting(set, IndexOf(*release)) == policy::Reason::kNone) reach += set.hosts;
     }
-    release->b0 = policy::StartBudget(reach);
+    release->budget.b0 = policy::StartBudget(reach);
     release->reach = reach;
     ASSIGN_OR_RETURN(const std::optional<storage::JudgementRow> judgement, tx.Judgement(r.channel, r.serial));
     if (judgement.has_value()) {
@@ -207,7 +207,10 @@ absl::Status Engine::Load(storage::Transaction& tx) {
       release->m_a_mark = brake->second.m_a_mark;
     }
   }
-  for (const auto& release : releases_) SeeExcluded(*release);
+  for (const auto& release : releases_) {
+    SeeExcluded(*release);
+    if (release->live) RETURN_IF_ERROR(RestorePendingNamed(*release, tx));
+  }
   // Whatever was counted is not counted again when an agent repeats it.
   seen_events_.clear();
   RETURN_IF_ERROR(tx.ForEachEvent([&](const storage::EventKey& event) {
@@ -337,11 +340,11 @@ void Engine::RestoreExposure(ReleaseState& release, const storage::ExposureRow& 
   }
   switch (row.outcome) {
     case storage::Outcome::kConfirmed:
-      exposure.standing = Standing::kHealthy;
+      exposure.standing = policy::Standing::kProven;
       break;
     case storage::Outcome::kReverted:
     case storage::Outcome::kUnused:
-      exposure.standing = Standing::kFree;
+      exposure.standing = policy::Standing::kFree;
       break;
     case storage::Outcome::kCrashed:
     case storage::Outcome::kSilent:
@@ -380,7 +383,7 @@ void Engine::RestoreExposure(ReleaseState& release, const storage::ExposureRow& 
     exposure.left = releases_[it->second]->release().serial > row.serial;
   }
   release.UpdateSeries(exposure);
-  if (exposure.standing == Standing::kUnproven) release.StartProbation(exposure, now);
+  if (policy::IsUnconfirmed(exposure.standing)) release.StartProbation(exposure, now);
   exposed_until_.push_back({now + absl::ToInt64Nanoseconds(absl::Hours(24)), exposure.host});
 }
 

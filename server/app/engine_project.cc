@@ -80,7 +80,7 @@ policy::ProjectionInput Engine::ProjectionOf(const policy::Plan& plan, uint32_t 
       to.opened = stage->row.wave_opened_at;
       to.soaked = stage->row.soaked;
       to.exposed = stage->exposed;
-      to.confirmed = stage->healthy;
+      to.confirmed = stage->budget.healthy;
       if (const BrakeView on = BrakesOn(*stage); on.any()) to.brake = on.reason();
     }
     for (const policy::Ring& ring : plan.rings) {

@@ -12,13 +12,17 @@ std::vector<std::string> Engine::UncoveredIn(const Stage& stage) {
       !options_.internal_tenant.empty() && tenants_[stage.tenant].name != options_.internal_tenant;
   if (stage.ring == 0 && !after_internal) return {};
   const std::vector<std::string>& keys = plan.gates.cohort_keys;
+  const std::vector<std::string> left_out = BlockedCohorts(*stage.release);
   std::map<CellId, int64_t> hosts_with;
   for (LabelSet& set : label_sets_) {
     if (set.tenant != stage.tenant || set.ring != stage.ring || set.hosts == 0) continue;
     if (Lasting(set, IndexOf(*stage.release)) != policy::Reason::kNone) continue;
     for (const CellId cell : set.cells) {
       if (std::find(keys.begin(), keys.end(), cells_.KeyOf(cell)) == keys.end()) continue;
-      if (stage.release->Cell(cell).healthy == 0) hosts_with[cell] += set.hosts;
+      // Who does not get it anyway need not be proven on.
+      const std::string& name = cells_.NameOf(cell);
+      if (std::find(left_out.begin(), left_out.end(), name) != left_out.end()) continue;
+      if (stage.release->Cell(cell).budget.healthy == 0) hosts_with[cell] += set.hosts;
     }
   }
   std::vector<std::pair<CellId, int64_t>> cells(hosts_with.begin(), hosts_with.end());

@@ -46,7 +46,7 @@ absl::StatusOr<std::string> TenantIn(absl::string_view envelope_json) {
 
 // A word of ours: what a host may write freely makes no metric.
 std::string KnownReason(const std::string& word) {
-  for (int i = 1; i <= static_cast<int>(policy::Reason::kOtherPlan); ++i) {
+  for (int i = 1; i <= static_cast<int>(policy::kLastReason); ++i) {
     if (word == policy::Name(static_cast<policy::Reason>(i))) return word;
   }
   return word == plan::kForkReason ? word : "other";

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "ringfence/base/status_macros.h"
+#include "ringfence/policy/host_eligibility.h"
 #include "ringfence/policy/judge/pacing.h"
 #include "ringfence/policy/pending.h"
 #include "server/app/engine.h"
@@ -24,6 +26,8 @@ policy::PhantomPlan StagePhantoms() {
   return plan;
 }
 
+constexpr char kPendingRule[] = "pending_not_qualified";
+
 }  // namespace
 
 void Engine::SetSoakTiming(ReleaseState& release) const {
@@ -38,7 +42,7 @@ policy::Bucket Engine::NextBucket(const Stage& stage, int64_t tokens, int64_t fo
   static const policy::PhantomPlan phantoms = StagePhantoms();
   const ReleaseState& release = *stage.release;
   const int64_t waiting = release.soaks.WaitingIn(&stage);
-  const double pi_max = policy::PiMaxOf(stage.healthy, stage.row.members - waiting);
+  const double pi_max = policy::PiMaxOf(stage.budget.healthy, stage.row.members - waiting);
   double per_t = 0.0;
   if (stage.row.state == policy::StageState::kOpen) {  // late joiners are let in without more ado
     per_t = std::min(phantoms.PerT(release.exposed, std::max(release.reach, stage.row.members), 0),
@@ -77,6 +81,11 @@ void Engine::CrashedInSoak(HostRef host) {
 bool Engine::MustLeave(ReleaseState& release, const Exposure* exposure, const LabelSet& set) {
   const std::string leaving = policy::AboutToLeave(release.release(), set.labels);
   if (leaving.empty()) return false;
+  // The first ring of a plan that says so tries platforms that were not tested.
+  const auto& plan = tenants_[set.tenant].plan;
+  if (plan.has_value() && set.ring >= 0 &&
+      policy::MayTryPlatform(plan->plan, set.ring, release.release(), policy::OncePending(set.labels)))
+    return false;
   // A way back that is no better covered is none.
   if (exposure != nullptr) {
     const auto back = release_by_digest_.find(exposure->previous);
@@ -86,7 +95,7 @@ bool Engine::MustLeave(ReleaseState& release, const Exposure* exposure, const La
   }
   if (release.pending_named.insert(leaving).second) {
     storage::DecisionRow decision =
-        DecisionFor(release, "block", "pending_not_qualified",
+        DecisionFor(release, "block", kPendingRule,
                     absl::StrCat("hosts are about to have ", leaving,
                                  ", which the release was not qualified on: each goes back before"),
                     clock_->Now());
@@ -96,6 +105,20 @@ bool Engine::MustLeave(ReleaseState& release, const Exposure* exposure, const La
     ++version_;
   }
   return true;
+}
+
+absl::Status Engine::RestorePendingNamed(ReleaseState& release, storage::Transaction& tx) {
+  storage::DecisionFilter filter;
+  filter.channel = release.release().channel;
+  filter.serial = release.release().serial;
+  while (true) {
+    ASSIGN_OR_RETURN(const std::vector<storage::DecisionRow> rows, tx.Decisions(filter));
+    for (const storage::DecisionRow& row : rows) {
+      if (row.rule == kPendingRule) release.pending_named.insert(row.cohort);
+    }
+    if (static_cast<int>(rows.size()) < filter.limit) return absl::OkStatus();
+    filter.before = rows.back().id;
+  }
 }
 
 }  // namespace ringfence::app

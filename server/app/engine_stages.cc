@@ -68,7 +68,7 @@ Stage* Engine::AddStage(storage::StageRow row) {
       if (plan->plan.rings[i].name == row.ring) stage.ring = static_cast<int>(i);
     }
   }
-  stage.b0 = policy::StartBudget(row.members);
+  stage.budget.b0 = policy::StartBudget(row.members);
   stage.row = std::move(row);
   Stage*& current = current_stage_[KeyOf(stage.tenant, stage.row.channel, stage.row.ring)];
   if (current == nullptr || current->row.serial < stage.row.serial) current = &stage;
@@ -255,7 +255,7 @@ policy::StageView Engine::ViewOf(Stage& stage, absl::Time now) {
   view.exposed = stage.exposed;
   view.wave_exposed = Stage::At(stage.wave_exposed, stage.row.wave);
   view.wave_confirmed = Stage::At(stage.wave_confirmed, stage.row.wave);
-  view.confirmed = stage.healthy;
+  view.confirmed = stage.budget.healthy;
   view.overdue =
       0;  // EndProbations gives every exposure an outcome at its deadline; uncommitted ones count here
   for (const PendingLease& pending : lease_queue_) view.overdue += pending.exposure->stage == &stage ? 1 : 0;
@@ -270,6 +270,7 @@ policy::StageView Engine::ViewOf(Stage& stage, absl::Time now) {
     view.closed_until = absl::InfiniteFuture();
   }
   if (stage.row.state == StageState::kWaiting) view.uncovered = UncoveredIn(stage);
+  view.uncovered_hold = plan.uncovered_cohorts == policy::UncoveredCohorts::kHold;
   view.gate_tripped = false;
   const FleetNanos fleet_now = FleetNow();
   for (const GateReading& reading :
@@ -337,13 +338,18 @@ void Engine::StepStage(Stage& stage, absl::Time now, absl::Duration passed, Batc
   soaked.soaked = stage.row.soaked;
   const policy::StageDecision decision = policy::Decide(soaked, now);
   stage.revisit_at = decision.revisit_at;
-  if (stage.row.rule != decision.rule) ++version_;
+  const bool news = stage.row.rule != decision.rule;
+  if (news) ++version_;
   stage.row.rule = move.next.rule = decision.rule;
   stage.row.why = move.next.why = decision.why;
 
   std::string action;
   switch (decision.step) {
     case policy::Step::kNone:
+      if (news && decision.rule == policy::Name(policy::Reason::kUncoveredCohorts)) {
+        action = "wait";  // written with the stage's rule, so that it is said once
+        break;
+      }
       if (stage.soak_unsaved >= kSoakSavedEvery) {
         stage.soak_unsaved = absl::ZeroDuration();
         batch.moves.push_back(std::move(move));
@@ -443,7 +449,7 @@ void Engine::CollectDirty(Batch& batch, absl::Time now) {
   if (healthy_age_unsaved_ >= absl::Minutes(1)) {
     healthy_age_unsaved_ = absl::ZeroDuration();
     for (const auto& release : releases_) {
-      if (release->healthy == 0) continue;
+      if (release->budget.healthy == 0) continue;
       batch.ages.push_back({release->release().channel, release->release().serial, release->row.healthy_age});
     }
   }
@@ -454,7 +460,7 @@ void Engine::CollectDirty(Batch& batch, absl::Time now) {
     for (const auto& release : releases_) {
       const Exposure* exposure = release->live ? release->Find(host) : nullptr;
       unproven =
-          unproven || (exposure != nullptr && exposure->standing == Standing::kUnproven) ||
+          unproven || (exposure != nullptr && policy::IsUnconfirmed(exposure->standing)) ||
           (exposure != nullptr && FleetNow() - exposure->t0 < absl::ToInt64Nanoseconds(absl::Hours(24)));
     }
     if (unproven) continue;
@@ -564,14 +570,14 @@ absl::Duration Engine::SoakOf(const Stage& stage) const {
 void Engine::WaveOpened(Stage& stage) {
   stage.soak.reset();
   if (stage.ring >= 0) stage.soak = SoakOf(stage);
-  stage.b0 = policy::StartBudget(stage.row.members);
+  stage.budget.b0 = policy::StartBudget(stage.row.members);
   if (stage.row.wave == 0) stage.opened = FleetNow();
   stage.soak_unsaved = absl::ZeroDuration();
   int64_t reach = 0;
   for (LabelSet& set : label_sets_) {
     if (set.hosts > 0 && Lasting(set, IndexOf(*stage.release)) == policy::Reason::kNone) reach += set.hosts;
   }
-  stage.release->b0 = policy::StartBudget(reach);
+  stage.release->budget.b0 = policy::StartBudget(reach);
   stage.release->reach = reach;
 }
 

@@ -117,9 +117,10 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
     const bool of_tenant = IsTenantCell(cell);
     if (!of_tenant || tenant.empty() || cell == CellOfTenant(tenant)) info.health.blocked.push_back(cell);
   }
-  info.health.unproven = release.unproven;
-  info.health.healthy = release.healthy;
-  info.health.budget = static_cast<int64_t>(policy::Cap(release.b0, release.healthy, release.m_r()));
+  info.health.unproven = policy::InUse(BudgetOf(release));
+  info.health.healthy = release.budget.healthy;
+  info.health.budget =
+      static_cast<int64_t>(policy::Cap(release.budget.b0, release.budget.healthy, release.m_r()));
   const FleetNanos now = FleetNow();
   // The release as a whole, and of each gate the cell that stands worst: for the plan that is asked about, or
   // the first.
@@ -167,7 +168,8 @@ RolloutInfo Engine::InfoOf(ReleaseState& release, const std::string& tenant) {
   info.ledger.reachable =
       std::max<int64_t>(0, std::min(info.ledger.reachable, fleet_.size() - silent_hosts_));
   for (const Exposure& exposure : release.exposures) {
-    if (!exposure.committed || !exposure.activated || exposure.left || exposure.standing == Standing::kFree)
+    if (!exposure.committed || !exposure.activated || exposure.left ||
+        exposure.standing == policy::Standing::kFree)
       continue;
     if (!tenant.empty() && exposure.stage->row.tenant != tenant) continue;
     const BrakeView brakes = BrakesOn(*exposure.stage);

@@ -350,13 +350,17 @@ std::string ReleaseJudgement::InWords(std::optional<CellIndex> cell) const {
                       absl::StartsWith(of, "with") ? " without" : " others");
 }
 
-record::MethodEvidence ReleaseJudgement::Look(uint32_t replica) const {
+std::vector<std::string> ReleaseJudgement::NamesForAll() const {
   // Decisions are everybody's to read, and customers do not hear of each other.
   std::vector<std::string> names = names_;
   for (size_t slot = 0; slot < names.size(); ++slot) {
     if (absl::StartsWith(names[slot], kTenantCell)) names[slot] = absl::StrCat(kTenantCell, "#", slot);
   }
-  record::MethodEvidence method = record::Look(judge_, names);
+  return names;
+}
+
+record::MethodEvidence ReleaseJudgement::Look(uint32_t replica) const {
+  record::MethodEvidence method = record::Look(judge_, NamesForAll());
   method.test = row_.test;
   method.records = earlier_seq_;
   const auto unsaved = static_cast<int64_t>(new_records_.size());
@@ -366,7 +370,8 @@ record::MethodEvidence ReleaseJudgement::Look(uint32_t replica) const {
 
 // ---- before a halt
 
-policy::HaltReview ReleaseJudgement::Review(const std::string& internal) const {
+policy::HaltReview ReleaseJudgement::Review(const std::string& internal,
+                                            record::ReviewEvidence* evidence) const {
   policy::HaltQuestion question;
   question.log = &log_;
   question.k_max = row_.k_max;
@@ -386,7 +391,10 @@ policy::HaltReview ReleaseJudgement::Review(const std::string& internal) const {
     // Among cells with equal evidence the one with fewer treated hosts says more.
     question.hosts_of_cell.push_back(Counts(HealthChannel::kSilence, cell).all_treated);
   }
-  return policy::ReviewHalt(question);
+  const policy::HaltFacts facts = policy::FactsOf(question);
+  const policy::HaltReview review = policy::ReviewHalt(facts);
+  *evidence = record::Look(facts, review, policy::TableWithout(question, review.cell), NamesForAll());
+  return review;
 }
 
 void ReleaseJudgement::Block(CellIndex cell) {

@@ -113,7 +113,8 @@ class ReleaseJudgement {
 
   // ---- before a halt
   // `internal`: the cell of the internal tenant, which is never blocked; empty: there is none.
-  policy::HaltReview Review(const std::string& internal) const;
+  // `evidence`: what it looked at, for the decision's record.
+  policy::HaltReview Review(const std::string& internal, record::ReviewEvidence* evidence) const;
   // The release is kept from the cell's hosts from now on, and they are no part of the test.
   void Block(policy::CellIndex cell);
   // The same by people's word, of any label value. Started; not excluded yet.
@@ -163,6 +164,7 @@ class ReleaseJudgement {
   size_t BlockedByPeople() const;
   policy::CellIndex SlotOf(const std::string& name);
   std::vector<policy::CellIndex> SlotsOf(absl::Span<const std::string> names);
+  std::vector<std::string> NamesForAll() const;   // of cells, for everybody to read
   void CountSoak(HostRef host, policy::Arm arm);  // opened with this draw, if it was
   void Count(policy::HealthChannel channel, policy::CellSpan cells, policy::Arm arm, bool bad);
   bool TellsMore(policy::CellIndex cell) const;

@@ -5,21 +5,11 @@ namespace {
 
 // +1 or -1 on the counters that a standing belongs to.
 void CountStanding(ReleaseState& release, Exposure& exposure, int64_t by) {
-  switch (exposure.standing) {
-    case Standing::kUnproven:
-      release.unproven += by;
-      exposure.stage->unproven += by;
-      for (const CellId cell : exposure.cells) release.Cell(cell).unproven += by;
-      return;
-    case Standing::kHealthy:
-      release.healthy += by;
-      exposure.stage->healthy += by;
-      Stage::At(exposure.stage->wave_confirmed, exposure.wave) += by;
-      for (const CellId cell : exposure.cells) release.Cell(cell).healthy += by;
-      return;
-    case Standing::kFree:
-      return;
-  }
+  policy::Count(release.budget, exposure.standing, by);
+  policy::Count(exposure.stage->budget, exposure.standing, by);
+  for (const CellId cell : exposure.cells) policy::Count(release.Cell(cell).budget, exposure.standing, by);
+  if (exposure.standing == policy::Standing::kProven)
+    Stage::At(exposure.stage->wave_confirmed, exposure.wave) += by;
 }
 
 }  // namespace
@@ -34,7 +24,8 @@ ReleaseState::ReleaseState(storage::ReleaseRow release_row, FleetNanos activatio
   unannounced.try_emplace(kLongestWindow, kLongestWindow);
 }
 
-void ReleaseState::SetStanding(Exposure& exposure, Standing standing) {
+void ReleaseState::Hear(Exposure& exposure, policy::News news) {
+  const policy::Standing standing = policy::After(exposure.standing, news);
   if (exposure.standing == standing) return;
   CountStanding(*this, exposure, -1);
   exposure.standing = standing;
@@ -51,7 +42,7 @@ void ReleaseState::Count(Exposure& exposure) {
 }
 
 void ReleaseState::Uncount(Exposure& exposure) {
-  SetStanding(exposure, Standing::kFree);
+  Hear(exposure, policy::News::kReleased);
   --exposed;
   --exposure.stage->exposed;
   --Stage::At(exposure.stage->wave_exposed, exposure.wave);
@@ -64,7 +55,7 @@ void ReleaseState::Recount(Exposure& exposure, const Place& place) {
   ++Stage::At(exposure.stage->wave_exposed, exposure.wave);
   exposure.place = &place;
   for (const CellId cell : place.cells) ++Cell(cell).exposed_now;
-  SetStanding(exposure, Standing::kUnproven);
+  Hear(exposure, policy::News::kExposed);
 }
 
 void ReleaseState::Relabel(Exposure& exposure, const Place& place) {
@@ -85,8 +76,8 @@ void ReleaseState::CountOnline(const Place& place, int64_t by) {
 }
 
 void ReleaseState::UpdateSeries(Exposure& exposure) {
-  const bool wanted =
-      exposure.committed && exposure.standing != Standing::kFree && !exposure.silent && !exposure.left;
+  const bool wanted = exposure.committed && exposure.standing != policy::Standing::kFree &&
+                      !exposure.silent && !exposure.left;
   if (wanted == exposure.counted) return;
   exposure.counted = wanted;
   exposure.stage->heard += wanted ? 1 : -1;

@@ -15,7 +15,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "ringfence/policy/draw.h"
-#include "ringfence/policy/governor.h"
+#include "ringfence/policy/judge/standing.h"
 #include "ringfence/policy/reason.h"
 #include "ringfence/policy/slo_gate.h"
 #include "server/app/bad_window.h"
@@ -44,13 +44,6 @@ class LastMinute {
   std::deque<FleetNanos> times_;
 };
 
-// Where an exposed host stands in the budgets.
-enum class Standing : uint8_t {
-  kUnproven,  // in U
-  kHealthy,   // in H
-  kFree,      // reverted, unused: in neither
-};
-
 // One exposed host. Denominators are frozen: an Exposure is never removed, whatever happens to the host.
 struct Exposure {
   HostRef host = kNoHost;
@@ -65,7 +58,7 @@ struct Exposure {
   storage::Outcome outcome = storage::Outcome::kPending;
   absl::Time outcome_at = absl::InfinitePast();
   storage::BadMarks bad;
-  Standing standing = Standing::kUnproven;
+  policy::Standing standing = policy::Standing::kUnproven;
   bool committed = false;
   bool activated = false;
   bool harmed = false;  // something bad was seen of it after exposure and it was not proven healthy since
@@ -107,11 +100,10 @@ struct ReleaseState {
   // ---- exposures and budgets
   std::deque<Exposure> exposures;                   // addresses are stable
   absl::flat_hash_map<HostRef, Exposure*> by_host;  // the newest of a host
-  int64_t b0 = 1;
-  int64_t reach = 0;  // hosts that it targets and covers
-  int64_t unproven = 0, healthy = 0;
+  policy::Budget budget;                            // over all tenants
+  int64_t reach = 0;                                // hosts that it targets and covers
   struct CellBudget {
-    int64_t unproven = 0, healthy = 0;
+    policy::Budget budget;    // b0 is the stage's that asks
     int64_t exposed_now = 0;  // by the labels of now
   };
   std::vector<CellBudget> cells;
@@ -121,13 +113,15 @@ struct ReleaseState {
   }
   // Is it run in health, so that it grows older for a plan's min_age? At least half of the hosts that run it
   // or may, and at least one, are proven healthy: the same measure that lets a wave pass.
-  bool SoaksHealthy() const { return healthy > 0 && healthy >= unproven; }
+  bool SoaksHealthy() const {
+    return budget.healthy > 0 && budget.healthy >= budget.unproven + budget.failed;
+  }
   int64_t exposed = 0;  // but unused ones
   int64_t harmed = 0, saved = 0;
   std::optional<absl::Time> first_harm_at, last_lease_at;
 
-  // Moves an exposure between the budgets, everywhere at once.
-  void SetStanding(Exposure& exposure, Standing standing);
+  // Moves an exposure between the budgets, everywhere at once, if the news move it.
+  void Hear(Exposure& exposure, policy::News news);
   // Takes a new host into every count.
   void Count(Exposure& exposure);
   // An exposure that was never used leaves the denominators: it exposed nobody.
@@ -160,6 +154,7 @@ struct ReleaseState {
   double m_a() const { return judgement.reading().m_a; }
   double m_r_mark = 0, m_a_mark = 0;  // at the last resume
   size_t failures_mark = 0;
+  FleetNanos first_failed_since = 0;  // nobody can be let in, and nothing but failures is known; 0: otherwise
   // A stop for everyone waits until here at the latest for what is in flight to name the one cell that all
   // bad news are about (engine_cohort.cc); nobody is let in meanwhile. 0: none ever did.
   FleetNanos cell_awaited_until = 0;
@@ -222,8 +217,7 @@ struct Stage {
   // chosen.
   policy::Reason plan_says = policy::Reason::kNone;
 
-  int64_t b0 = 1;
-  int64_t unproven = 0, healthy = 0;
+  policy::Budget budget;
   int64_t exposed = 0;  // but unused ones
   int64_t heard = 0;    // of those, not silent, gone back or moved on
   std::array<int64_t, 9> by_outcome{};

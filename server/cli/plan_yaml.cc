@@ -293,6 +293,8 @@ void ReadPlan(const YamlReader& in, v1::Plan* out) {
   out->set_unqualified_platform(static_cast<v1::UnqualifiedPlatform>(
       Word(in.Get("unqualified_platform"), *v1::UnqualifiedPlatform_descriptor(),
            v1::UNQUALIFIED_PLATFORM_UNSPECIFIED)));
+  out->set_uncovered_cohorts(static_cast<v1::UncoveredCohorts>(Word(
+      in.Get("uncovered_cohorts"), *v1::UncoveredCohorts_descriptor(), v1::UNCOVERED_COHORTS_UNSPECIFIED)));
 }
 
 void ReadManifest(const YamlReader& in, v1::ReleaseManifest* out) {
@@ -374,7 +376,8 @@ const std::map<std::string, std::set<std::string>>& PlanKeys() {
   static const std::map<std::string, std::set<std::string>> keys = {
       {"plan",
        {"tenant", "zone", "channels", "rings", "gates", "urgent_soak_factor", "hold_revert_after", "freezes",
-        "blackouts", "deny", "urgent", "bucket_salt", "rollback_depth", "unqualified_platform"}},
+        "blackouts", "deny", "urgent", "bucket_salt", "rollback_depth", "unqualified_platform",
+        "uncovered_cohorts"}},
       {"channel", {"channel", "mode", "lag", "pinned_version", "from", "below", "barriers"}},
       {"ring",
        {"name", "selector", "lag", "waves", "soak", "min_age", "hosts_per_minute", "windows", "approval",

@@ -233,6 +233,7 @@ std::string PlanToYaml(const v1::Plan& plan) {
   if (plan.has_rollback_depth()) map.emplace_back("rollback_depth", int64_t{plan.rollback_depth()});
   if (plan.unqualified_platform() == v1::UNQUALIFIED_PLATFORM_FIRST_RING_ONLY)
     map.emplace_back("unqualified_platform", "first_ring_only");
+  if (plan.uncovered_cohorts() == v1::UNCOVERED_COHORTS_HOLD) map.emplace_back("uncovered_cohorts", "hold");
   return ToYaml(map);
 }
 

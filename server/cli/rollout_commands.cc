@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
+#include "ringfence/policy/decide.h"
 #include "server/cli/commands.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/human.h"
@@ -11,13 +12,6 @@
 #include "server/cli/table.h"
 
 namespace ringfence::cli {
-namespace {
-
-// With n hosts proven healthy and none bad, one in 3/n may still be harmed (95 %): of so few, nearly each.
-constexpr int64_t kCertifiesNothing = 20;
-
-}  // namespace
-
 int RolloutList(Context& context, const RolloutOptions& options) {
   v1::ListRolloutsRequest request;
   v1::ListRolloutsResponse response;
@@ -69,10 +63,9 @@ int RolloutShow(Context& context, const RolloutOptions& options) {
   for (const v1::Stage& stage : response.rollout().stages()) {
     if (!options.tenant.empty() && stage.tenant() != options.tenant) continue;
     if (!options.ring.empty() && stage.ring() != options.ring) continue;
-    if (stage.members() == 0 || stage.members() > kCertifiesNothing) continue;
-    context.out()
-        << "  small  " << stage.tenant() << "/" << stage.ring() << ": " << stage.members()
-        << " hosts: this ring alone certifies nothing; the release as a whole and the gates decide\n";
+    const std::string tiny = policy::OfTinyRing(stage.members());
+    if (tiny.empty()) continue;
+    context.out() << "  small  " << stage.tenant() << "/" << stage.ring() << ": " << tiny << "\n";
   }
   if (!response.rollout().why().empty())
     context.out() << "  why    " << Printable(response.rollout().why()) << "\n";

@@ -100,6 +100,24 @@ std::string Json(const GateEvidence& gate) {
   return out;
 }
 
+std::string Cells(const std::vector<ReviewEvidence::Cell>& cells) {
+  std::string out = "[";
+  for (const ReviewEvidence::Cell& cell : cells) {
+    absl::StrAppend(&out, out.size() > 1 ? "," : "", "{\"cell\":", Text(cell.cell),
+                    ",\"residual\":", Number(cell.residual), ",\"mean\":", Number(cell.mean),
+                    ",\"hosts\":", cell.hosts, ",\"may_block\":", Bool(cell.may_block), "}");
+  }
+  return out + "]";
+}
+
+std::string Json(const ReviewEvidence& review) {
+  return absl::StrCat("{\"tenants\":", Cells(review.tenants), ",\"named\":", Cells(review.named),
+                      ",\"blocked\":", review.blocked, ",\"answer\":", Text(review.answer),
+                      ",\"cell\":", Text(review.cell), ",\"residual\":", Number(review.residual),
+                      ",\"without\":", Channels(review.without),
+                      ",\"gauge_without\":", Vectors(review.gauge_without), "}");
+}
+
 std::string Json(const MethodEvidence& method) {
   const policy::StopState& before = method.before;
   std::string out = absl::StrCat(
@@ -107,7 +125,8 @@ std::string Json(const MethodEvidence& method) {
       ",\"cells\":", Texts(method.cells), ",\"blocked\":", Texts(method.blocked),
       ",\"before\":{\"action\":\"", policy::Name(before.action), "\",\"m_r_mark\":", Number(before.m_r_mark),
       ",\"m_a_mark\":", Number(before.m_a_mark), ",\"failures_mark\":", before.failures_mark,
-      "},\"activation_failures\":", method.activation_failures, ",\"all\":", Channels(method.all),
+      "},\"activation_failures\":", method.activation_failures,
+      method.first_hosts_failed ? ",\"first_hosts_failed\":true" : "", ",\"all\":", Channels(method.all),
       ",\"in_order\":", Channels(method.in_order), ",\"guard\":", Channels(method.guard),
       ",\"gauge_all\":", Vectors(method.gauge_all), ",\"gauge_in_order\":", Vectors(method.gauge_in_order),
       ",\"records\":{");
@@ -116,7 +135,9 @@ std::string Json(const MethodEvidence& method) {
     absl::StrAppend(&out, first ? "" : ",", "\"", replica, "\":", seq);
     first = false;
   }
-  return out + "}}";
+  out += "}";
+  if (method.review.has_value()) absl::StrAppend(&out, ",\"review\":", Json(*method.review));
+  return out + "}";
 }
 
 // The vectors of one table that are not all zero.
@@ -164,6 +185,28 @@ MethodEvidence Look(const policy::ReleaseJudge& judge, const std::vector<std::st
   return method;
 }
 
+ReviewEvidence Look(const policy::HaltFacts& facts, const policy::HaltReview& review,
+                    const policy::EvidenceTable& table, const std::vector<std::string>& names) {
+  ReviewEvidence out;
+  const auto cells = [&](const std::vector<policy::HaltFacts::Cell>& from) {
+    std::vector<ReviewEvidence::Cell> to;
+    for (const policy::HaltFacts::Cell& one : from)
+      to.push_back({names[one.cell], one.residual, one.mean, one.hosts, one.may_block});
+    return to;
+  };
+  out.tenants = cells(facts.tenants);
+  out.named = cells(facts.named);
+  out.blocked = static_cast<int64_t>(facts.blocked);
+  out.answer = policy::Name(review.answer);
+  out.residual = review.residual;
+  if (review.answer == policy::HaltAnswer::kHalt) return out;
+  out.cell = names[review.cell];
+  for (size_t c = 0; c < out.without.size(); ++c)
+    out.without[c] = Named(table.r(static_cast<policy::HealthChannel>(c)), names);
+  out.gauge_without = Named(table.gauge(), names);
+  return out;
+}
+
 std::string MethodJson(const Figures& figures, const std::string& acted, const MethodEvidence& method,
                        const std::vector<GateEvidence>& gates) {
   std::string out = absl::StrCat("{", Inner(figures), ",\"acted\":", Text(acted), ",\"gates\":[");
@@ -189,7 +232,8 @@ std::string StageJson(const Figures& figures, const policy::StageView& view) {
       ",\"soaked_ns\":", absl::ToInt64Nanoseconds(view.soaked),
       ",\"soak_ns\":", absl::ToInt64Nanoseconds(view.soak), ",\"m_r\":", Number(view.m_r),
       ",\"gate_tripped\":", Bool(view.gate_tripped), ",\"closed\":\"", policy::Name(view.closed), "\"",
-      uncovered.empty() ? "" : absl::StrCat(",\"uncovered\":[", uncovered, "]"), "}}");
+      uncovered.empty() ? "" : absl::StrCat(",\"uncovered\":[", uncovered, "]"),
+      view.uncovered_hold ? ",\"uncovered_hold\":true" : "", "}}");
 }
 
 std::string FiguresJson(const Figures& figures) {

@@ -6,10 +6,12 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ringfence/policy/decide.h"
+#include "ringfence/policy/judge/halt_review.h"
 #include "ringfence/policy/judge/release_judge.h"
 #include "ringfence/policy/judge/stop_state.h"
 #include "ringfence/policy/slo_gate.h"
@@ -19,10 +21,28 @@ namespace ringfence::record {
 // The vectors of one channel of evidence by cell; "": the release.
 using CellVectors = std::map<std::string, std::vector<double>>;
 
+// What a halt's review looked at (policy::HaltFacts), and what it answered.
+struct ReviewEvidence {
+  struct Cell {
+    std::string cell;
+    double residual = 0, mean = 0;
+    int64_t hosts = 0;
+    bool may_block = true;
+  };
+  std::vector<Cell> tenants, named;
+  int64_t blocked = 0;
+  std::string answer, cell;  // `cell`: whose hosts the residual leaves out; empty: none
+  double residual = 0;
+  // Test R and gauge B in draw order without the hosts of `cell`.
+  std::array<CellVectors, 4> without;
+  CellVectors gauge_without;
+};
+
 // Everything that the method looked at.
 struct MethodEvidence {
   policy::StopState before;  // what stood when it looked
   int activation_failures = 0;
+  bool first_hosts_failed = false;
   double rho0 = 1.0;
   int64_t k_max = 64;
   int64_t test = 1;
@@ -34,9 +54,14 @@ struct MethodEvidence {
   CellVectors gauge_all, gauge_in_order;  // gauge B over the same
   // The last record that each replica had written, or was about to write with this decision.
   std::map<uint32_t, int64_t> records;
+  std::optional<ReviewEvidence> review;  // where the evidence reached a halt
 };
 // Fills cells and vectors from a judge whose slots have these names.
 MethodEvidence Look(const policy::ReleaseJudge& judge, const std::vector<std::string>& names);
+
+// The same of a review; `table`: TableWithout of the cell that it answered, if it did.
+ReviewEvidence Look(const policy::HaltFacts& facts, const policy::HaltReview& review,
+                    const policy::EvidenceTable& table, const std::vector<std::string>& names);
 
 // One SLO gate as it was judged.
 struct GateEvidence {

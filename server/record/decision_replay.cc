@@ -142,6 +142,59 @@ void ReadGauges(const Json& method, const char* key, const CellNumbers& cells, p
   }
 }
 
+std::vector<policy::HaltFacts::Cell> ReadCells(const Json& list, std::vector<std::string>& names) {
+  if (!list.is_array()) throw Malformed{"an array of cells is wanted"};
+  std::vector<policy::HaltFacts::Cell> cells;
+  for (const Json& one : list) {
+    names.push_back(Text(At(one, "cell")));
+    cells.push_back({static_cast<policy::CellIndex>(names.size() - 1), NumberAt(one, "residual"),
+                     NumberAt(one, "mean"), WholeAt(one, "hosts"), Truth(At(one, "may_block"))});
+  }
+  return cells;
+}
+
+// What the review made of a halt: from its figures, and those from the vectors as far as they are on record.
+// What is left without each *other* tenant is on record as a number only.
+void ReplayReview(const Decided& decision, const Json& json, const CellNumbers& cells, double rho0,
+                  int64_t k_max, policy::EvidenceTable& in_order, Replayed& replayed) {
+  policy::HaltFacts facts;
+  std::vector<std::string> names;
+  facts.m_r = in_order.M();
+  facts.tenants = ReadCells(At(json, "tenants"), names);
+  facts.named = ReadCells(At(json, "named"), names);
+  facts.blocked = static_cast<size_t>(std::max<int64_t>(0, WholeAt(json, "blocked")));
+  std::string recorded, computed;
+  for (const policy::HaltFacts::Cell& one : facts.named) {
+    const std::string& name = names[one.cell];
+    absl::StrAppend(&recorded, name, " ");
+    // An unnamed cell without evidence of its own is not among the cells.
+    const std::optional<policy::CellIndex> at = cells.Of(name);
+    if (!at.has_value()) throw Malformed{"a cell has a name"};
+    if (in_order.IsNamed(*at)) absl::StrAppend(&computed, name, " ");
+    Compare(replayed, absl::StrCat("evidence of ", name), one.mean, in_order.CellMean(*at));
+  }
+  Compare(replayed, "named", recorded, computed);
+  const policy::HaltReview review = policy::ReviewHalt(facts);
+  const bool halts = review.answer == policy::HaltAnswer::kHalt;
+  Compare(replayed, "review", Text(At(json, "answer")), policy::Name(review.answer));
+  Compare(replayed, "kept from", Text(At(json, "cell")), halts ? "" : names[review.cell]);
+  if (!halts) {
+    policy::EvidenceTable without(k_max, rho0);
+    ReadVectors<policy::RVector>(
+        At(json, "without"), cells, 4,
+        [&](auto channel, auto cell, const auto& vector) { without.Add(channel, cell, vector); });
+    ReadGauges(json, "gauge_without", cells, without);
+    Compare(replayed, "residual", NumberAt(json, "residual"), without.M());
+    Compare(replayed, "residual of the review", NumberAt(json, "residual"), review.residual);
+  }
+  const bool holds = review.answer == policy::HaltAnswer::kBlockHold ||
+                     review.answer == policy::HaltAnswer::kBlockTenantHold;
+  // The block, or the hold of the others that comes with it.
+  const bool others = holds && decision.rule == "test_r_review";
+  Compare(replayed, "rule", decision.rule, others ? "test_r_review" : "test_r");
+  Compare(replayed, "action", decision.action, halts ? "halt" : others ? "hold" : "block");
+}
+
 Replayed ReplayMethod(const Decided& decision, const Json& evidence) {
   const Json& method = At(evidence, "method");
   const CellNumbers cells(At(method, "cells"));
@@ -180,9 +233,15 @@ Replayed ReplayMethod(const Decided& decision, const Json& evidence) {
   policy::StopInput input;
   input.reading = reading;
   input.activation_failures = static_cast<int>(WholeAt(method, "activation_failures"));
+  if (const Json* failed = Only(method, "first_hosts_failed")) input.first_hosts_failed = Truth(*failed);
   const policy::StopChange stop = policy::Judge(state, input, decision.at);
+  if (const Json* review = Only(method, "review")) {
+    Compare(replayed, "reached", "halt", stop.changed ? policy::Name(state.action) : "none");
+    ReplayReview(decision, *review, cells, rho0, k_max, in_order, replayed);
+    return replayed;
+  }
   Compare(replayed, "rule", decision.rule, stop.changed ? stop.rule : "none");
-  // A halt that the review turned into the block of a cell.
+  // A halt that the review turned into the block of a cell, in decisions from before reviews were recorded.
   const std::string wanted = decision.action == "block" ? "halt" : decision.action;
   Compare(replayed, "action", wanted, stop.changed ? policy::Name(state.action) : "none");
   return replayed;
@@ -237,7 +296,7 @@ policy::Reason ReasonNamed(const std::string& name) {
 const char* ActionOf(policy::Step step) {
   switch (step) {
     case policy::Step::kNone:
-      return "none";
+      return "wait";
     case policy::Step::kOpen:
     case policy::Step::kNextWave:
       return "open_wave";
@@ -274,6 +333,7 @@ Replayed ReplayStage(const Decided& decision, const Json& stage) {
   if (stage.contains("uncovered")) {
     for (const Json& cohort : stage.at("uncovered")) view.uncovered.push_back(Text(cohort));
   }
+  if (const Json* hold = Only(stage, "uncovered_hold")) view.uncovered_hold = Truth(*hold);
   const policy::StageDecision decided = policy::Decide(view, decision.at);
   Replayed replayed;
   replayed.by = "stage";

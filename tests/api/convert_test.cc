@@ -68,6 +68,7 @@ class Draw {
     plan.gates.on_breach = static_cast<policy::OnBreach>(Between(1, 3));
     if (Coin()) plan.urgent_soak_factor = policy::Ppm(Between(1, 1'000'000));
     plan.hold_revert_after = absl::Minutes(Between(5, 500));
+    plan.uncovered_cohorts = static_cast<policy::UncoveredCohorts>(Between(1, 2));
     return plan;
   }
 

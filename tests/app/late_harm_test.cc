@@ -1,5 +1,6 @@
 // Harm that comes after a host has proven itself: phantoms and soak spells, the watch after a rollout is
 // complete, and hosts that announce what the release was not tested on.
+#include <algorithm>
 #include <map>
 
 #include "gmock/gmock.h"
@@ -219,6 +220,34 @@ TEST_F(PendingTest, AHostThatIsAboutToBootAKernelOutOfTheMatrixGoesBackBeforeAnd
   EXPECT_EQ(fleet.Violations(), "");
 }
 
+TEST_F(PendingTest, TheDecisionAboutALabelValueIsNotMadeAgainAfterARestart) {
+  Begin();
+  Announce(3, "20");
+  fleet.RunFor(absl::Minutes(10));
+  fleet.Restart();
+  Announce(4, "20");
+  EXPECT_TRUE(IsToldToGoBack(4)) << "it is ordered back all the same";
+  fleet.RunFor(absl::Minutes(10));
+  const auto& decisions = fleet.watch().decisions();
+  EXPECT_EQ(
+      std::count_if(decisions.begin(), decisions.end(),
+                    [](const storage::DecisionRow& row) { return row.rule == "pending_not_qualified"; }),
+      1);
+  EXPECT_EQ(fleet.Violations(), "");
+}
+
+TEST_F(PendingTest, InAFirstRingThatMayTryOtherPlatformsNobodyIsSentBack) {
+  Begin();
+  policy::Plan plan = PlanOf("vendor", {RingNamed("dogfood")});
+  plan.unqualified_platform = policy::UnqualifiedPlatform::kFirstRingOnly;
+  fleet.Apply(plan);
+  Announce(3, "20");
+  EXPECT_FALSE(IsToldToGoBack(3));
+  fleet.RunFor(absl::Minutes(10));
+  EXPECT_EQ(fleet.Running(release.digest), 30);
+  EXPECT_EQ(fleet.Violations(), "");
+}
+
 TEST_F(PendingTest, AnUpgradeWithinTheMatrixChangesNothing) {
   Begin();
   Announce(3, "19");
@@ -238,19 +267,91 @@ TEST_F(PendingTest, WhoHasGoneBackIsNotOfferedTheReleaseAgainOnTheNewKernel) {
   EXPECT_EQ(fleet.Violations(), "");
 }
 
-TEST(RepresentationTest, TheDecisionThatOpensARingNamesWhatNoEarlierRingHasProven) {
+// A customer's canary with kinds of hosts that the vendor's own fleet does not have.
+class RepresentationTest : public testing::Test {
+ protected:
+  void Begin(policy::UncoveredCohorts what) {
+    for (int i = 0; i < 20; ++i) fleet.AddHost("vendor", {{"ring", "dogfood"}, {"os", "win10"}});
+    for (int i = 0; i < 12; ++i)
+      fleet.AddHost("acme", {{"ring", "canary"}, {"os", i < 9 ? "debian12" : i < 11 ? "xp" : "win10"}});
+    fleet.Start();
+    policy::Plan vendor = PlanOf("vendor", {RingNamed("dogfood")});
+    vendor.gates.cohort_keys = {"os"};
+    fleet.Apply(vendor);
+    acme.uncovered_cohorts = what;
+    acme.gates.cohort_keys = {"os"};
+    fleet.Apply(acme);
+    release = fleet.Publish();
+  }
+  bool Opens(absl::Duration within) {
+    return fleet.RunUntil([&] { return fleet.StateOf("acme", "canary", 1) == policy::StageState::kOpen; },
+                          within);
+  }
+  // Held, and nobody has been let in.
+  void ExpectHeld() {
+    ASSERT_TRUE(
+        fleet.RunUntil([&] { return fleet.StateOf("vendor", "dogfood", 1) == policy::StageState::kPassed; },
+                       absl::Hours(12)));
+    EXPECT_FALSE(Opens(absl::Hours(6)));
+    EXPECT_EQ(fleet.RunningIn("acme", "canary", release.digest), 0);
+  }
+  int64_t Waits() {
+    const auto& decisions = fleet.watch().decisions();
+    return std::count_if(decisions.begin(), decisions.end(), [](const storage::DecisionRow& row) {
+      return row.action == "wait" && row.rule == "uncovered_cohorts";
+    });
+  }
+
   FleetHarness fleet;
-  for (int i = 0; i < 20; ++i) fleet.AddHost("vendor", {{"ring", "dogfood"}, {"os", "win10"}});
-  for (int i = 0; i < 12; ++i)
-    fleet.AddHost("acme", {{"ring", "canary"}, {"os", i < 9 ? "debian12" : i < 11 ? "xp" : "win10"}});
-  fleet.Start();
-  policy::Plan vendor = PlanOf("vendor", {RingNamed("dogfood")});
-  vendor.gates.cohort_keys = {"os"};
-  fleet.Apply(vendor);
   policy::Plan acme = PlanOf("acme", {RingNamed("canary")});
-  acme.gates.cohort_keys = {"os"};
+  policy::Release release;
+};
+
+TEST_F(RepresentationTest, APlanThatHoldsKeepsTheRingClosedAndSaysWhyOnceAndToEachHost) {
+  Begin(policy::UncoveredCohorts::kHold);
+  ExpectHeld();
+  EXPECT_EQ(Waits(), 1);
+  const auto why = fleet.app().Explain(fleet.host(25).id, "content", 1);
+  ASSERT_TRUE(why.ok());
+  EXPECT_EQ(why->eligibility.reason, policy::Reason::kUncoveredCohorts);
+  const auto gate = std::find_if(why->eligibility.gates.begin(), why->eligibility.gates.end(),
+                                 [](const auto& g) { return g.gate == policy::Reason::kUncoveredCohorts; });
+  ASSERT_NE(gate, why->eligibility.gates.end());
+  EXPECT_EQ(gate->detail, "os=debian12, os=xp");
+  EXPECT_EQ(gate->opens_by, "proof");
+  fleet.Restart();
+  fleet.RunFor(absl::Hours(1));
+  EXPECT_EQ(Waits(), 1) << "nor again after a restart";
+  EXPECT_EQ(fleet.Violations(), "");
+}
+
+TEST_F(RepresentationTest, ItOpensWhenHostsOfThoseKindsHaveProvenItElsewhere) {
+  Begin(policy::UncoveredCohorts::kHold);
+  ExpectHeld();
+  for (int i = 0; i < 2; ++i) {
+    fleet.AddHost("vendor", {{"ring", "dogfood"}, {"os", "debian12"}});
+    fleet.AddHost("vendor", {{"ring", "dogfood"}, {"os", "xp"}});
+  }
+  EXPECT_TRUE(Opens(absl::Hours(12)));
+  EXPECT_EQ(fleet.Violations(), "");
+}
+
+TEST_F(RepresentationTest, ItOpensWhenThePlanOnlyWarnsOrTheVendorLeavesThoseHostsOut) {
+  Begin(policy::UncoveredCohorts::kHold);
+  ExpectHeld();
+  ASSERT_TRUE(fleet.app().ExcludeCohort(fleet.Sre(), "content", 1, "os=xp").ok());
+  EXPECT_FALSE(Opens(absl::Hours(1))) << "os=debian12 is left";
+  acme.uncovered_cohorts = policy::UncoveredCohorts::kWarn;
   fleet.Apply(acme);
-  fleet.Publish();
+  EXPECT_TRUE(Opens(absl::Hours(1)));
+  EXPECT_TRUE(fleet.RunUntil([&] { return fleet.RunningIn("acme", "canary", release.digest) == 10; },
+                             absl::Hours(24)))
+      << "all but the two that are left out";
+  EXPECT_EQ(fleet.Violations(), "");
+}
+
+TEST_F(RepresentationTest, TheDecisionThatOpensARingNamesWhatNoEarlierRingHasProven) {
+  Begin(policy::UncoveredCohorts::kWarn);
   ASSERT_TRUE(fleet.RunUntil([&] { return fleet.StateOf("acme", "canary", 1) == policy::StageState::kOpen; },
                              absl::Hours(12)));
   const auto decisions = fleet.app().Decisions({}).value();

@@ -244,6 +244,7 @@ urgent: {mode: allow, rings: [canary], min_age: 1h, soak: 10m, outside_windows: 
 bucket_salt: spring
 rollback_depth: 2
 unqualified_platform: first_ring_only
+uncovered_cohorts: hold
 )";
 
 TEST(PlanSchemaTest, ThePlanThatSaysEverythingIsValidAndUsesEveryKey) {

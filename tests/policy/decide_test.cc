@@ -227,5 +227,35 @@ TEST(DecideTest, ARingThatOpensNamesWhatNoEarlierRingHasProven) {
   EXPECT_THAT(Decide(view, kNow).why, HasSubstr("kernel=5 and 4 more."));
 }
 
+TEST(DecideTest, ARingWhosePlanHoldsStaysClosedUntilItsKindsOfHostsAreProven) {
+  StageView view;
+  view.members = 100;
+  view.uncovered = {"os=xp"};
+  view.uncovered_hold = true;
+  const StageDecision decision = Decide(view, kNow);
+  EXPECT_EQ(decision.step, Step::kNone);
+  EXPECT_EQ(decision.rule, "uncovered_cohorts");
+  EXPECT_THAT(decision.why, HasSubstr("No earlier ring has proven it on hosts with os=xp."));
+  view.uncovered.clear();
+  EXPECT_EQ(Decide(view, kNow).step, Step::kOpen);
+  view.uncovered = {"os=xp"};
+  view.members = 0;
+  EXPECT_EQ(Decide(view, kNow).step, Step::kFindVacant) << "nobody is there to be harmed";
+}
+
+TEST(DecideTest, TheDecisionOnARingOfAFewHostsSaysThatItAloneCertifiesNothing) {
+  for (const int64_t members : {1, 5, 20}) {
+    StageView view;
+    view.state = StageState::kOpen;
+    view.members = view.cap = view.exposed = view.wave_exposed = view.wave_confirmed = view.confirmed =
+        members;
+    const StageDecision decision = Decide(view, kNow);
+    EXPECT_EQ(decision.step, Step::kPassRing);
+    EXPECT_THAT(decision.why, HasSubstr("this ring alone certifies nothing"));
+    view.members = 21;
+    EXPECT_THAT(Decide(view, kNow).why, testing::Not(HasSubstr("certifies nothing")));
+  }
+}
+
 }  // namespace
 }  // namespace ringfence::policy

@@ -140,6 +140,12 @@ TEST(WarningsTest, NameWhatIsLegalButHardlyMeant) {
   expect([](Plan& p) { p.gates = SloGates{}; }, "There is no SLO gate");
   expect([](Plan& p) { p.gates = SloGates{}, p.gates.cohort_keys = {"os"}; }, "cohort keys but no SLO gate");
   expect([](Plan& p) { p.gates.silence.reset(); }, "no silence gate");
+  expect(
+      [](Plan& p) {
+        p.uncovered_cohorts = UncoveredCohorts::kHold;
+        p.gates.cohort_keys.clear();
+      },
+      "names no label: no ring is ever held");
 }
 
 TEST(WarningsTest, NameARingThatWaitsForTwoLeadersThatSkipDifferentReleases) {

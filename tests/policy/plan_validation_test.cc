@@ -191,6 +191,8 @@ TEST(PlanValidationTest, CohortKeysAreUniqueLabelKeys) {
 
 TEST(PlanValidationTest, UrgencyOnlyShortensAndAHoldIsUndecidedForAMinuteToAWeek) {
   EXPECT_THAT(After([](Plan& p) { p.urgent_soak_factor = Ppm(0); }), ElementsAre("urgent_soak_factor"));
+  EXPECT_THAT(After([](Plan& p) { p.uncovered_cohorts = static_cast<UncoveredCohorts>(3); }),
+              ElementsAre("uncovered_cohorts"));
   EXPECT_THAT(After([](Plan& p) { p.urgent_soak_factor = Ppm(1'000'001); }),
               ElementsAre("urgent_soak_factor"));
   EXPECT_THAT(After([](Plan& p) { p.hold_revert_after = absl::Seconds(59); }),

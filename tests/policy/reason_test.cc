@@ -10,7 +10,7 @@
 namespace ringfence::policy {
 namespace {
 
-constexpr int kLast = static_cast<int>(Reason::kOtherPlan);
+constexpr int kLast = static_cast<int>(kLastReason);
 
 TEST(ReasonTest, EachHasAWordOfItsOwnAndASentence) {
   std::set<std::string> words;

@@ -69,6 +69,7 @@ policy::Plan MakePlan(const std::string& tenant) {
   plan.bucket_salt = "spring";
   plan.rollback_depth = 3;
   plan.unqualified_platform = policy::UnqualifiedPlatform::kFirstRingOnly;
+  plan.uncovered_cohorts = policy::UncoveredCohorts::kHold;
   plan.rings[0].channels = {{"sensor", 1, absl::Hours(24 * 7), policy::Approval::kAuto, {nights}}};
   plan.rings[0].channels.push_back({"content", std::nullopt, std::nullopt, std::nullopt, {}});
   plan.freezes = {{kNow, kNow + absl::Hours(1), "Christmas trade", "retail", {{"canary"}, {"sensor"}}}};

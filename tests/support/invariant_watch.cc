@@ -21,6 +21,9 @@ bool Passed(StageState state) {
   return state == StageState::kPassed || state == StageState::kVacant;
 }
 
+// Check-in intervals that a probation lasts at least.
+constexpr double kProbation = 3.75;
+
 // clamp(ceil(0.02·size), 1, 4), said once more.
 int64_t StartOf(int64_t size) {
   return std::clamp<int64_t>((2 * size + 99) / 100, 1, 4);
@@ -97,6 +100,11 @@ void InvariantWatch::Crashed(absl::Time now) {
   Trace(now, "server dies");
   not_yet_durable_.clear();
   deadlines_from_ = now;
+  for (auto& [key, row] : exposures_) {
+    if (row.outcome == Outcome::kConfirmed) continue;
+    once_confirmed_.erase(key);
+    matures_at_[key] = std::max(matures_at_[key], now + kProbation * options_.h);
+  }
 }
 
 void InvariantWatch::Flushed() {
@@ -353,7 +361,9 @@ bool InvariantWatch::Brakes(const storage::ExposureRow& row) const {
 void InvariantWatch::OnExposure(const storage::ExposureRow& row, absl::Time now) {
   const std::string what =
       absl::StrCat("exposure of ", row.agent.ToString().substr(0, 8), " to ", row.channel, "/", row.serial);
-  if (!exposures_.try_emplace({row.channel, row.serial, row.agent, row.bucket}, row).second) return;
+  const ExposureKey this_one{row.channel, row.serial, row.agent, row.bucket};
+  if (!exposures_.try_emplace(this_one, row).second) return;
+  matures_at_[this_one] = row.deadline;
   Trace(now, what + " in ring " + row.ring);
   if (Brakes(row))
     Found(now, absl::StrCat("invariant 2: ", what, " committed although its scope is stopped"));
@@ -480,7 +490,7 @@ void InvariantWatch::CheckBudgets(const storage::ExposureRow& granted, absl::Tim
   const std::string& channel = granted.channel;
   const uint64_t serial = granted.serial;
   struct Sum {
-    int64_t unproven = 0, healthy = 0;
+    int64_t unproven = 0, healthy = 0, failed = 0;
     std::string who;
   };
   Sum all, stage;
@@ -498,8 +508,10 @@ void InvariantWatch::CheckBudgets(const storage::ExposureRow& granted, absl::Tim
                       (row.outcome != Outcome::kPending && !healthy && !on_it &&
                        (row.activated || host.last_heard > row.outcome_at));
     if (free) continue;
+    const bool bad = row.outcome == Outcome::kCrashed || row.outcome == Outcome::kSilent;
+    const bool failed = bad && !once_confirmed_.contains(key) && matures_at_[key] <= now;
     const auto add = [&, &row = row](Sum& sum) {
-      ++(healthy ? sum.healthy : sum.unproven);
+      ++(healthy ? sum.healthy : failed ? sum.failed : sum.unproven);
       absl::StrAppend(&sum.who, " ", row.agent.ToString().substr(0, 8), ":", storage::Name(row.outcome));
     };
     add(all);
@@ -515,6 +527,10 @@ void InvariantWatch::CheckBudgets(const storage::ExposureRow& granted, absl::Tim
     }
   };
   const int64_t b0 = StartOf(stages_[granted.stage].members);
+  // A first canary that fails lets in nobody else, unless a person let the release go on.
+  const auto brake = brakes_.find({"", channel, serial, ""});
+  const bool waived = brake != brakes_.end() && brake->second.resumed_at > absl::InfinitePast();
+  if (all.healthy == 0 && !waived) all.unproven += all.failed;
   check(all, StartOf(static_cast<int64_t>(hosts_.size())), "release");
   check(stage, b0, absl::StrCat("stage ", granted.stage));
   for (const auto& [cell, sum] : cells) check(sum, b0, "cell " + cell);
@@ -553,6 +569,11 @@ void InvariantWatch::OnOutcome(const storage::OutcomeUpdate& update, absl::Time 
       Found(now, absl::StrCat("invariant 13: ", what, " although it was heard ",
                               absl::FormatDuration(update.outcome_at - host.last_heard), " before"));
     }
+  }
+  if (update.outcome == Outcome::kConfirmed) once_confirmed_.insert(it->first);
+  if (update.outcome == Outcome::kPending && row.outcome != Outcome::kPending) {  // it runs it after all
+    once_confirmed_.erase(it->first);
+    matures_at_[it->first] = now + kProbation * options_.h;
   }
   row.outcome = update.outcome;
   row.outcome_at = update.outcome_at;

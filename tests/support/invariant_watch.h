@@ -102,6 +102,11 @@ class InvariantWatch {
   std::map<StageId, storage::StageRow> stages_;
   std::map<storage::Scope, storage::BrakeRow> brakes_;
   std::map<ExposureKey, storage::ExposureRow> exposures_;
+  // When the first probation of an exposure ends (after a restart: of those that are not confirmed, the
+  // next), and which were ever confirmed. Who was bad then, and never confirmed, is known to be bad and not
+  // unproven.
+  std::map<ExposureKey, absl::Time> matures_at_;
+  std::set<ExposureKey> once_confirmed_;
   std::vector<storage::DecisionRow> decisions_;
   std::vector<storage::QuarantineRow> quarantines_;
 };

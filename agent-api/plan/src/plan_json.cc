@@ -6,6 +6,7 @@ namespace ringfence::plan {
 namespace {
 
 constexpr char kFirstRingOnly[] = "first_ring_only";
+constexpr char kHold[] = "hold";
 
 Json Write(absl::Duration duration) {
   return absl::FormatDuration(duration);
@@ -392,6 +393,7 @@ Json WritePlan(const policy::Plan& plan) {
   if (plan.rollback_depth.has_value()) json["rollback_depth"] = *plan.rollback_depth;
   if (plan.unqualified_platform == policy::UnqualifiedPlatform::kFirstRingOnly)
     json["unqualified_platform"] = kFirstRingOnly;
+  if (plan.uncovered_cohorts == policy::UncoveredCohorts::kHold) json["uncovered_cohorts"] = kHold;
   return json;
 }
 
@@ -417,6 +419,10 @@ policy::Plan ReadPlan(const Json& json) {
     if (ReadText(*unqualified) != kFirstRingOnly)
       throw MalformedJson{"first_ring_only is wanted, or nothing"};
     plan.unqualified_platform = policy::UnqualifiedPlatform::kFirstRingOnly;
+  }
+  if (const Json* uncovered = object.Optional("uncovered_cohorts")) {
+    if (ReadText(*uncovered) != kHold) throw MalformedJson{"hold is wanted, or nothing"};
+    plan.uncovered_cohorts = policy::UncoveredCohorts::kHold;
   }
   object.End();
   return plan;

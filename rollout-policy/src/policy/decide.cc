@@ -100,6 +100,11 @@ std::string NotRepresented(const StageView& view) {
       named < view.uncovered.size() ? absl::StrCat(" and ", view.uncovered.size() - named, " more.") : ".");
 }
 
+Answer UncoveredHold(const StageView& view) {
+  if (!view.uncovered_hold || view.uncovered.empty()) return std::nullopt;
+  return Stay(Name(Reason::kUncoveredCohorts), absl::StrCat("The plan holds for it:", NotRepresented(view)));
+}
+
 // Every host left while the wave soaked, and none had taken it: there is nobody to prove anything.
 Answer Deserted(const StageView& view) {
   if (view.members > 0 || view.exposed > 0) return std::nullopt;
@@ -134,7 +139,8 @@ StageDecision Passes(const StageView& view) {
                       view.confirmed, view.m_r);
   // A plan that lost waves meanwhile leaves the index past its end: that wave is the last one too.
   if (int64_t{view.wave} + 1 < view.waves) return Move(Step::kNextWave, "wave_passed", why);
-  return Move(Step::kPassRing, "ring_passed", why);
+  const std::string tiny = OfTinyRing(view.members);
+  return Move(Step::kPassRing, "ring_passed", tiny.empty() ? why : absl::StrCat(why, " ", tiny, "."));
 }
 
 StageDecision DecideWaiting(const StageView& view) {
@@ -143,6 +149,7 @@ StageDecision DecideWaiting(const StageView& view) {
   }
   if (view.members > 0) {
     if (Answer answer = Closed(view)) return *answer;
+    if (Answer answer = UncoveredHold(view)) return *answer;
   } else {
     return Move(Step::kFindVacant, "vacant", "No host of the ring is targeted and covered by the release.");
   }
@@ -165,6 +172,12 @@ StageDecision DecideOpen(const StageView& view, absl::Time now) {
 }
 
 }  // namespace
+
+std::string OfTinyRing(int64_t members) {
+  if (members <= 0 || members > kTinyRing) return "";
+  return absl::StrCat(members, members == 1 ? " host" : " hosts",
+                      ": this ring alone certifies nothing; the release as a whole and the gates decide");
+}
 
 StageDecision Decide(const StageView& view, absl::Time now) {
   switch (view.state) {

@@ -12,6 +12,15 @@ int64_t StartBudget(int64_t size) {
   return size <= 50 ? 1 : (size + 49) / 50;
 }
 
+int64_t InUse(const Budget& release) {
+  const bool first = release.healthy == 0 && !release.waived;
+  return release.unproven + (first ? release.failed : 0);
+}
+
+bool FirstHostsFailed(const Budget& release) {
+  return release.failed > 0 && release.unproven == 0 && InUse(release) >= release.b0;
+}
+
 double Cap(int64_t b0, int64_t healthy, double m_r) {
   const double start = static_cast<double>(b0);
   // Evidence that is no number must not open the budget.
@@ -21,7 +30,7 @@ double Cap(int64_t b0, int64_t healthy, double m_r) {
 
 int64_t Tokens(const Budget& release, const Budget& stage, double m_r, std::optional<int64_t> wave_room,
                std::optional<int64_t> grant) {
-  double room = std::floor(Cap(release.b0, release.healthy, m_r) - static_cast<double>(release.unproven));
+  double room = std::floor(Cap(release.b0, release.healthy, m_r) - static_cast<double>(InUse(release)));
   room = std::min(room, std::floor(Cap(stage.b0, stage.healthy, m_r) - static_cast<double>(stage.unproven)));
   if (wave_room.has_value()) room = std::min(room, static_cast<double>(*wave_room));
   if (grant.has_value()) room = std::min(room, static_cast<double>(*grant));

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "ringfence/policy/decide.h"
 #include "ringfence/policy/deny.h"
 
 namespace ringfence::policy {
@@ -48,6 +49,7 @@ const char* OpensBy(Reason reason) {
     case Reason::kWaveFull:
     case Reason::kBudget:
     case Reason::kCohortBudget:
+    case Reason::kUncoveredCohorts:
       return kByProof;
     case Reason::kAlreadyRunning:
     case Reason::kNotStaged:
@@ -222,9 +224,11 @@ void AddPassing(const Plan& plan, const Labels& labels, const Release& release, 
 
   AddMoment(plan, labels, release, moment, gates);
 
+  if (!moment.uncovered.empty()) gates.Add(Reason::kUncoveredCohorts, false, moment.uncovered);
+  const std::string tiny = OfTinyRing(moment.members);
   const Reason stage = ReasonOf(moment.stage, moment);
   gates.Add(stage == Reason::kNone ? Reason::kStageWaiting : stage, stage == Reason::kNone,
-            absl::StrCat("stage ", Name(moment.stage)), moment.revisit_at);
+            absl::StrCat("stage ", Name(moment.stage), tiny.empty() ? "" : ". ", tiny), moment.revisit_at);
   gates.Add(Reason::kBlind, !moment.blind, "the server hears the fleet and can write", moment.revisit_at);
   gates.Add(Reason::kAlreadyRunning, !moment.already_running, bytes);
 }

@@ -138,6 +138,15 @@ bool IsKnown(UnqualifiedPlatform platform) {
   return false;
 }
 
+bool IsKnown(UncoveredCohorts what) {
+  switch (what) {
+    case UncoveredCohorts::kWarn:
+    case UncoveredCohorts::kHold:
+      return true;
+  }
+  return false;
+}
+
 bool IsKnown(UrgentMode mode) {
   switch (mode) {
     case UrgentMode::kNotify:
@@ -466,6 +475,9 @@ std::vector<Fault> Validate(const Plan& plan) {
   if (!IsKnown(plan.unqualified_platform)) {
     check.Add("unqualified_platform", absl::StrCat(static_cast<int>(plan.unqualified_platform)),
               "refuse or first_ring_only");
+  }
+  if (!IsKnown(plan.uncovered_cohorts)) {
+    check.Add("uncovered_cohorts", absl::StrCat(static_cast<int>(plan.uncovered_cohorts)), "warn or hold");
   }
   return faults;
 }

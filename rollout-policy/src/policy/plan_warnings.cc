@@ -144,6 +144,12 @@ void AboutApproval(const Plan& plan, Sentences& out) {
   }
 }
 
+void AboutUncovered(const Plan& plan, Sentences& out) {
+  if (plan.uncovered_cohorts != UncoveredCohorts::kHold) return;
+  if (plan.gates.cohort_keys.empty())
+    out.push_back("uncovered_cohorts is hold, and gates.cohort_keys names no label: no ring is ever held.");
+}
+
 void AboutDenied(const Plan& plan, Sentences& out) {
   for (const ChannelRule& rule : plan.channels) {
     for (const Denied& denied : plan.deny) {
@@ -223,6 +229,7 @@ std::vector<std::string> Warnings(const Plan& plan) {
   AboutWaves(plan, out);
   AboutGates(plan, out);
   AboutApproval(plan, out);
+  AboutUncovered(plan, out);
   AboutDenied(plan, out);
   return out;
 }

@@ -80,6 +80,8 @@ const char* Name(Reason reason) {
       return "cohort_blocked";
     case Reason::kOtherPlan:
       return "other_plan";
+    case Reason::kUncoveredCohorts:
+      return "uncovered_cohorts";
   }
   return "unknown";
 }
@@ -162,6 +164,9 @@ const char* Sentence(Reason reason) {
       return "The release harms hosts that share one of the host's label values, and is blocked for them.";
     case Reason::kOtherPlan:
       return "The host holds another signed plan than the one in force here; it fetches the plan first.";
+    case Reason::kUncoveredCohorts:
+      return "The ring has kinds of hosts that no earlier ring has proven the release on, and the plan "
+             "holds.";
   }
   return "Unknown reason.";
 }

@@ -35,8 +35,10 @@ struct StageView {
   Reason closed = Reason::kNone;
   absl::Time closed_until = absl::InfiniteFuture();
   // Waiting only: label values of the ring's hosts ("kernel=20") that no earlier ring has proven the release
-  // on, the most frequent first. The decision that opens the ring names them.
+  // on, the most frequent first. The decision that opens the ring names them, or, where the plan holds for
+  // them, they keep it closed.
   std::vector<std::string> uncovered = {};
+  bool uncovered_hold = false;
 };
 
 enum class Step : uint8_t {
@@ -51,7 +53,7 @@ struct StageDecision {
   Step step = Step::kNone;
   // Which rule decided, a stable word for audit and metrics: "soak", "wave_not_full", "half_confirmed",
   // "overdue", "evidence_not_quiet", "inconclusive", "gate_tripped", "braked", "blind", "vacant",
-  // "waiting_opens", "wave_passed", "ring_passed", the word of `closed`, ...
+  // "uncovered_cohorts", "waiting_opens", "wave_passed", "ring_passed", the word of `closed`, ...
   std::string rule;
   std::string why;  // one sentence with the figures
   absl::Time revisit_at = absl::InfiniteFuture();
@@ -68,6 +70,12 @@ inline constexpr double kStragglerShare = 0.10;
 // and counts in the waves that follow.
 inline constexpr double kQuiet = 2.0;
 inline constexpr int kInconclusiveSoaks = 2;
+
+// A ring of at most so many hosts can tell next to nothing: n healthy hosts and none bad say that the rate of
+// bricks is below about 3/n. It passes like any other, and its pages and decisions say so.
+inline constexpr int64_t kTinyRing = 20;
+// "5 hosts: this ring alone certifies nothing; ..."; empty for rings that are larger, or have nobody.
+std::string OfTinyRing(int64_t members);
 
 // A wave passes when: soak over; full, or every host that asked was let in but for kStragglerShare; at
 // least half of the hosts the wave let in, and at least one, confirmed (a wave that found nobody left to let

@@ -56,10 +56,14 @@ struct Moment {
   bool ring_chose_it = true;             // the ring works on this release
   Reason choice_reason = Reason::kNone;  // why the ring did not choose it, if it did not
   StageState stage = StageState::kOpen;  // of the host's ring, for this release
+  int64_t members = 0;                   // of that ring; 0: not known
   absl::Time revisit_at = absl::InfiniteFuture();
   absl::Time now = absl::InfinitePast();  // unknown: every window, freeze and blackout is closed
   Consent consent = Consent::kNone;       // counts where the plan asks for it
   std::string barrier;                    // the version that must come first; empty: none
+  // Of a stage that waits: the label values for which the plan holds it ("os=xp, os=2000"); empty: it does
+  // not.
+  std::string uncovered;
   std::string blocked_cohort;  // a label value of the host that the release is kept from; empty: none
 };
 

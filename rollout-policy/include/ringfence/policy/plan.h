@@ -147,6 +147,13 @@ enum class UnqualifiedPlatform : uint8_t {
   kFirstRingOnly = 2,  // those of the plan's first ring are
 };
 
+// When a ring is about to open whose hosts have values of the plan's cohort_keys that no host proven healthy
+// on the release had, in any ring before.
+enum class UncoveredCohorts : uint8_t {
+  kWarn = 1,  // the decision that opens it names them
+  kHold = 2,  // it stays closed until each is proven, or left out, or the plan says otherwise
+};
+
 struct Plan {
   std::string tenant;  // slug
   std::vector<ChannelRule> channels;
@@ -165,6 +172,7 @@ struct Plan {
   // back; unset: however far its last good version is.
   std::optional<int> rollback_depth{};
   UnqualifiedPlatform unqualified_platform = UnqualifiedPlatform::kRefuse;
+  UncoveredCohorts uncovered_cohorts = UncoveredCohorts::kWarn;
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };

@@ -43,7 +43,7 @@ DrawAnswer StageDraw::Ask(HostIndex host, HostClass host_class, CellSpan cells, 
   if (stratum_ == 0) stratum_ = judge_.OpenStratum(number_, bucket_.rates().rho, gauge_c_);
   const absl::StatusOr<SpellId> spell = judge_.Open(stratum_, host, host_class, cells, drawn);
   RF_CHECK(spell.ok());
-  if (drawn.arm == Arm::kTreatment) book_.Expose(host, stage_, cells);
+  if (drawn.arm == Arm::kTreatment) book_.Hear(News::kExposed, host, stage_, cells);
   return {.arm = drawn.arm, .spell = *spell};
 }
 

@@ -18,6 +18,7 @@ std::string HoldRule(const StopState& state, const StopInput& input) {
       input.activation_failures > state.failures_mark) {
     return "activation_failures";
   }
+  if (input.first_hosts_failed) return "first_hosts_failed";
   return "";
 }
 

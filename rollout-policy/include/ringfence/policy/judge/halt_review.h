@@ -37,7 +37,30 @@ struct HaltReview {
   double residual = 0.0;  // M_R in draw order without the hosts of `cell`
 };
 
+// What the review looks at, in figures: enough to answer again without the records.
+struct HaltFacts {
+  struct Cell {
+    CellIndex cell = 0;
+    double residual = 0.0;  // M_R without its hosts; of a named cell only if it is the one with most evidence
+    double mean = 0.0;      // its own evidence over all channels; of named cells
+    int64_t hosts = 0;
+    bool may_block = true;
+  };
+  double m_r = 1.0;           // in draw order, without those blocked already
+  std::vector<Cell> tenants;  // with bad T; not the internal one, none blocked already
+  std::vector<Cell> named;    // at the proven level; none blocked already
+  size_t blocked = 0;         // cells that the judge, not people, blocked before
+};
+HaltFacts FactsOf(const HaltQuestion& question);
+// Its hosts and those blocked already left out.
+EvidenceTable TableWithout(const HaltQuestion& question, CellIndex cell);
+
 // Called when M_R in draw order has reached the level of a halt.
-HaltReview ReviewHalt(const HaltQuestion& question);
+HaltReview ReviewHalt(const HaltFacts& facts);
+inline HaltReview ReviewHalt(const HaltQuestion& question) {
+  return ReviewHalt(FactsOf(question));
+}
+
+const char* Name(HaltAnswer answer);  // "halt", "block_tenant_hold", "block_go_on", "block_hold"
 
 }  // namespace ringfence::policy

@@ -32,13 +32,14 @@ struct StopState {
 // Which judge tripped; empty: none.
 struct StopChange {
   bool changed = false;
-  std::string rule;  // "test_r", "guard_a", "activation_failures"
+  std::string rule;  // "test_r", "guard_a", "activation_failures", "first_hosts_failed"
 };
 
 struct StopInput {
   HealthReading reading = {};
   int activation_failures = 0;
   int activation_failures_hold = 3;  // from this many hosts on
+  bool first_hosts_failed = false;   // and did for kProbationsToMend probations
   absl::Duration hold_revert_after = kHoldRevertAfter;
 };
 
