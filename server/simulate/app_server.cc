@@ -127,6 +127,25 @@ class AppServerImpl final : public AppServer {
     return lines;
   }
 
+  absl::Status ExcludeAndResume(const std::string& channel, uint64_t serial,
+                                const std::string& cohort) override {
+    const auto sre = [&](const char* person) {
+      return NewAct(person, app::Role::kSre, "", "excluded " + cohort);
+    };
+    RETURN_IF_ERROR(app_->ExcludeCohort(sre("sre"), channel, serial, cohort).status());
+    ASSIGN_OR_RETURN(const app::RolloutInfo info, app_->GetRollout(channel, serial, ""));
+    for (const storage::BrakeRow& brake : info.brakes) {
+      if (brake.held) {
+        RETURN_IF_ERROR(app_->Resume(sre("sre"), brake.scope, app::BrakeKind::kHold).status());
+      }
+      if (!brake.halted) continue;
+      for (const char* person : {"sre", "second-sre"}) {
+        RETURN_IF_ERROR(app_->Resume(sre(person), brake.scope, app::BrakeKind::kHalt).status());
+      }
+    }
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<bool> IsStopped(const std::string& channel, uint64_t serial) override {
     ASSIGN_OR_RETURN(const app::RolloutInfo info, app_->GetRollout(channel, serial, ""));
     return std::any_of(info.brakes.begin(), info.brakes.end(), [](const storage::BrakeRow& brake) {

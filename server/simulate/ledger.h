@@ -92,6 +92,7 @@ struct Ledger {
   std::vector<int64_t> requests_per_minute;
   Micros first_early_sign = kNever;  // of a fault that is on its way
   Micros first_halt_seen = kNever;
+  Micros excluded_at = kNever;  // from here on coverage is of the hosts that are not excluded
 
   // Offers (prefetch counts) that must never happen; the first few as text.
   int64_t forbidden_offers = 0;     // acceptance.never_offered

@@ -236,6 +236,8 @@ ScenarioEvent ParseEvent(const Field& field) {
       event.duration = field.At("duration").Duration();
       event.rate_per_host_day = field.At("rate_per_host_day").NonNegative();
       break;
+    case EventKind::kExclude:  // no file's word
+      break;
     case EventKind::kDuplicateReports:
       field.AllowKeys({"kind", "at", "tenant", "hosts", "copies_each"});
       event.tenant = field.At("tenant").Text();

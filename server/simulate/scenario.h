@@ -140,7 +140,8 @@ enum class EventKind : uint8_t {
   kExternalOutage,
   kServerRestart,
   kBackgroundCrash,
-  kDuplicateReports
+  kDuplicateReports,
+  kExclude,  // people keep the stopped release from the cohort `labels_after` and let it go on; in no file
 };
 
 struct ScenarioEvent {

@@ -2,6 +2,7 @@
 // reports that come twice, a server that goes away.
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "server/simulate/world.h"
 
 namespace ringfence::replay {
@@ -34,6 +35,8 @@ void World::OnScenarioEvent(uint32_t number) {
       return StartBackgroundCrashes(event);
     case EventKind::kDuplicateReports:
       return StartDuplicates(event);
+    case EventKind::kExclude:
+      return Exclude(event);
   }
 }
 
@@ -44,6 +47,15 @@ std::vector<uint32_t> World::Draw(const ScenarioEvent& event, uint32_t number) {
     if (lot && fleet_.Matches(event.match, fleet_.hosts[index])) drawn.push_back(index);
   }
   return drawn;
+}
+
+void World::Exclude(const ScenarioEvent& event) {
+  for (const auto& [key, value] : event.labels_after) {
+    NoteServer(server_->ExcludeAndResume(first_stopped_.first, first_stopped_.second,
+                                         absl::StrCat(key, "=", value)));
+    excluded_.all_of.push_back({key, {value}});
+  }
+  ledger_.excluded_at = now_;
 }
 
 void World::StartOsUpgrade(const ScenarioEvent& event, uint32_t number) {

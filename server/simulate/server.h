@@ -46,6 +46,13 @@ class Server {
                                                     uint64_t serial) = 0;
   // How the rollouts stand, one line each, for people.
   virtual std::vector<std::string> Standing() = 0;
+  // Two persons of the vendor keep the release from every host with the label "key=value", and take off every
+  // hold and halt that is on it.
+  virtual absl::Status ExcludeAndResume([[maybe_unused]] const std::string& channel,
+                                        [[maybe_unused]] uint64_t serial,
+                                        [[maybe_unused]] const std::string& cohort) {
+    return absl::UnimplementedError("nobody can exclude a cohort here");
+  }
   // Is the release stopped for everybody by a hold, a halt or a recall?
   virtual absl::StatusOr<bool> IsStopped(const std::string& channel, uint64_t serial) = 0;
 };

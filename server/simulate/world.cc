@@ -183,6 +183,7 @@ void World::LookForFirstHalt() {
   for (const storage::DecisionRow& row : *decisions) {
     if (row.action != "halt" && row.action != "hold") continue;
     ledger_.first_halt_seen = now_;
+    first_stopped_ = {row.channel, row.serial};
     for (const uint32_t number : waiting_for_halt_)
       Push(scenario_.events[number].at, Kind::kScenarioEvent, number);
     waiting_for_halt_.clear();
@@ -203,6 +204,7 @@ void World::OnSample() {
     const Version& version = ledger_.versions[publish.version];
     CoverageSample sample{now_, publish.version, 0, 0};
     for (const Host& host : fleet_.hosts) {
+      if (ledger_.excluded_at != kNever && fleet_.Matches(excluded_, host)) continue;
       if (!CanTalk(host) || !IsAdmitted(host, version) || !IsTargetedAndQualified(host, version)) continue;
       ++sample.eligible;
       if (host.running[version.slot] == publish.version) ++sample.running;

@@ -131,6 +131,7 @@ class World {
   // ---- the scenario's events (scenario_events.cc)
   void ScheduleEvents();
   void OnScenarioEvent(uint32_t event);
+  void Exclude(const ScenarioEvent& event);
   void StartOsUpgrade(const ScenarioEvent& event, uint32_t number);
   void OnOsPending(uint32_t index, uint32_t number);
   // Writes down who runs what it must not carry over into the upgrade.
@@ -168,6 +169,8 @@ class World {
   absl::flat_hash_map<uint32_t, uint8_t> armed_by_;     // fault that waits for a reboot or an OS change
   absl::flat_hash_map<uint32_t, uint8_t> owed_;         // fault whose time came while the host slept
   absl::flat_hash_map<uint32_t, size_t> open_harm_;     // index into ledger_.harms
+  std::pair<std::string, uint64_t> first_stopped_;      // the release of the first halt
+  policy::Selector excluded_;                           // whom people kept from it
   std::vector<uint32_t> waiting_for_halt_;              // events "on:first_halt"
 
   bool server_up_ = true;

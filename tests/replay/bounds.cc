@@ -51,7 +51,7 @@ const std::map<std::string, Measurer>& Measurers() {
       {"publish_warns_uncovered", PublishWarnsUncovered},
       {"audit_has", AuditHas},
       {"after_restart", AfterRestart},
-      {"resume_excluding", Missing},
+      {"resume_excluding", ResumeExcluding},
       {"agent_refusals", Missing},
       {"agents_during_outage", Missing},
       {"hold_before_reboot", HoldBeforeReboot},

@@ -28,6 +28,8 @@ struct RunView {
   const Ledger& ledger;
   const ServerRecord& record;
   Server* server;  // for Explain; may be null
+  // A second run, in which people excluded a cohort after the first halt and resumed; null: none was made.
+  const Ledger* resumed = nullptr;
 };
 
 // A number, a truth, a word, or nothing where the feature that it measures does not exist (`why` says which).

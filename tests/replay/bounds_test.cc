@@ -156,10 +156,28 @@ TEST_F(BoundsTest, RevertOrdersAreCountedInTheBusiestMinute) {
 }
 
 TEST_F(BoundsTest, AMetricWithoutItsFeatureNeverHolds) {
-  Bound bound = Named("resume_excluding");
+  Bound bound = Named("agent_refusals");
   bound.equals = "true";
   EXPECT_FALSE(HoldsFor(bound));
   EXPECT_NE(Describe(bound, Value(bound)).find("does not exist yet"), std::string::npos);
+}
+
+TEST_F(BoundsTest, AfterPeopleExcludedACohortTheRestGetsItAndNobodyMoreIsHarmed) {
+  Bound bound = Named("resume_excluding");
+  const auto holds = [&](const Ledger* resumed) {
+    return Holds(bound, Measure({scenario_, fleet_, ledger_, record_, nullptr, resumed}, bound));
+  };
+  EXPECT_FALSE(holds(nullptr)) << "no second run was made";
+  Ledger resumed = ledger_;
+  EXPECT_FALSE(holds(&resumed)) << "nobody stopped it";
+  resumed.excluded_at = 25 * kMinute;
+  EXPECT_FALSE(holds(&resumed)) << "nobody else got it";
+  resumed.coverage = {{20 * kMinute, 1, 10, 10}, {3 * kHour, 1, 100, 94}};
+  EXPECT_FALSE(holds(&resumed));
+  resumed.coverage.back().running = 95;
+  EXPECT_TRUE(holds(&resumed));
+  resumed.harms.push_back({26 * kMinute, 1, 1, 0, 80 * kMinute});
+  EXPECT_FALSE(holds(&resumed));
 }
 
 TEST_F(BoundsTest, EveryHostThatAnnouncesAnUpgradeMustBeToldBeforeIt) {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace ringfence::replay {
 namespace {
@@ -182,6 +183,25 @@ MetricValue ContainedInAny(const RunView& run, const Bound& bound) {
     }
   }
   return {true, ""};
+}
+
+MetricValue ResumeExcluding(const RunView& run, const Bound& bound) {
+  constexpr double kTheRest = 0.95;
+  const PublishRecord* publish = FindPublish(run, bound);
+  if (publish == nullptr) return {std::monostate(), "nothing was published"};
+  if (run.resumed == nullptr) return {std::monostate(), "no second run was made"};
+  const Ledger& ledger = *run.resumed;
+  if (ledger.excluded_at == kNever) return {false, "nothing was halted, so that nobody resumed"};
+  const auto later = std::count_if(ledger.harms.begin(), ledger.harms.end(),
+                                   [&](const Harm& harm) { return harm.at > ledger.excluded_at; });
+  double best = 0;
+  for (const CoverageSample& sample : ledger.coverage) {
+    if (sample.version != publish->version || sample.at <= ledger.excluded_at || sample.eligible == 0)
+      continue;
+    best = std::max(best, static_cast<double>(sample.running) / static_cast<double>(sample.eligible));
+  }
+  return {later == 0 && best >= kTheRest,
+          absl::StrFormat("%d harmed after it, %.1f %% of the others run it", later, 100 * best)};
 }
 
 MetricValue Coverage(const RunView& run, const Bound& bound) {

@@ -15,6 +15,8 @@ MetricValue ExposedHosts(const RunView& run, const Bound& bound);
 MetricValue HarmedHosts(const RunView& run, const Bound& bound);
 MetricValue CustomerHostsHarmed(const RunView& run, const Bound& bound);
 MetricValue RescuedHosts(const RunView& run, const Bound& bound);
+// After people excluded the cohort and resumed: did 95 % of all others get it, and nobody more come to harm?
+MetricValue ResumeExcluding(const RunView& run, const Bound& bound);
 // Were all hosts that announced an upgrade out of the matrix told to go back before it?
 MetricValue HoldBeforeReboot(const RunView& run, const Bound& bound);
 MetricValue RecoveredFraction(const RunView& run, const Bound& bound);

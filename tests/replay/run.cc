@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -97,6 +98,42 @@ std::vector<std::string> TenantsOf(const Scenario& scenario) {
   return names;
 }
 
+AppServerOptions OptionsOf(const Scenario& scenario, uint64_t seed, const Artifacts& artifacts) {
+  return {HasInternalTenant(scenario) ? kInternalTenant : "", absl::Seconds(scenario.fleet.checkin_seconds),
+          seed * 0x9e3779b97f4a7c15ull + 1, artifacts.trust(), nullptr};
+}
+
+// The cohort of the bound `resume_excluding`, if the scenario has one.
+std::optional<LabelPairs> ExcludedIn(const Scenario& scenario) {
+  for (const std::vector<Bound>* bounds : {&scenario.must, &scenario.stretch}) {
+    for (const Bound& bound : *bounds) {
+      if (bound.metric == "resume_excluding") return bound.labels_all;
+    }
+  }
+  return std::nullopt;
+}
+
+// The same scenario once more, in which people exclude the cohort soon after the first halt and let the
+// release go on. A run of its own: the other bounds are of what happens when nobody does.
+absl::StatusOr<Ledger> RunResumed(const Scenario& scenario, const LabelPairs& cohort, uint64_t seed,
+                                  const RunOptions& options, StoreMaker make_store) {
+  Scenario with_people = scenario;
+  ScenarioEvent& event = with_people.events.emplace_back();
+  event.kind = EventKind::kExclude;
+  event.after_first_halt = true;
+  event.at = 5 * kMinute;
+  event.labels_after = cohort;
+  ManualClock clock(WallAtStart());
+  ASSIGN_OR_RETURN(Fleet fleet, MakeFleet(with_people, seed, options.scale));
+  Artifacts artifacts(with_people);
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::Store> store, make_store());
+  const std::unique_ptr<Server> server =
+      MakeAppServer(OptionsOf(with_people, seed, artifacts), store.get(), &clock);
+  World world(with_people, std::move(fleet), server.get(), &clock, &artifacts, seed);
+  RETURN_IF_ERROR(world.Run());
+  return world.ledger();
+}
+
 absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& options,
                      StoreMaker make_store, RunResult& result) {
   ManualClock clock(WallAtStart());
@@ -110,11 +147,10 @@ absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& 
                                  ToWall(scenario.calibration.withdraw_at.value_or(scenario.horizon)), seed);
   } else {
     ASSIGN_OR_RETURN(store, make_store());
-    const AppServerOptions app{HasInternalTenant(scenario) ? kInternalTenant : "",
-                               absl::Seconds(scenario.fleet.checkin_seconds),
-                               seed * 0x9e3779b97f4a7c15ull + 1, artifacts.trust(), nullptr};
+    const AppServerOptions app = OptionsOf(scenario, seed, artifacts);
     if (options.wire) {
-      ASSIGN_OR_RETURN(server, MakeWireServer(app, TenantsOf(scenario), store.get(), &clock));
+      ASSIGN_OR_RETURN(server,
+                       MakeWireServer(app, TenantsOf(scenario), store.get(), &clock, options.followers));
     } else {
       server = MakeAppServer(app, store.get(), &clock);
     }
@@ -126,7 +162,13 @@ absl::Status RunInto(const Scenario& scenario, uint64_t seed, const RunOptions& 
   result.checkins = ledger.checkins;
   result.leases_granted = static_cast<int64_t>(ledger.grants.size());
   ASSIGN_OR_RETURN(const ServerRecord record, ReadRecord(ledger, *server));
-  const RunView view{scenario, world.fleet(), ledger, record, server.get()};
+  RunView view{scenario, world.fleet(), ledger, record, server.get()};
+  Ledger resumed;
+  if (const std::optional<LabelPairs> cohort = ExcludedIn(scenario);
+      cohort.has_value() && !options.push_to_all) {
+    ASSIGN_OR_RETURN(resumed, RunResumed(scenario, *cohort, seed, options, make_store));
+    view.resumed = &resumed;
+  }
   for (const char* metric : kAlways) {
     Bound bound;
     bound.metric = metric;

@@ -18,6 +18,7 @@ struct RunOptions {
   bool wire = false;           // the fleet and its people call the server over gRPC
   bool without_gates = false;  // the plans have no SLO gates; cohort keys stay
   bool push_to_all = false;    // the stub instead of the server; checks `calibration` instead of `acceptance`
+  int followers = 0;           // with wire: through so many replicas that follow the server
 };
 
 struct RunResult {

@@ -48,7 +48,8 @@ struct WireAgents::Call {
 // Ends of calls are taken from a queue on a thread of ours, not by gRPC's callbacks: the last owner of a
 // channel must not be one of gRPC's own threads (grpc/grpc#37858).
 struct WireAgents::Connection {
-  std::unique_ptr<v1::AgentService::Stub> stub;
+  std::vector<std::unique_ptr<v1::AgentService::Stub>> stubs;
+  v1::AgentService::Stub* Of(const AgentId& agent) { return stubs[agent.bytes.back() % stubs.size()].get(); }
   grpc::CompletionQueue ends;
   std::thread reader;
 };
@@ -75,10 +76,10 @@ void WireAgents::LeaseQueued() {
   taps_->Count(&WireAgents::queued_);
 }
 
-void WireAgents::Connect(const std::shared_ptr<grpc::Channel>& channel) {
+void WireAgents::Connect(const std::vector<std::shared_ptr<grpc::Channel>>& channels) {
   RF_CHECK(connection_ == nullptr);
   connection_ = std::make_unique<Connection>();
-  connection_->stub = v1::AgentService::NewStub(channel);
+  for (const auto& channel : channels) connection_->stubs.push_back(v1::AgentService::NewStub(channel));
   connection_->reader = std::thread([this, connection = connection_.get()] {
     void* tag = nullptr;
     bool ok = false;
@@ -104,7 +105,7 @@ absl::Status WireAgents::CheckIn(const app::CheckInRequest& request, app::CheckI
     grpc::ClientContext context;
     Authorize(context, CredentialOf(request.agent));
     v1::CheckInResponse response;
-    RETURN_IF_ERROR(FromGrpc(connection_->stub->CheckIn(&context, message, &response), context));
+    RETURN_IF_ERROR(FromGrpc(connection_->Of(request.agent)->CheckIn(&context, message, &response), context));
     if (events.empty()) return DecodeCheckIn(response, reply);
   }
 }
@@ -122,7 +123,7 @@ void WireAgents::Lease(const app::LeaseRequest& request, LeaseDone done) {
     queued_before = queued_;
     ++open_calls_;
   }
-  call->reader = connection_->stub->AsyncLease(&call->context, message, &connection_->ends);
+  call->reader = connection_->Of(request.agent)->AsyncLease(&call->context, message, &connection_->ends);
   call->reader->Finish(&call->response, &call->status, call);
   {
     MutexLock lock(&mutex_);

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "ringfence/base/mutex.h"
@@ -38,7 +39,8 @@ class WireAgents {
   void LeaseQueued();  // a lease waits for its commit
 
   // ---- the hosts
-  void Connect(const std::shared_ptr<grpc::Channel>& channel);
+  // Each host calls one of these.
+  void Connect(const std::vector<std::shared_ptr<grpc::Channel>>& channels);
   absl::Status CheckIn(const app::CheckInRequest& request, app::CheckInReply* reply);
   // Returns when the server has answered or queued it; calls `done` of every lease answered until then.
   void Lease(const app::LeaseRequest& request, LeaseDone done);

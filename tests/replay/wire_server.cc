@@ -11,6 +11,7 @@
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
 #include "server/api/environment.h"
+#include "server/api/relay.h"
 #include "server/api/server.h"
 #include "wire_agents.h"
 #include "wire_people.h"
@@ -45,10 +46,21 @@ struct Life {
   std::unique_ptr<api::Server> server;
 };
 
+// A replica that follows the one of this life.
+struct Follower {
+  api::WorkerPool people{kThreads, kQueue};
+  api::WorkerPool agents{kThreads, kQueue};
+  api::Environment environment;
+  std::optional<api::Relay> relay;
+  std::unique_ptr<api::Server> server;
+};
+
 class WireServer final : public Server {
  public:
-  WireServer(AppServerOptions options, api::Operators operators, storage::Store* store, Clock* clock)
+  WireServer(AppServerOptions options, api::Operators operators, storage::Store* store, Clock* clock,
+             int followers)
       : clock_(clock),
+        wanted_followers_(followers),
         operators_(std::move(operators)),
         internal_tenant_(options.internal_tenant),
         store_(store) {
@@ -85,12 +97,14 @@ class WireServer final : public Server {
     }
     life_->server = *std::move(server);
     life_->server->SetServing(true);
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own for each life
-    const auto channel = grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", life_->server->port()),
-                                                   grpc::InsecureChannelCredentials(), arguments);
-    people_.Connect(channel);
-    agents_.Connect(channel);
+    std::vector<std::shared_ptr<grpc::Channel>> channels;
+    for (int i = 0; i < wanted_followers_; ++i) {
+      ASSIGN_OR_RETURN(const int port, StartFollower());
+      channels.push_back(ChannelTo(port));
+    }
+    if (channels.empty()) channels.push_back(ChannelTo(life_->server->port()));
+    people_.Connect(channels.front());
+    agents_.Connect(channels);
     return absl::OkStatus();
   }
 
@@ -101,6 +115,13 @@ class WireServer final : public Server {
     app_server_->CommitOnce().IgnoreError();
     agents_.HangUp();
     people_.Connect(nullptr);
+    for (const auto& follower : followers_) {
+      follower->relay->Close(absl::ZeroDuration());
+      follower->server->Stop(absl::ZeroDuration());
+      follower->people.Stop();
+      follower->agents.Stop();
+    }
+    followers_.clear();
     life_->server->Stop(absl::ZeroDuration());
     life_->people.Stop();
     life_->agents.Stop();
@@ -139,12 +160,55 @@ class WireServer final : public Server {
     return people_.Explain(agent, channel, serial);
   }
   std::vector<std::string> Standing() override { return app_server_->Standing(); }
+  // Beside the wire, as the steps are: the calls of people are compared in tests/api.
+  absl::Status ExcludeAndResume(const std::string& channel, uint64_t serial,
+                                const std::string& cohort) override {
+    return app_server_->ExcludeAndResume(channel, serial, cohort);
+  }
   absl::StatusOr<bool> IsStopped(const std::string& channel, uint64_t serial) override {
     return people_.IsStopped(channel, serial);
   }
 
  private:
+  static std::shared_ptr<grpc::Channel> ChannelTo(int port) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own for each life
+    return grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials(),
+                                     arguments);
+  }
+  // Its port.
+  absl::StatusOr<int> StartFollower() {
+    const storage::LeaderRow leader{++epoch_, "leader", absl::StrCat("127.0.0.1:", life_->server->port()),
+                                    std::string(32, 'k')};
+    if (followers_.empty()) {
+      leader_row_ = leader;
+      life_->environment.key.Lead(leader.epoch, leader.secret);
+    }
+    Follower& follower = *followers_.emplace_back(std::make_unique<Follower>());
+    api::Environment& env = follower.environment;
+    env.operators = &operators_;
+    env.people = &follower.people;
+    env.agents = &follower.agents;
+    env.metrics = &follower_metrics_;
+    env.log = &log_;
+    env.clock = clock_;
+    env.real_clock = &real_clock_;
+    env.version = "replay";
+    env.internal_tenant = internal_tenant_;
+    follower.relay.emplace(&env, api::Relay::Options());
+    env.relay = &*follower.relay;
+    ASSIGN_OR_RETURN(follower.server, api::Server::Start({.listen = "127.0.0.1:0"}, &env));
+    follower.server->SetServing(true);
+    follower.relay->Follow(leader_row_);
+    return follower.server->port();
+  }
+
   Clock* const clock_;
+  const int wanted_followers_;
+  int64_t epoch_ = 0;
+  storage::LeaderRow leader_row_;
+  api::ApiMetrics follower_metrics_;
+  std::vector<std::unique_ptr<Follower>> followers_;
   const api::Operators operators_;
   const std::string internal_tenant_;
   SystemClock real_clock_;
@@ -160,9 +224,9 @@ class WireServer final : public Server {
 
 absl::StatusOr<std::unique_ptr<Server>> MakeWireServer(const AppServerOptions& options,
                                                        const std::vector<std::string>& tenants,
-                                                       storage::Store* store, Clock* clock) {
+                                                       storage::Store* store, Clock* clock, int followers) {
   ASSIGN_OR_RETURN(api::Operators operators, api::Operators::ParseText(OperatorsText(tenants)));
-  return std::make_unique<WireServer>(options, std::move(operators), store, clock);
+  return std::make_unique<WireServer>(options, std::move(operators), store, clock, followers);
 }
 
 }  // namespace ringfence::replay

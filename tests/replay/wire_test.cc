@@ -45,6 +45,23 @@ RunResult ExpectSame(const Scenario& scenario, uint64_t seed) {
   return direct;
 }
 
+// The same once more, when agents and people know only replicas that follow: what comes through them is the
+// same evidence, and the same decisions.
+void ExpectSameThroughFollowers(const Scenario& scenario, uint64_t seed) {
+  RunOptions options;
+  options.scale = 0.1;
+  const RunResult direct = RunScenario(scenario, seed, options, MakeStore);
+  options.wire = true;
+  options.followers = 2;
+  const RunResult through = RunScenario(scenario, seed, options, MakeStore);
+  EXPECT_EQ(Readable(through.metrics), Readable(direct.metrics));
+  EXPECT_EQ(through.decisions, direct.decisions);
+  EXPECT_EQ(through.failed, direct.failed);
+  EXPECT_EQ(through.checkins, direct.checkins);
+  EXPECT_EQ(through.leases_granted, direct.leases_granted);
+  EXPECT_GT(direct.leases_granted, 5);
+}
+
 // One of our own scenarios, cut short.
 Scenario Own(const std::string& name, Micros horizon) {
   absl::StatusOr<Scenario> scenario = LoadScenario("tests/scenarios/" + name + ".yaml");
@@ -65,6 +82,10 @@ TEST(WireTest, AHaltAndARestartAreTheSame) {
   const RunResult both = ExpectSame(scenario, 1);
   EXPECT_GT(both.leases_granted, 5);
   EXPECT_THAT(both.decisions, testing::Contains(testing::HasSubstr(" halt ")));
+}
+
+TEST(WireTest, ThroughReplicasThatFollowTheDecisionsAreTheSame) {
+  ExpectSameThroughFollowers(Own("crash-once-storm", kHour), 1);
 }
 
 // Four hosts of a tenant whose one ring is open to a release, each with a check-in a minute, until a lease
