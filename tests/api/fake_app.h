@@ -187,12 +187,14 @@ class FakeApp final : public app::App {
   absl::StatusOr<storage::BrakeRow> Halt(const app::Act&, const storage::Scope& scope) override {
     return Brake("Halt", scope);
   }
-  absl::StatusOr<app::CohortReply> ExcludeCohort(const app::Act&, const std::string&, uint64_t,
-                                                 const std::string& cohort) override {
+  absl::StatusOr<app::CohortReply> ExcludeCohort(const app::Act& act, const std::string& channel,
+                                                 uint64_t serial, const std::string& cohort) override {
+    NoteCohort(act, channel, serial, cohort);
     return Answer("ExcludeCohort", app::CohortReply{{cohort}, 3});
   }
-  absl::StatusOr<app::CohortReply> UnblockCohort(const app::Act&, const std::string&, uint64_t,
-                                                 const std::string&) override {
+  absl::StatusOr<app::CohortReply> UnblockCohort(const app::Act& act, const std::string& channel,
+                                                 uint64_t serial, const std::string& cohort) override {
+    NoteCohort(act, channel, serial, cohort);
     return Answer("UnblockCohort", app::CohortReply{});
   }
   absl::StatusOr<app::RollBackReply> RollBack(const app::Act&, const storage::Scope&) override {
@@ -296,9 +298,16 @@ class FakeApp final : public app::App {
   std::vector<storage::PlanRow> plans;
   std::vector<storage::DecisionRow> decisions;  // newest first
   std::string last_boot_id;
+  app::Act last_act;        // of a cohort
+  std::string last_cohort;  // "content/3 os=xp"
   size_t last_running = 0;
 
  private:
+  void NoteCohort(const app::Act& act, const std::string& channel, uint64_t serial,
+                  const std::string& cohort) {
+    last_act = act;
+    last_cohort = absl::StrCat(channel, "/", serial, " ", cohort);
+  }
   void Note(std::string call) {
     MutexLock lock(&mutex_);
     calls_.push_back(std::move(call));

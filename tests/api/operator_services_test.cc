@@ -449,6 +449,75 @@ TEST_F(BrakeTest, AHaltThatCouldNotBeStoredSaysSo) {
   EXPECT_EQ(status.error_message(), "stopped here only");
 }
 
+// ---- cohorts: the same calls for both acts
+
+class CohortCallTest : public testing::Test {
+ protected:
+  template <typename Request>
+  static Request Of(const std::string& cohort) {
+    Request request;
+    request.set_request_id("r1");
+    request.set_reason("it does not bear with dlp");
+    request.set_channel("content");
+    request.set_serial(3);
+    request.set_cohort(cohort);
+    return request;
+  }
+  static std::vector<std::string> FaultsIn(const grpc::Status& status) {
+    v1::FaultList faults;
+    EXPECT_TRUE(faults.ParseFromString(status.error_details()));
+    std::vector<std::string> paths;
+    for (const v1::Fault& fault : faults.faults()) paths.push_back(fault.path());
+    return paths;
+  }
+  template <typename Response>
+  grpc::Status Call(const char* method, const google::protobuf::Message& request, Response* response) {
+    return server_.Call(std::string("ringfence.v1.RolloutService/") + method, kSreToken, request, response);
+  }
+  TestServer server_;
+};
+
+TEST_F(CohortCallTest, AnExclusionIsAnsweredWithAllThatTheReleaseIsKeptFrom) {
+  v1::ExcludeCohortResponse response;
+  const grpc::Status status =
+      Call("ExcludeCohort", Of<v1::ExcludeCohortRequest>("coinstalled=symantec-dlp"), &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_THAT(response.blocked_cells(), ElementsAre("coinstalled=symantec-dlp"));
+  EXPECT_EQ(response.hosts(), 3);
+  EXPECT_EQ(server_.app().last_act.actor.person, "sam");
+  EXPECT_EQ(server_.app().last_act.reason, "it does not bear with dlp");
+  EXPECT_EQ(server_.app().last_cohort, "content/3 coinstalled=symantec-dlp");
+  v1::UnblockCohortResponse again;
+  ASSERT_TRUE(Call("UnblockCohort", Of<v1::UnblockCohortRequest>("tenant acme"), &again).ok());
+  EXPECT_THAT(again.blocked_cells(), IsEmpty());
+  EXPECT_EQ(server_.app().last_cohort, "content/3 tenant acme");
+}
+
+TEST_F(CohortCallTest, EveryFaultIsNamedAtOnceAndNothingIsDone) {
+  v1::ExcludeCohortResponse excluded;
+  v1::UnblockCohortResponse unblocked;
+  const std::vector<std::string> all = {"request_id", "reason", "channel", "serial", "cohort"};
+  const grpc::Status exclude = Call("ExcludeCohort", v1::ExcludeCohortRequest(), &excluded);
+  EXPECT_EQ(exclude.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(FaultsIn(exclude), testing::UnorderedElementsAreArray(all));
+  const grpc::Status unblock = Call("UnblockCohort", v1::UnblockCohortRequest(), &unblocked);
+  EXPECT_THAT(FaultsIn(unblock), testing::UnorderedElementsAreArray(all));
+  auto huge = Of<v1::ExcludeCohortRequest>("os=" + std::string(400, 'x'));
+  EXPECT_THAT(FaultsIn(Call("ExcludeCohort", huge, &excluded)), ElementsAre("cohort"));
+  EXPECT_THAT(server_.app().calls(), IsEmpty());
+}
+
+TEST_F(CohortCallTest, TheApplicationsRefusalIsTheCallers) {
+  server_.app().error = absl::FailedPreconditionError("cohort: \"os=xp\" is excluded already");
+  v1::ExcludeCohortResponse response;
+  const grpc::Status status = Call("ExcludeCohort", Of<v1::ExcludeCohortRequest>("os=xp"), &response);
+  EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(status.error_message(), "cohort: \"os=xp\" is excluded already");
+  server_.app().error = absl::UnavailableError("excluded here only: the database does not answer");
+  EXPECT_EQ(Call("ExcludeCohort", Of<v1::ExcludeCohortRequest>("os=xp"), &response).error_code(),
+            StatusCode::UNAVAILABLE);
+}
+
 TEST(ServerStatusTest, MarksADemonstration) {
   TestServer server(60, /*demo=*/true);
   auto stub = v1::FleetService::NewStub(server.channel());

@@ -40,6 +40,42 @@ TEST_F(CommandTest, RolloutShowTellsTheWholeStory) {
       "  why    vendor-internal/dogfood: a brake is on\n");
 }
 
+TEST_F(CommandTest, RolloutExcludeNamesTheLabelAndTellsWhomItConcerns) {
+  v1::ExcludeCohortResponse response;
+  response.add_blocked_cells("coinstalled=symantec-dlp");
+  response.set_hosts(26);
+  server_.On("RolloutService/ExcludeCohort", response);
+  EXPECT_EQ(Run({"rollout", "exclude", "content/3", "--label", "coinstalled=symantec-dlp", "--reason",
+                 "26 hosts fell silent"}),
+            0)
+      << err();
+  EXPECT_EQ(out(), "kept from coinstalled=symantec-dlp; 26 hosts are ordered back, the others go on\n");
+  EXPECT_THAT(server_.Asked("RolloutService/ExcludeCohort"),
+              AllOf(HasSubstr("channel: \"content\""), HasSubstr("serial: 3"),
+                    HasSubstr("cohort: \"coinstalled=symantec-dlp\""),
+                    HasSubstr("reason: \"26 hosts fell silent\""), HasSubstr("request_id: \"")));
+  EXPECT_EQ(Run({"rollout", "exclude", "content/3", "--reason", "why"}), 2) << "without a label";
+  EXPECT_EQ(Run({"rollout", "exclude", "content/3", "--label", "os=xp"}), 2) << "without a reason";
+  server_.Fail("RolloutService/ExcludeCohort", absl::FailedPreconditionError("os=xp is excluded already"));
+  EXPECT_NE(Run({"rollout", "exclude", "content/3", "--label", "os=xp", "--reason", "again"}), 0);
+  EXPECT_THAT(err(), HasSubstr("os=xp is excluded already"));
+}
+
+TEST_F(CommandTest, RolloutUnblockTellsWhatTheReleaseIsStillKeptFrom) {
+  v1::UnblockCohortResponse response;
+  response.add_blocked_cells("os=xp");
+  server_.On("RolloutService/UnblockCohort", response);
+  EXPECT_EQ(Run({"rollout", "unblock", "content/3", "--label", "coinstalled=dlp", "--reason", "mended"}), 0)
+      << err();
+  EXPECT_EQ(out(), "let in again: coinstalled=dlp\nstill kept from os=xp\n");
+  EXPECT_EQ(Run({"rollout", "unblock", "content/3", "--tenant", "acme", "--reason", "mended"}), 0);
+  EXPECT_THAT(server_.Asked("RolloutService/UnblockCohort"), HasSubstr("cohort: \"tenant acme\""));
+  EXPECT_EQ(Run({"rollout", "unblock", "content/3", "--reason", "mended"}), 2) << "names nobody";
+  EXPECT_EQ(Run({"rollout", "unblock", "content/3", "--tenant", "acme", "--label", "os=xp", "--reason", "x"}),
+            2)
+      << "one at a time";
+}
+
 // A hold by a gate whose counts are on record.
 v1::ListDecisionsResponse OneDecision(bool forged) {
   v1::ListDecisionsResponse response = Proto<v1::ListDecisionsResponse>(
