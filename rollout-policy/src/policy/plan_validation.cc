@@ -19,7 +19,6 @@ constexpr absl::Duration kMaxWindow = absl::Hours(24 * 30);
 constexpr absl::Duration kMaxHoldRevert = absl::Hours(24 * 7);
 constexpr int kMinMissed = 2;
 constexpr int kMaxMissed = 100;
-constexpr size_t kMaxVersionBytes = 128;
 constexpr size_t kMaxReasonBytes = 256;
 constexpr size_t kMaxOwnerBytes = 128;
 constexpr int kMinutesOfDay = 24 * 60;

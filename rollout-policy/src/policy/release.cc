@@ -11,7 +11,6 @@
 namespace ringfence::policy {
 namespace {
 
-constexpr size_t kMaxVersionBytes = 128;
 constexpr size_t kMaxMatrix = 256;
 // Serials are stored as signed 64-bit integers.
 constexpr uint64_t kMaxSerial = std::numeric_limits<int64_t>::max();

@@ -7,6 +7,9 @@
 
 namespace ringfence::policy {
 
+// Of a version's name, in a release as in a plan.
+inline constexpr size_t kMaxVersionBytes = 128;
+
 // Well-formed UTF-8 (no surrogates, no overlong forms) without control characters (C0, DEL, C1).
 bool IsPlainText(absl::string_view text);
 
