@@ -263,7 +263,7 @@ void Engine::JudgeMethod(ReleaseState& release, absl::Time now) {
   change.hold_revert_at = state.revert_at;
   change.rule = stop.rule;
   change.reason =
-      by_first ? absl::StrCat(release.budget.failed, " hosts took it, and none bore with it")
+      by_first ? absl::StrCat(release.budget.failed, " hosts took it, and none has proven healthy")
       : by_failures
           ? absl::StrCat(release.activation_failed.size(), " hosts could not activate it")
           : absl::StrFormat("%s = %.4g reached %g: %s", by_guard ? "M_A" : "M_R",

@@ -5,9 +5,9 @@
 #include "absl/strings/str_join.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/policy/deny.h"
 #include "server/app/acts.h"
 #include "server/app/engine.h"
-#include "server/app/release_bytes.h"
 
 namespace ringfence::app {
 namespace {
@@ -36,7 +36,7 @@ policy::Consent Engine::ConsentOf(uint32_t tenant, const std::string& channel, u
       if (release->release().channel != channel || release->release().serial != serial) continue;
       // Of a set every host's own bytes: it goes by these.
       policy::Consent consent = policy::Consent::kApproved;
-      for (const Digest& bytes : BytesOf(release->release())) {
+      for (const Digest& bytes : policy::ArtifactDigests(release->release())) {
         const policy::Consent said = tenants_[tenant].book.Of(channel, serial, bytes, ring, clock_->Now());
         if (said == policy::Consent::kDenied) return said;
         if (said == policy::Consent::kNone) consent = said;

@@ -5,10 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/policy/deny.h"
 #include "ringfence/trust/dsse.h"
 #include "server/app/acts.h"
 #include "server/app/engine.h"
-#include "server/app/release_bytes.h"
 
 namespace ringfence::app {
 namespace {
@@ -195,7 +195,7 @@ absl::StatusOr<storage::ConsentRow> Engine::SignedConsent(const Act& act, const 
     if (release == nullptr)
       return absl::NotFoundError(absl::StrCat("no release ", said.channel, " ", said.serial));
     // A yes to other bytes under the name, or to some of them, would let nobody in: said now.
-    for (const Digest& bytes : BytesOf(release->release())) {
+    for (const Digest& bytes : policy::ArtifactDigests(release->release())) {
       if (!said.approve || std::find(said.digests.begin(), said.digests.end(), bytes) != said.digests.end())
         continue;
       return absl::InvalidArgumentError(absl::StrCat("envelope: sha256: does not name ", bytes.ToString(),

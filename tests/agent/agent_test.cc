@@ -14,6 +14,7 @@
 #include "fake_server.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "quick_options.h"
 #include "ringfence/agent/boot_clock.h"
 #include "ringfence/base/check.h"
 #include "ringfence/trust/lease.h"
@@ -109,12 +110,7 @@ class AgentTest : public ::testing::Test {
 
   void StartAgent() {
     agent_.reset();
-    AgentOptions options;
-    options.client.server = server_->address();
-    options.machine.min_interval = absl::Milliseconds(1);
-    options.machine.backoff = {absl::Milliseconds(1), absl::Milliseconds(2), absl::Milliseconds(20)};
-    options.enrol_token = "token";
-    options.boot_id = "boot-1";
+    AgentOptions options = QuickOptions(server_->address());
     options.labels = policy::MakeLabels({{"ring", "lab"}});
     options.plan_guard = guard_.get();
     options.guard = activation_.get();

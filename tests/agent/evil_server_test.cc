@@ -12,6 +12,7 @@
 #include "fake_server.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "quick_options.h"
 #include "ringfence/agent/agent.h"
 #include "ringfence/agent/boot_clock.h"
 #include "ringfence/agent/content_loader.h"
@@ -89,12 +90,7 @@ class EvilServerTest : public ::testing::Test {
         {folder_ + "/trust", root_, trust::kTestPlatform, content::Version("7.11.0"), schemas_}, &wall_);
     ASSERT_TRUE(verifier.ok()) << verifier.status();
     verifier_ = *std::move(verifier);
-    AgentOptions options;
-    options.client.server = server_.address();
-    options.machine.min_interval = absl::Milliseconds(1);
-    options.machine.backoff = {absl::Milliseconds(1), absl::Milliseconds(2), absl::Milliseconds(20)};
-    options.enrol_token = "token";
-    options.boot_id = "boot-1";
+    AgentOptions options = QuickOptions(server_.address());
     options.verifier = verifier_.get();
     options.recheck_after = absl::ZeroDuration();
     store_ = std::make_unique<StateStore>(files_.get(), folder_);

@@ -12,6 +12,7 @@
 #include "fake_server.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "quick_options.h"
 #include "ringfence/agent/agent.h"
 #include "ringfence/agent/boot_clock.h"
 #include "ringfence/agent/content_loader.h"
@@ -113,12 +114,7 @@ class SlotLoaderTest : public ::testing::Test {
     rules.channels = {kChannel};
     rules.serials_file = folder_ + "/serials";
     loader_ = std::make_unique<ContentLoader>(slots_.get(), files_.get(), rules);
-    AgentOptions options;
-    options.client.server = server_.address();
-    options.machine.min_interval = absl::Milliseconds(1);
-    options.machine.backoff = {absl::Milliseconds(1), absl::Milliseconds(2), absl::Milliseconds(20)};
-    options.enrol_token = "token";
-    options.boot_id = "boot-1";
+    AgentOptions options = QuickOptions(server_.address());
     auto agent = Agent::Make(std::move(options), &store_, &artifacts_, loader_.get(), &clock_);
     ASSERT_TRUE(agent.ok()) << agent.status();
     agent_ = *std::move(agent);

@@ -7,7 +7,6 @@
 #include "gtest/gtest.h"
 #include "ringfence/policy/bucket.h"
 #include "ringfence/policy/pinned_plan.h"
-#include "tests/support/customers_only.h"
 #include "tests/support/random_plan.h"
 
 namespace ringfence::test {
@@ -17,7 +16,7 @@ using policy::Reason;
 
 class Differential {
  public:
-  explicit Differential(uint64_t seed) : random_(seed), fleet_(Options(seed)) {
+  explicit Differential(uint64_t seed) : random_(seed), fleet_(RandomHistory(seed)) {
     for (int i = 0; i < 24; ++i) {
       fleet_.AddHost("acme", {{"group", absl::StrCat("g", i % 5)}, {"os", i % 4 == 0 ? "beta" : "win10"}});
     }
@@ -47,12 +46,6 @@ class Differential {
   const std::vector<std::string>& refused() const { return refused_; }
 
  private:
-  static FleetHarness::Options Options(uint64_t seed) {
-    FleetHarness::Options options = CustomersOnly();
-    options.seed = seed;
-    options.step = absl::Seconds(30);
-    return options;
-  }
   bool Chance(double p) { return std::bernoulli_distribution(p)(random_); }
 
   void NewPlan() {
@@ -60,16 +53,11 @@ class Differential {
     if (fleet_.TryApply(plan).ok()) plan_ = std::move(plan);
   }
   void Freeze() {
-    policy::Plan plan = plan_;
-    plan.freezes = {{fleet_.now() + absl::Minutes(5), fleet_.now() + absl::Hours(1), "trade", "ann", {}}};
+    policy::Plan plan = Frozen(plan_, fleet_.now());
     if (fleet_.TryApply(plan).ok()) plan_ = std::move(plan);
   }
   void Publish() {
-    policy::Release release = fleet_.NextRelease();
-    if (Chance(0.3)) release.matrix = {policy::Selector{{{"os", {"win10"}}}}};
-    release.urgent = Chance(0.2);
-    const auto published = fleet_.TryPublish(release);
-    if (published.ok()) releases_.push_back(*published);
+    if (auto published = PublishRandom(fleet_, random_)) releases_.push_back(*std::move(published));
   }
   void Consent() {
     if (releases_.empty()) return;

@@ -12,7 +12,6 @@
 #include "ringfence/agent/plan_guard.h"
 #include "ringfence/policy/release.h"
 #include "tests/plan/signing.h"
-#include "tests/support/customers_only.h"
 #include "tests/support/memory_files.h"
 #include "tests/support/random_plan.h"
 
@@ -23,7 +22,7 @@ constexpr int kHosts = 16;
 
 class GuardedFleet {
  public:
-  explicit GuardedFleet(uint64_t seed) : random_(seed), fleet_(Options(seed)) {
+  explicit GuardedFleet(uint64_t seed) : random_(seed), fleet_(RandomHistory(seed)) {
     for (int i = 0; i < kHosts; ++i) {
       fleet_.AddHost("acme", {{"group", absl::StrCat("g", i % 5)}, {"os", i % 4 == 0 ? "beta" : "win10"}});
     }
@@ -68,12 +67,6 @@ class GuardedFleet {
   const std::vector<std::string>& refused() const { return refused_; }
 
  private:
-  static FleetHarness::Options Options(uint64_t seed) {
-    FleetHarness::Options options = CustomersOnly();
-    options.seed = seed;
-    options.step = absl::Seconds(30);
-    return options;
-  }
   bool Chance(double p) { return std::bernoulli_distribution(p)(random_); }
   std::unique_ptr<agent::PlanGuard> Guard(const std::string& folder, const Digest& root) {
     return agent::PlanGuard::Open({root, folder, {}}, &files_, &clock_);
@@ -90,17 +83,9 @@ class GuardedFleet {
     if (!applied.ok()) return;  // a random plan may be none
     chain_.push_back(plan::Extend(chain_.empty() ? nullptr : &chain_.back(), envelope).value());
   }
-  void Freeze() {
-    policy::Plan plan = chain_.back().statement.plan;
-    plan.freezes = {{fleet_.now() + absl::Minutes(5), fleet_.now() + absl::Hours(1), "trade", "ann", {}}};
-    NewPlan(std::move(plan));
-  }
+  void Freeze() { NewPlan(Frozen(chain_.back().statement.plan, fleet_.now())); }
   void Publish() {
-    policy::Release release = fleet_.NextRelease();
-    if (Chance(0.3)) release.matrix = {policy::Selector{{{"os", {"win10"}}}}};
-    release.urgent = Chance(0.2);
-    const auto published = fleet_.TryPublish(release);
-    if (published.ok()) releases_.push_back(*published);
+    if (auto published = PublishRandom(fleet_, random_)) releases_.push_back(*std::move(published));
   }
   void Consent() {
     if (releases_.empty()) return;

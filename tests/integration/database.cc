@@ -4,33 +4,21 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "ringfence/base/check.h"
 
 namespace ringfence::testing_support {
 namespace {
-
-constexpr char kSocketName[] = "/.s.PGSQL.5432";
-
-std::string MakeFolder(const char* pattern) {
-  std::string folder = pattern;
-  RF_CHECK(::mkdtemp(folder.data()) != nullptr);
-  RF_CHECK(::chmod(folder.c_str(), 0755) == 0);
-  return folder;
-}
 
 // The processes that this one started.
 std::vector<pid_t> ChildrenOf(pid_t parent) {
@@ -48,17 +36,11 @@ std::vector<pid_t> ChildrenOf(pid_t parent) {
   return children;
 }
 
-sockaddr_un Address(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  RF_CHECK(path.size() < sizeof(address.sun_path));
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  return address;
-}
-
 }  // namespace
 
-Database::Database() : folder_(MakeFolder("/var/tmp/rf-db-XXXXXX")) {
+Database::Database() : folder_("/var/tmp/rf-db-XXXXXX") {
+  RF_CHECK(::mkdtemp(folder_.data()) != nullptr);
+  RF_CHECK(::chmod(folder_.c_str(), 0755) == 0);
   Start();
   url_ = cluster_->ConnectionString();
 }
@@ -97,15 +79,8 @@ void Database::WakeUp() {
   SignalAll(SIGCONT);
 }
 
-DatabaseProxy::DatabaseProxy(const Database& database) : folder_(MakeFolder("/var/tmp/rf-px-XXXXXX")) {
-  const std::string socket_folder = database.folder() + "/pg/sock";
-  target_ = socket_folder + kSocketName;
-  url_ = absl::StrReplaceAll(database.url(), {{socket_folder, folder_}});
-  RF_CHECK(url_ != database.url());
-  listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_un address = Address(folder_ + kSocketName);
-  RF_CHECK(::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
-  RF_CHECK(::listen(listener_, 64) == 0);
+DatabaseProxy::DatabaseProxy(const Database& database)
+    : door_(database.url(), database.folder() + "/pg/sock") {
   RF_CHECK(::pipe(wake_) == 0);
   thread_ = std::thread([this] { Run(); });
 }
@@ -118,9 +93,7 @@ DatabaseProxy::~DatabaseProxy() {
   RF_CHECK(::write(wake_[1], "", 1) == 1);
   thread_.join();
   CloseAll();
-  for (const int fd : {listener_, wake_[0], wake_[1]}) ::close(fd);
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
+  for (const int fd : wake_) ::close(fd);
 }
 
 void DatabaseProxy::SetMode(Mode mode, const std::string& text) {
@@ -163,18 +136,16 @@ void DatabaseProxy::CloseAll() {
 }
 
 void DatabaseProxy::Accept() {
-  Pair pair{::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC), -1};
+  Pair pair{door_.Accept(), -1};
   if (pair.server < 0) return;
   if (mode() == Mode::kCut) {
     ::close(pair.server);
     return;
   }
   if (mode() == Mode::kOpen) {
-    pair.database = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_un address = Address(target_);
-    if (::connect(pair.database, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    pair.database = door_.Connect();
+    if (pair.database < 0) {
       ::close(pair.server);
-      ::close(pair.database);
       return;
     }
   }
@@ -195,12 +166,7 @@ bool DatabaseProxy::Forward(int from, int to, bool to_database) {
       return false;
     }
   }
-  for (ssize_t sent = 0; sent < got;) {
-    const ssize_t part = ::send(to, buffer + sent, static_cast<size_t>(got - sent), MSG_NOSIGNAL);
-    if (part <= 0) return false;
-    sent += part;
-  }
-  return true;
+  return SendAll(to, buffer, static_cast<size_t>(got));
 }
 
 void DatabaseProxy::Run() {
@@ -211,7 +177,7 @@ void DatabaseProxy::Run() {
       if (ends_all_) CloseAll();
       ends_all_ = false;
     }
-    std::vector<pollfd> ready = {{wake_[0], POLLIN, 0}, {listener_, POLLIN, 0}};
+    std::vector<pollfd> ready = {{wake_[0], POLLIN, 0}, {door_.listener(), POLLIN, 0}};
     if (mode() == Mode::kOpen) {
       for (const Pair& pair : pairs_) {
         ready.push_back({pair.server, POLLIN, 0});

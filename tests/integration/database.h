@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "ringfence/base/mutex.h"
 #include "server/storage/postgres/private_cluster.h"
+#include "tests/support/postgres_door.h"
 
 namespace ringfence::testing_support {
 
@@ -43,7 +44,7 @@ class DatabaseProxy {
   DatabaseProxy(const DatabaseProxy&) = delete;
   DatabaseProxy& operator=(const DatabaseProxy&) = delete;
 
-  const std::string& url() const { return url_; }
+  const std::string& url() const { return door_.url(); }
 
   // Ends every connection, and each new one at once, from the moment on when a server sends `text`, which
   // never arrives.
@@ -67,8 +68,7 @@ class DatabaseProxy {
   void CloseAll();
   Mode mode() const;
 
-  std::string folder_, target_, url_;
-  int listener_ = -1;
+  PostgresDoor door_;
   int wake_[2] = {-1, -1};
   mutable Mutex mutex_;
   Mode mode_ ABSL_GUARDED_BY(mutex_) = Mode::kOpen;

@@ -1,7 +1,9 @@
-// Plans of the customer acme, drawn at random, for tests that compare two who judge by the same plan.
+// Plans and releases of the customer acme, drawn at random, for tests that compare two who judge by the same
+// plan.
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -9,7 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/policy/bucket.h"
-#include "tests/support/fleet_harness.h"
+#include "tests/support/customers_only.h"
 
 namespace ringfence::test {
 
@@ -64,6 +66,30 @@ inline policy::Plan RandomPlan(std::mt19937_64& random) {
   if (often(0.3))
     plan.urgent = policy::Urgent{policy::UrgentMode::kAllow, {}, absl::Minutes(5), absl::Minutes(5), true};
   return plan;
+}
+
+// A fleet whose plans may change within a minute.
+inline FleetHarness::Options RandomHistory(uint64_t seed) {
+  FleetHarness::Options options = CustomersOnly();
+  options.seed = seed;
+  options.step = absl::Seconds(30);
+  return options;
+}
+
+// The plan with a freeze that begins in five minutes.
+inline policy::Plan Frozen(policy::Plan plan, absl::Time now) {
+  plan.freezes = {{now + absl::Minutes(5), now + absl::Hours(1), "trade", "ann", {}}};
+  return plan;
+}
+
+// Published, perhaps urgent, perhaps not tested on every host's platform; nullopt: it was refused.
+inline std::optional<policy::Release> PublishRandom(FleetHarness& fleet, std::mt19937_64& random) {
+  const auto often = [&](double p) { return std::bernoulli_distribution(p)(random); };
+  policy::Release release = fleet.NextRelease();
+  if (often(0.3)) release.matrix = {policy::Selector{{{"os", {"win10"}}}}};
+  release.urgent = often(0.2);
+  auto published = fleet.TryPublish(release);
+  return published.ok() ? std::make_optional(*std::move(published)) : std::nullopt;
 }
 
 }  // namespace ringfence::test

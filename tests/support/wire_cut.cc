@@ -2,22 +2,15 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <utility>
 
-#include "absl/strings/str_replace.h"
 #include "ringfence/base/check.h"
 
 namespace ringfence::testing {
 namespace {
 
-constexpr char kSocketName[] = "/.s.PGSQL.5432";
 constexpr size_t kLengthBytes = 4;
 
 // The host in "... host=FOLDER ..." or "...?host=FOLDER&...".
@@ -26,24 +19,6 @@ std::string SocketFolder(const std::string& url) {
   RF_CHECK(at != std::string::npos);
   const size_t begin = url.find('/', at);
   return url.substr(begin, url.find_first_of(" '&", begin) - begin);
-}
-
-sockaddr_un Address(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  RF_CHECK(path.size() < sizeof(address.sun_path));
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  return address;
-}
-
-bool SendAll(int to, const char* bytes, size_t size) {
-  while (size > 0) {
-    const ssize_t part = ::send(to, bytes, size, MSG_NOSIGNAL);
-    if (part <= 0) return false;
-    bytes += part;
-    size -= static_cast<size_t>(part);
-  }
-  return true;
 }
 
 // The length of the message that begins here, without its type; nothing until four bytes of it are there.
@@ -61,16 +36,7 @@ bool IsStatement(char type) {
 
 }  // namespace
 
-WireCut::WireCut(const std::string& url) : folder_("/var/tmp/rf-wc-XXXXXX") {
-  RF_CHECK(::mkdtemp(folder_.data()) != nullptr);
-  RF_CHECK(::chmod(folder_.c_str(), 0755) == 0);
-  const std::string socket_folder = SocketFolder(url);
-  target_ = socket_folder + kSocketName;
-  url_ = absl::StrReplaceAll(url, {{socket_folder, folder_}});
-  listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_un address = Address(folder_ + kSocketName);
-  RF_CHECK(::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
-  RF_CHECK(::listen(listener_, 64) == 0);
+WireCut::WireCut(const std::string& url) : door_(url, SocketFolder(url)) {
   RF_CHECK(::pipe(wake_) == 0);
   thread_ = std::thread([this] { Run(); });
 }
@@ -83,9 +49,7 @@ WireCut::~WireCut() {
   Wake();
   thread_.join();
   CloseAll();
-  for (const int fd : {listener_, wake_[0], wake_[1]}) ::close(fd);
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
+  for (const int fd : wake_) ::close(fd);
 }
 
 void WireCut::Wake() {
@@ -125,14 +89,11 @@ void WireCut::CloseAll() {
 
 void WireCut::Accept() {
   Connection connection;
-  connection.client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+  connection.client = door_.Accept();
   if (connection.client < 0) return;
-  connection.server = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_un address = Address(target_);
-  if (is_cut() ||
-      ::connect(connection.server, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+  if (!is_cut()) connection.server = door_.Connect();
+  if (connection.server < 0) {
     ::close(connection.client);
-    ::close(connection.server);
     return;
   }
   connections_.push_back(std::move(connection));
@@ -159,7 +120,7 @@ bool WireCut::FromClient(Connection& connection) {
     connection.greeted = true;
     passed += type_bytes + *length;
   }
-  if (!SendAll(connection.server, pending.data(), passed)) return false;
+  if (!testing_support::SendAll(connection.server, pending.data(), passed)) return false;
   pending.erase(0, passed);
   return !ends;
 }
@@ -167,7 +128,7 @@ bool WireCut::FromClient(Connection& connection) {
 bool WireCut::FromServer(Connection& connection) {
   char buffer[1 << 16];
   const ssize_t got = ::recv(connection.server, buffer, sizeof(buffer), 0);
-  return got > 0 && SendAll(connection.client, buffer, static_cast<size_t>(got));
+  return got > 0 && testing_support::SendAll(connection.client, buffer, static_cast<size_t>(got));
 }
 
 void WireCut::Run() {
@@ -176,7 +137,7 @@ void WireCut::Run() {
       MutexLock lock(&mutex_);
       if (stopping_) return;
     }
-    std::vector<pollfd> ready = {{wake_[0], POLLIN, 0}, {listener_, POLLIN, 0}};
+    std::vector<pollfd> ready = {{wake_[0], POLLIN, 0}, {door_.listener(), POLLIN, 0}};
     for (const Connection& connection : connections_) {
       ready.push_back({connection.client, POLLIN, 0});
       ready.push_back({connection.server, POLLIN, 0});

@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "ringfence/base/mutex.h"
+#include "tests/support/postgres_door.h"
 
 namespace ringfence::testing {
 
@@ -22,7 +23,7 @@ class WireCut {
   WireCut(const WireCut&) = delete;
   WireCut& operator=(const WireCut&) = delete;
 
-  const std::string& url() const { return url_; }
+  const std::string& url() const { return door_.url(); }
 
   enum class Last {
     kLost,     // the statement at which it happens does not arrive
@@ -50,8 +51,7 @@ class WireCut {
   void CloseAll();
   void Wake();
 
-  std::string folder_, target_, url_;
-  int listener_ = -1;
+  testing_support::PostgresDoor door_;
   int wake_[2] = {-1, -1};
   mutable Mutex mutex_;
   std::optional<int> cut_at_ ABSL_GUARDED_BY(mutex_);

@@ -239,16 +239,21 @@ TEST(TufDelegationsTest, ExpiryHashAndLengthCountForDelegatedRolesToo) {
   }
 }
 
-TEST(TufDelegationsTest, NoMoreThanALimitOfRolesIsAsked) {
-  TestRepository repository;
+// More roles than are asked, in one row; "a" is in the last.
+void DelegateToForty(TestRepository* repository) {
   std::vector<std::string> roles;
   for (int i = 0; i < 40; ++i) {
     roles.push_back(absl::StrCat("role-", i));
-    repository.Delegate(kTargets, roles.back());
+    repository->Delegate(kTargets, roles.back());
   }
-  repository.AddTarget("role-39", "a", "1");
+  repository->AddTarget("role-39", "a", "1");
   roles.insert(roles.end(), {kTargets, kSnapshot, kTimestamp});
-  repository.Publish(roles);
+  repository->Publish(roles);
+}
+
+TEST(TufDelegationsTest, NoMoreThanALimitOfRolesIsAsked) {
+  TestRepository repository;
+  DelegateToForty(&repository);
   TestClient client(repository);
   EXPECT_EQ(FaultOf(client.Get("a").status()), Fault::kLimitExceeded);
 }
@@ -316,14 +321,7 @@ TEST(TufSelectTest, ARoleWithoutItsThresholdAnExpiredOneAndOneThatGoesBackGiveNo
 
 TEST(TufSelectTest, ReadsNoMoreThanALimitOfRoles) {
   TestRepository repository;
-  std::vector<std::string> roles;
-  for (int i = 0; i < 40; ++i) {
-    roles.push_back(absl::StrCat("role-", i));
-    repository.Delegate(kTargets, roles.back());
-  }
-  repository.AddTarget("role-39", "a", "1");
-  roles.insert(roles.end(), {kTargets, kSnapshot, kTimestamp});
-  repository.Publish(roles);
+  DelegateToForty(&repository);
   TestClient client(repository);
   EXPECT_EQ(Selected(repository, client), "");
   EXPECT_LE(repository.requests.size(), 40u);

@@ -19,6 +19,7 @@ Digest DigestOfSet(std::vector<Artifact> artifacts) {
 std::vector<Digest> ArtifactDigests(const Release& release) {
   std::vector<Digest> digests;
   for (const Artifact& artifact : release.artifacts) digests.push_back(artifact.digest);
+  if (digests.empty()) digests.push_back(release.digest);
   return digests;
 }
 

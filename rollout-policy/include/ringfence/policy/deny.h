@@ -14,7 +14,7 @@ namespace ringfence::policy {
 // hosts make it from the same signed listing.
 Digest DigestOfSet(std::vector<Artifact> artifacts);
 
-// The sha256 of each of the artifacts; empty for a release that has none.
+// What hosts have of a release: the sha256 of each of its artifacts; of a release that lists none, its own.
 std::vector<Digest> ArtifactDigests(const Release& release);
 
 // The entry that bars the release, or null: by channel and version, by its own digest, or by that of any of
