@@ -90,15 +90,20 @@ TEST(TimeMachineTest, APlanWithACanaryHarmsAHandfulWhereAPushHarmsNearlyAll) {
 
 // The governor limits even a plan that asks for nothing: what harms without any limit is the push.
 TEST(TimeMachineTest, OneRingOfEverybodyHitsCustomersWhereACanaryHitsTheLab) {
-  const absl::StatusOr<TimeMachineReply> reply = RunTimeMachine(InputOf(OneRing(), "2023-07-18-sensor-6-58"));
-  const absl::StatusOr<TimeMachineReply> canary =
-      RunTimeMachine(InputOf(WithCanary(), "2023-07-18-sensor-6-58"));
-  ASSERT_TRUE(reply.ok() && canary.ok());
-  for (size_t i = 0; i < 2; ++i) {
-    EXPECT_GT(reply->with_plan[i].harmed, canary->with_plan[i].harmed)
-        << "an hour passes before the first host dies";
-    EXPECT_EQ(canary->with_plan[i].last_ring, "lab");
+  int64_t one_ring = 0, canary = 0;
+  for (const bool with_canary : {false, true}) {
+    TimeMachineInput input = InputOf(with_canary ? WithCanary() : OneRing(), "2023-07-18-sensor-6-58");
+    input.seeds = {1, 2, 3, 4, 5, 6};
+    const absl::StatusOr<TimeMachineReply> reply = RunTimeMachine(input);
+    ASSERT_TRUE(reply.ok()) << reply.status();
+    for (const TimeMachineRun& run : reply->with_plan) {
+      (with_canary ? canary : one_ring) += run.harmed;
+      if (with_canary) {
+        EXPECT_EQ(run.last_ring, "lab");
+      }
+    }
   }
+  EXPECT_GT(one_ring, 2 * canary) << "an hour passes before the first host dies";
 }
 
 TEST(TimeMachineTest, TheSameSeedGivesTheSameAnswerAndAnotherOneAnother) {
