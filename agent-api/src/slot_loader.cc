@@ -82,6 +82,10 @@ absl::Status SlotLoader::Flip(absl::string_view channel, const std::string& path
   return absl::OkStatus();
 }
 
+bool SlotLoader::HasOnlyBuiltIn() const {
+  return Open().record().active == loader::Slot::kBuiltIn;
+}
+
 SlotLoader::News SlotLoader::Look(const Digest& running) {
   News news;
   std::string failures = files_->Read(options_.folder + "/failures").value_or("");

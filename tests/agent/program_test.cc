@@ -18,6 +18,7 @@
 #include "ringfence/agent/loader_process.h"
 #include "ringfence/agent/slot_loader.h"
 #include "ringfence/loader/demo_sensor.h"
+#include "ringfence/loader/slots.h"
 #include "tests/content/builders.h"
 #include "tests/support/file_contents.h"
 #include "tests/trust/release_repository.h"
@@ -214,6 +215,20 @@ TEST_F(ProgramTest, TakesWhatIsListedStartsItThroughTheLoaderAndNothingElse) {
   EXPECT_TRUE(Until([&] { return Runs(second.bytes); }));
   StopAgent(SIGTERM);
   EXPECT_TRUE(LoaderRunsIn(loader_));
+}
+
+// A loader that the host's own boot started, or that was quicker than the agent.
+TEST_F(ProgramTest, BringsWhatTheFactoryGaveToALoaderThatRunsWithTheBuiltInContent) {
+  fs::create_directories(loader_);
+  const pid_t loader = Spawn({RINGFENCE_LOADER_BINARY, "--dir", loader_, "--key", folder_ + "/build.pem",
+                              "run", "--sensor", folder_ + "/sensor.sh", "--healthy-after", "1ms"},
+                             folder_ + "/loader-log");
+  ASSERT_TRUE(Until([&] { return Runs(loader::BuiltInContent(loader::DemoSchema())); }));
+  StartAgent();
+  EXPECT_TRUE(Until([&] { return Runs(factory_); }));
+  StopAgent(SIGKILL);
+  ::kill(loader, SIGTERM);
+  ::waitpid(loader, nullptr, 0);
 }
 
 }  // namespace

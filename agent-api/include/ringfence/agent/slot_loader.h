@@ -40,6 +40,9 @@ class SlotLoader final : public Loader {
   // loader is told to stay with what runs.
   absl::Status Flip(absl::string_view channel, const std::string& path) override;
 
+  // Nothing that was brought here is to be started: nothing came yet, or all of it failed.
+  bool HasOnlyBuiltIn() const;
+
   // What happened in the loader since the last look: a start that failed, a way back that it took. `running`
   // is what the agent believes to run. Call now and then, on the thread that flips.
   struct News {
