@@ -82,8 +82,9 @@ uint8_t BenchmarkFleet::ClassOf(uint32_t host) const {
 }
 
 void BenchmarkFleet::CellsOf(uint32_t host, policy::CellIndex* cells) const {
+  const auto dims = static_cast<uint32_t>(spec_.fleet.label_dims);
   const auto values = static_cast<uint32_t>(spec_.fleet.label_values);
-  for (uint32_t dim = 0; dim < static_cast<uint32_t>(spec_.fleet.label_dims); ++dim) {
+  for (uint32_t dim = 0; dim < dims; ++dim) {
     double u = ToUniform(Trait(host, kLabelTrait + dim));
     uint32_t value = 0;
     if (dim > 0 || special_ == 0) {
@@ -129,27 +130,32 @@ bool BenchmarkFleet::IsOnline(uint32_t host, Tick now) const {
   return !IsDarkByOutage(host, now);
 }
 
-double BenchmarkFleet::SilenceOfSpell(uint32_t host, Tick t0) const {
-  double p = spell_noise_->silence;
+double BenchmarkFleet::SilenceOfClass(size_t host_class, Tick t0) const {
+  const double p = spell_noise_->silence;
   switch (spec_.background.pattern) {
     case Pattern::kFlat:
-      break;
-    case Pattern::kDiurnal:
-      if (IsServer(spec_.fleet.classes[ClassOf(host)])) {
-        p *= 0.2;
-      } else {
-        p *= 1.5 * (1 + 0.8 * std::sin(2 * std::numbers::pi * t0 / kTicksOfDay + phase_));
-        if (t0 >= burst_start_ && t0 < burst_start_ + kBurstTicks) p *= kBurst;
-      }
-      break;
+      return p;
+    case Pattern::kDiurnal: {
+      if (IsServer(spec_.fleet.classes[host_class])) return p * 0.2;
+      const double day = 1.5 * (1 + 0.8 * std::sin(2 * std::numbers::pi * t0 / kTicksOfDay + phase_));
+      const bool burst = t0 >= burst_start_ && t0 < burst_start_ + kBurstTicks;
+      return p * day * (burst ? kBurst : 1.0);
+    }
     case Pattern::kOutage:
-      if (t0 >= burst_start_ && t0 < burst_start_ + kOutagePatternTicks) p = std::max(p, kOutagePattern);
-      break;
-  }
-  if (spec_.background.noisy.has_value() && IsSpecial(host)) {
-    p = std::min(kMostNoise, p * spec_.background.noisy->factor);
+      return t0 >= burst_start_ && t0 < burst_start_ + kOutagePatternTicks ? std::max(p, kOutagePattern) : p;
   }
   return p;
+}
+
+double BenchmarkFleet::SilenceOfSpell(uint32_t host, Tick t0) {
+  if (silence_tick_ != t0) {
+    silence_tick_ = t0;
+    for (size_t i = 0; i < spec_.fleet.classes.size(); ++i) silence_of_class_[i] = SilenceOfClass(i, t0);
+  }
+  // Classes differ by the time of day only.
+  const double p = silence_of_class_[spec_.background.pattern == Pattern::kDiurnal ? ClassOf(host) : 0];
+  if (!spec_.background.noisy.has_value() || !IsSpecial(host)) return p;
+  return std::min(kMostNoise, p * spec_.background.noisy->factor);
 }
 
 // ---- gaps, tick by tick

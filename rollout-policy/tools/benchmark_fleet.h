@@ -83,7 +83,9 @@ class BenchmarkFleet {
 
   uint64_t Trait(uint32_t host, size_t trait) const { return Mix(trait_keys_[trait] + host); }
   bool IsVulnerable(uint32_t host) const;
-  double SilenceOfSpell(uint32_t host, Tick t0) const;
+  double SilenceOfSpell(uint32_t host, Tick t0);
+  // The same by class, without what labels do.
+  double SilenceOfClass(size_t host_class, Tick t0) const;
   bool IsDarkByOutage(uint32_t host, Tick now) const;
   void GoDark(uint32_t host, Tick now);
   void ScheduleGap(uint32_t host, Tick not_before);
@@ -124,6 +126,8 @@ class BenchmarkFleet {
   double phase_ = 0.0;    // diurnal
   Tick burst_start_ = 0;  // diurnal, outage pattern
   std::array<uint64_t, 64> class_until_{};
+  Tick silence_tick_ = kNever;                 // the tick of
+  std::array<double, 64> silence_of_class_{};  // SilenceOfClass
 
   std::vector<Tick> dark_since_;  // first tick missed; kNever: online
   std::vector<Tick> last_crash_;

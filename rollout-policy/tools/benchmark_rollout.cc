@@ -46,11 +46,11 @@ class Rollout {
  private:
   struct Spell {
     uint32_t host = 0;
-    uint32_t index = 0;
     Arm arm = Arm::kNone;
-    policy::SpellOutcome outcome = {};
+    bool silent = false;
+    bool crashed = false;
   };
-  // What one tick drew.
+  // What one tick drew, in the order of its stratum.
   struct Batch {
     Tick t0 = 0;
     policy::StratumNumber stratum = 0;
@@ -251,7 +251,9 @@ void Rollout::CheckIns(Tick now) {
   Batch& batch = BatchOf(t0);
   if (batch.t0 != t0) return;
   for (Spell& spell : batch.spells) {
-    spell.outcome = fleet_.Outcome(spell.host, t0, spell.arm == Arm::kTreatment);
+    const policy::SpellOutcome outcome = fleet_.Outcome(spell.host, t0, spell.arm == Arm::kTreatment);
+    spell.silent = outcome.silent;
+    spell.crashed = outcome.crashed;
   }
 }
 
@@ -277,12 +279,14 @@ void Rollout::Maturities(Tick now) {
   const Tick t0 = now - fleet_.maturity_ticks();
   if (t0 < 0 || BatchOf(t0).t0 != t0) return;
   Batch& batch = BatchOf(t0);
-  for (const Spell& spell : batch.spells) {
-    const absl::Status matured = judge_.Mature({batch.stratum, spell.index}, spell.outcome);
+  for (uint32_t index = 0; index < batch.spells.size(); ++index) {
+    const Spell& spell = batch.spells[index];
+    const absl::Status matured =
+        judge_.Mature({batch.stratum, index}, {.silent = spell.silent, .crashed = spell.crashed});
     RF_CHECK(matured.ok());
-    const bool clean = !spell.outcome.silent && !spell.outcome.crashed;
+    const bool clean = !spell.silent && !spell.crashed;
     // Noise that is drawn per spell has no ticks of its own.
-    if (spell.outcome.crashed && !has_timeline()) judge_.SoakBad(spell.host, HealthChannel::kCrashSoak);
+    if (spell.crashed && !has_timeline()) judge_.SoakBad(spell.host, HealthChannel::kCrashSoak);
     switch (spell.arm) {
       case Arm::kControl:
         ++returning_;
@@ -422,7 +426,8 @@ bool Rollout::Ask(uint32_t host, Tick now) {
   if (counts_special_ && fleet_.IsSpecial(host)) --eligible_special_;
   Batch& batch = BatchOf(now);
   batch.stratum = answer.spell.stratum;
-  batch.spells.push_back({host, answer.spell.index, answer.arm});
+  RF_CHECK(answer.spell.index == batch.spells.size());
+  batch.spells.push_back({host, answer.arm});
   if (answer.arm == Arm::kTreatment) {
     fleet_.Activate(host, now);
     if (spec_.fault.kind == FaultKind::kBrickDelayed) exposed_.push_back(host);

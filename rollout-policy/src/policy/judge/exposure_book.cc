@@ -32,10 +32,12 @@ bool ExposureBook::Hear(News news, HostIndex host, size_t stage, CellSpan cells)
 }
 
 bool ExposureBook::CellsOpen(size_t stage, CellSpan cells) const {
-  return std::all_of(cells.begin(), cells.end(), [&](CellIndex cell) {
-    const Budget budget = Cell(cell);
-    return CellIsOpen(budget.unproven, stages_[stage].b0, budget.healthy);
-  });
+  const int64_t b0 = stages_[stage].b0;
+  for (const CellIndex cell : cells) {
+    const Budget& budget = Cell(cell);
+    if (!CellIsOpen(budget.unproven, b0, budget.healthy)) return false;
+  }
+  return true;
 }
 
 }  // namespace ringfence::policy

@@ -26,10 +26,10 @@ void ResolveMany(GuardVector& guard, std::optional<double> bound, bool bad, int6
 }  // namespace
 
 void GuardTally::Add(CellSpan cells, size_t column, const SpellOutcome& outcome) {
-  const size_t highest = cells.empty() ? 0 : 1 + *std::max_element(cells.begin(), cells.end());
-  if (rows_.size() < (highest + 1) * stride()) rows_.resize((highest + 1) * stride(), 0);
+  const size_t width = stride();
   const auto count = [&](size_t scope) {
-    uint32_t* row = &rows_[scope * stride() + column * kWidth];
+    if (rows_.size() <= scope * width) rows_.resize((scope + 1) * width, 0);
+    uint32_t* row = &rows_[scope * width + column * kWidth];
     ++row[0];
     row[1] += outcome.silent ? 1 : 0;
     row[2] += outcome.crashed ? 1 : 0;

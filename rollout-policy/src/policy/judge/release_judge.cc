@@ -99,8 +99,11 @@ absl::StatusOr<SpellId> ReleaseJudge::Open(StratumNumber number, HostIndex host,
   stratum->cells.insert(stratum->cells.end(), cells.begin(), cells.end());
   ++stratum->open_spells;
   ++stratum->by_arm[static_cast<size_t>(drawn.arm)];
-  if (host >= open_of_host_.size())
-    open_of_host_.resize(std::max<size_t>(size_t{host} + 1, 2 * open_of_host_.size()));
+  if (host >= has_open_.size()) {
+    has_open_.resize(std::max<size_t>(size_t{host} + 1, 2 * has_open_.size()));
+    open_of_host_.resize(has_open_.size());
+  }
+  has_open_[host] = true;
   open_of_host_[host] = id;
 
   if (drawn.arm != Arm::kControl) {
@@ -134,7 +137,7 @@ absl::Status ReleaseJudge::Mature(SpellId id, const SpellOutcome& outcome) {
   Spell& spell = stratum->spells[id.index];
   spell.matured = true;
   --stratum->open_spells;
-  open_of_host_[spell.host] = {};
+  has_open_[spell.host] = false;
 
   const CellSpan cells = stratum->CellsOf(spell);
   if (!IsBlocked(cells)) {
@@ -238,7 +241,7 @@ void ReleaseJudge::VoidOpen() {
   strata_.clear();
   late_strata_.clear();
   soak_.clear();
-  std::fill(open_of_host_.begin(), open_of_host_.end(), SpellId{});
+  has_open_.assign(has_open_.size(), false);
   Rebuild();
 }
 

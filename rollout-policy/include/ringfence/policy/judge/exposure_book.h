@@ -26,13 +26,15 @@ class ExposureBook {
   const Budget& release() const { return release_; }
   const Budget& stage(size_t stage) const { return stages_[stage]; }
   // U and H of a cell over the whole release.
-  Budget Cell(CellIndex cell) const { return cell < cells_.size() ? cells_[cell] : Budget{}; }
+  const Budget& Cell(CellIndex cell) const { return cell < cells_.size() ? cells_[cell] : kNobody; }
   // The novelty cap: U_c < b0 + gamma·H_c for every cell of the host, with b0 of the stage.
   bool CellsOpen(size_t stage, CellSpan cells) const;
   // Hosts ever exposed, whatever became of them: denominators are frozen.
   int64_t exposed() const { return exposed_; }
 
  private:
+  static constexpr Budget kNobody = {};
+
   std::vector<Standing> standing_;
   Budget release_;
   std::vector<Budget> stages_;

@@ -74,9 +74,7 @@ class ReleaseJudge {
                                const Bucket::Answer& drawn);
   // The open spell of a host: a repeated request gets the logged answer.
   std::optional<OpenSpell> Find(HostIndex host) const;
-  bool HasOpenSpell(HostIndex host) const {
-    return host < open_of_host_.size() && open_of_host_[host].stratum != 0;
-  }
+  bool HasOpenSpell(HostIndex host) const { return host < has_open_.size() && has_open_[host]; }
 
   // The spell's one outcome, whether or not the host activated. FailedPrecondition if it matured before, or
   // its stratum is gone: nothing counts twice.
@@ -219,7 +217,10 @@ class ReleaseJudge {
   std::vector<std::unique_ptr<Stratum>> free_;  // their memory is used again
   StratumNumber next_ = 1;
 
-  std::vector<SpellId> open_of_host_;  // stratum 0: none
+  // A bit each, since it is all that most requests need to know of their host; and the spell of those that
+  // have one.
+  std::vector<bool> has_open_;
+  std::vector<SpellId> open_of_host_;
   absl::flat_hash_map<HostIndex, SoakSpell> soak_;
   std::vector<CellIndex> blocked_;
   RecordLog log_;
