@@ -235,8 +235,9 @@ class Engine final : public App {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnRejected(ReleaseState& release, HostRef host, const LabelSet& set, const std::string& detail)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::string_view boot_id,
-               const AgentEvent& event, FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether it tells of a crash, for the first time.
+  bool OnEvent(HostRef host, const LabelSet& set, absl::string_view boot_id, const AgentEvent& event,
+               FleetNanos now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Everything the server wants of this host now, and until when that holds.
   std::vector<Directive> DirectivesFor(HostRef host, Row& row, LabelSet& set, absl::Span<const Digest> staged,
                                        FleetNanos now, FleetNanos* recheck_at)
@@ -374,6 +375,19 @@ class Engine final : public App {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // From where the windows of this tenant's gates count: its own last resume. 0: from where the release's do.
   static FleetNanos WindowsFrom(const ReleaseState& release, const std::string& tenant);
+  // Is the label value one of those that these gates judge on their own?
+  bool IsJudged(const policy::SloGates& gates, CellId cell) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Hosts with the release since then, all hosts, and those with the release among these: in the cell, or,
+  // where it has few hosts without the release, in the cell against everybody. Cell -1: in all.
+  struct Sides {
+    OnsetSeries::Reading with, all, without;
+  };
+  Sides SidesSince(const ReleaseState& release, FleetNanos from, int64_t cell) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Crashes of both sides, in all or in the cell, where at least one exposed host of it crashed.
+  policy::CrashCounts CrashesBeside(const ReleaseState& release, const policy::SloGates& gates, int64_t cell,
+                                    FleetNanos tenant_from, FleetNanos now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::vector<GateReading> ReadGates(const ReleaseState& release, const policy::SloGates& gates, int64_t cell,
                                      FleetNanos tenant_from, FleetNanos now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -134,16 +134,21 @@ absl::Status Engine::SlowCheckIn(const CheckInRequest& request, uint64_t state_h
     }
     const LabelSet& set = label_sets_[label_set];
     if (before.silent) HeardAgain(host, set, now);
+    bool crashed = false;  // once for each check-in, however much of it tells of a crash
     if (boot != before.boot_hash) {
-      if (before.boot_hash != 0 && !request.last_shutdown_clean) UnexpectedBoot(host, set, before.spell, now);
+      crashed = before.boot_hash != 0 && !request.last_shutdown_clean;
+      if (crashed) UnexpectedBoot(host, set, before.spell, now);
       dirty_hosts_.insert(host);
     }
     if (running_set != before.running_set) {
       RunningChanged(host, set, running_set, now);
       dirty_hosts_.insert(host);
     }
-    for (const AgentEvent& event : request.events)
-      OnEvent(host, set, before.spell, request.boot_id, event, now);
+    for (const AgentEvent& event : request.events) {
+      if (!OnEvent(host, set, request.boot_id, event, now) || crashed) continue;
+      crashed = true;
+      UnexpectedBoot(host, set, before.spell, now);
+    }
 
     FleetNanos recheck_at = kNever;
     Row row = fleet_.With(host, [](Row& r) { return r; });
@@ -188,11 +193,13 @@ void Engine::HeardAgain(HostRef host, const LabelSet& set, FleetNanos now) {
 void Engine::UnexpectedBoot(HostRef host, const LabelSet& set, uint32_t spell, FleetNanos now) {
   if (spell != 0) spells_[spell - 1].crashed = true;
   CrashedInSoak(host);
+  fleet_series_.Crash(set.cells);
   for (const auto& release : releases_) {
     Exposure* exposure = release->live ? release->Find(host) : nullptr;
     if (exposure == nullptr || exposure->left || !exposure->committed ||
         exposure->standing == policy::Standing::kFree)
       continue;
+    release->exposed_series.Crash(set.cells);
     Crashed(*release, *exposure, now);
     Harmed(*release, *exposure, storage::Outcome::kCrashed, now);
     JudgeGates(*release, &set.cells, now);
@@ -269,18 +276,18 @@ void Engine::Quarantine(HostRef host, const LabelSet& set, const Digest& digest,
   new_quarantines_.push_back({tenants_[set.tenant].name, agent, digest, clock_->Now(), std::move(reason)});
 }
 
-void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::string_view boot_id,
-                     const AgentEvent& event, FleetNanos now) {
+bool Engine::OnEvent(HostRef host, const LabelSet& set, absl::string_view boot_id, const AgentEvent& event,
+                     FleetNanos now) {
   const absl::string_view boot = event.boot_id.empty() ? boot_id : absl::string_view(event.boot_id);
   const AgentId agent = fleet_.With(host, [](Row& row) { return row.agent; });
-  if (!seen_events_.insert(EventHash(agent, boot, event.seq)).second) return;  // a repeat
+  if (!seen_events_.insert(EventHash(agent, boot, event.seq)).second) return false;  // a repeat
   new_events_.push_back({agent, std::string(boot), event.seq});
   if (event.kind == EventKind::kStagingFailed && metrics_ != nullptr) metrics_->StagingFailed();
 
-  if (event.kind == EventKind::kPlanRefused) return OnPlanRefused(host, set, event, clock_->Now());
-  if (event.kind == EventKind::kCrash || event.kind == EventKind::kSafeMode) {
-    UnexpectedBoot(host, set, spell, now);
-    return;
+  if (event.kind == EventKind::kCrash || event.kind == EventKind::kSafeMode) return true;
+  if (event.kind == EventKind::kPlanRefused) {
+    OnPlanRefused(host, set, event, clock_->Now());
+    return false;
   }
   for (const auto& release : releases_) {
     if (!release->live) continue;
@@ -329,6 +336,7 @@ void Engine::OnEvent(HostRef host, const LabelSet& set, uint32_t spell, absl::st
         break;
     }
   }
+  return false;
 }
 
 // Where its plan does not let an order take a host that far back, it stays: only a newer release helps it.

@@ -30,6 +30,7 @@ record::GateEvidence EvidenceOf(const policy::SloGates& gates, const GateReading
   evidence.breached = reading.breached;
   evidence.suspect = reading.suspect;
   evidence.rate_counts = {reading.bad, reading.exposed};
+  evidence.crashes = reading.crashes;
   evidence.silence_counts = reading.silence;
   switch (reading.gate) {
     case GateKind::kCrash:
@@ -274,6 +275,45 @@ void Engine::JudgeMethod(ReleaseState& release, absl::Time now) {
   Brake(change, std::move(decision));
 }
 
+bool Engine::IsJudged(const policy::SloGates& gates, CellId cell) const {
+  const absl::string_view key = cells_.KeyOf(cell);
+  return std::find(gates.cohort_keys.begin(), gates.cohort_keys.end(), key) != gates.cohort_keys.end();
+}
+
+Engine::Sides Engine::SidesSince(const ReleaseState& release, FleetNanos from, int64_t cell) const {
+  Sides both{release.exposed_series.Since(from, cell), fleet_series_.Since(from, cell), {}};
+  both.without = both.with;
+  if (cell >= 0 && both.all.online - both.with.online < kOwnControl) {
+    both.all = fleet_series_.Since(from, -1);
+    both.without = release.exposed_series.Since(from, -1);
+  }
+  return both;
+}
+
+policy::CrashCounts Engine::CrashesBeside(const ReleaseState& release, const policy::SloGates& gates,
+                                          int64_t cell, FleetNanos tenant_from, FleetNanos now) const {
+  const FleetNanos length = absl::ToInt64Nanoseconds(gates.crash->window);
+  const FleetNanos from = std::max({now - std::min(length, series_keep_), release.windows_from, tenant_from});
+  const FleetNanos lately_from = std::max(from, now - absl::ToInt64Nanoseconds(policy::kLately));
+  const Sides both = SidesSince(release, from, cell);
+  const Sides lately = SidesSince(release, lately_from, cell);
+  const auto control = [](const Sides& of) {
+    return std::max<int64_t>(0, of.all.crashes - of.without.crashes);
+  };
+  const auto hours = [](const Sides& of) { return std::max(0.0, of.all.host_hours - of.without.host_hours); };
+  policy::CrashCounts counts;
+  const auto window = release.windows.find({GateKind::kCrash, length});
+  if (window != release.windows.end()) counts.rate.bad = window->second.After(from, cell).first;
+  counts.rate.exposed = cell < 0 ? release.exposed : release.cells[static_cast<size_t>(cell)].exposed_now;
+  counts.control = control(both);
+  counts.exposed_host_hours = both.with.host_hours;
+  counts.control_host_hours = hours(both);
+  counts.control_lately = control(lately);
+  counts.control_host_hours_lately = hours(lately);
+  for (CellId other = 0; other < cells_.size(); ++other) counts.scopes += IsJudged(gates, other) ? 1 : 0;
+  return counts;
+}
+
 std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const policy::SloGates& gates,
                                            int64_t cell, FleetNanos tenant_from, FleetNanos now) const {
   std::vector<GateReading> readings;
@@ -294,21 +334,25 @@ std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const po
   const std::string cohort = cell < 0 ? "" : cells_.NameOf(static_cast<CellId>(cell));
   const auto rate = [&](GateKind kind, const policy::RateGate& gate) {
     const int64_t bad = bad_in(kind, gate.window).first;
-    readings.push_back({kind, cohort, bad, exposed, 0, policy::IsBreached(gate, {bad, exposed}), false, {}});
+    readings.push_back(
+        {kind, cohort, bad, exposed, 0, policy::IsBreached(gate, {bad, exposed}), false, {}, {}});
   };
-  if (gates.crash.has_value()) rate(GateKind::kCrash, *gates.crash);
+  if (gates.crash.has_value()) {
+    const policy::RateGate& gate = *gates.crash;
+    rate(GateKind::kCrash, gate);
+    GateReading& reading = readings.back();
+    if (reading.bad > 0) {
+      reading.crashes = CrashesBeside(release, gates, cell, tenant_from, now);
+      reading.expected = policy::ExpectedCrashes(reading.crashes);
+      reading.suspect = !reading.breached && policy::IsSuspect(gate, reading.crashes, cell < 0);
+    }
+  }
   if (gates.degraded.has_value()) rate(GateKind::kDegraded, *gates.degraded);
   if (gates.silence.has_value()) {
     const policy::SilenceGate& gate = *gates.silence;
     const FleetNanos from =
         std::max({now - absl::ToInt64Nanoseconds(gate.window), release.windows_from, tenant_from});
-    const OnsetSeries::Reading with = release.exposed_series.Since(from, cell);
-    OnsetSeries::Reading all = fleet_series_.Since(from, cell);
-    OnsetSeries::Reading without = with;
-    if (cell >= 0 && all.online - with.online < kOwnControl) {
-      all = fleet_series_.Since(from, -1);
-      without = release.exposed_series.Since(from, -1);
-    }
+    const auto [with, all, without] = SidesSince(release, from, cell);
     const auto unannounced = release.unannounced.find(absl::ToInt64Nanoseconds(gate.window));
     policy::SilenceCounts counts;
     std::tie(counts.all.exposed, counts.all.explained) = bad_in(GateKind::kSilence, gate.window);
@@ -320,9 +364,15 @@ std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const po
     counts.exposed = exposed;
     counts.exposed_host_hours = with.host_hours;
     counts.control_host_hours = std::max(0.0, all.host_hours - without.host_hours);
-    readings.push_back({GateKind::kSilence, cohort, counts.all.exposed, exposed,
-                        policy::ExpectedSilent(counts, counts.all), policy::IsBreached(gate, counts),
-                        policy::IsSuspect(gate, counts), counts});
+    readings.push_back({GateKind::kSilence,
+                        cohort,
+                        counts.all.exposed,
+                        exposed,
+                        policy::ExpectedSilent(counts, counts.all),
+                        policy::IsBreached(gate, counts),
+                        policy::IsSuspect(gate, counts),
+                        counts,
+                        {}});
   }
   return readings;
 }
@@ -372,20 +422,9 @@ FleetNanos Engine::WindowsFrom(const ReleaseState& release, const std::string& t
 void Engine::JudgeGatesFrom(ReleaseState& release, const GateConfig& config, const CellList* cells,
                             FleetNanos tenant_from, bool wait, bool* silence_trips, FleetNanos now) {
   std::vector<int64_t> scopes = {-1};
-  const auto wanted = [&](CellId cell) {
-    mu_.AssertHeld();
-    const absl::string_view key = cells_.KeyOf(cell);
-    return std::find(config.gates.cohort_keys.begin(), config.gates.cohort_keys.end(), key) !=
-           config.gates.cohort_keys.end();
-  };
-  if (cells != nullptr) {
-    for (const CellId cell : *cells) {
-      if (wanted(cell)) scopes.push_back(cell);
-    }
-  } else {
-    for (CellId cell = 0; cell < cells_.size(); ++cell) {
-      if (wanted(cell)) scopes.push_back(cell);
-    }
+  for (CellId cell = 0; cell < cells_.size(); ++cell) {
+    const bool looked_at = cells == nullptr || std::find(cells->begin(), cells->end(), cell) != cells->end();
+    if (looked_at && IsJudged(config.gates, cell)) scopes.push_back(cell);
   }
   for (const int64_t scope : scopes) {
     for (const GateReading& reading : ReadGates(release, config.gates, scope, tenant_from, now)) {
@@ -426,10 +465,12 @@ void Engine::OnBreach(ReleaseState& release, const GateConfig& config, const Gat
                                  reading.gate == GateKind::kSilence ? " fell silent"
                                  : reading.gate == GateKind::kCrash ? " crashed"
                                                                     : " report a bad metric");
-  if (reading.gate == GateKind::kSilence) {
-    absl::StrAppendFormat(&why, "; hosts without the release predict %.1f", reading.expected);
-    if (!reading.breached) absl::StrAppend(&why, "; too few to halt, too many for chance");
+  const bool by_few = reading.suspect && !reading.breached;
+  if (reading.gate == GateKind::kSilence || by_few) {
+    absl::StrAppendFormat(&why, "; hosts without the release predict %.*f",
+                          reading.gate == GateKind::kSilence ? 1 : 4, reading.expected);
   }
+  if (by_few) absl::StrAppend(&why, "; too few to halt, too many for chance");
   for (const storage::Scope& scope : scopes) {
     const auto on_release = brakes_.find({"", channel, serial, ""});
     const auto it = brakes_.find(scope);

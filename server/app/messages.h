@@ -258,10 +258,11 @@ struct GateReading {
   std::string cohort;  // "os=win10"; empty: the whole release
   int64_t bad = 0;
   int64_t exposed = 0;
-  double expected = 0;  // silence only
+  double expected = 0;  // by the controls: of silence, and of crashes once there is one
   bool breached = false;
-  bool suspect = false;           // silence only: too few to halt, too many for chance; holds
+  bool suspect = false;           // too few to halt, too many for chance; holds
   policy::SilenceCounts silence;  // silence only: all that was judged
+  policy::CrashCounts crashes;    // crash only: beside hosts without the release
 };
 
 struct HealthInfo {

@@ -1,4 +1,4 @@
-// How many hosts are online, for how long in sum, and how often one fell silent: in all and per cell, over
+// How many hosts are online, for how long in sum, and how often one fell silent or crashed: in all and per cell, over
 // rolling windows. Kept twice: for the whole fleet, and for the hosts exposed to a release; the difference is
 // its control.
 #pragma once
@@ -20,6 +20,7 @@ class OnsetSeries {
     double host_hours = 0;
     int64_t onsets = 0;
     int64_t unannounced = 0;  // of those, without a goodbye
+    int64_t crashes = 0;
     int64_t online = 0;
   };
 
@@ -34,6 +35,11 @@ class OnsetSeries {
     };
     count(Sum(0));
     for (const CellId cell : cells) count(Sum(cell + 1));
+  }
+
+  void Crash(const CellList& cells) {
+    ++Sum(0).crashes;
+    for (const CellId cell : cells) ++Sum(cell + 1).crashes;
   }
 
   // Time passes; once a minute of it a mark is kept, for as long as `keep`.
@@ -54,7 +60,7 @@ class OnsetSeries {
     const size_t slot = static_cast<size_t>(cell + 1);
     if (slot >= totals_.size()) return {};
     const Total& end = totals_[slot];
-    Reading reading{end.host_hours, end.onsets, end.unannounced, end.online};
+    Reading reading{end.host_hours, end.onsets, end.unannounced, end.crashes, end.online};
     const auto after = std::upper_bound(marks_.begin(), marks_.end(), from,
                                         [](FleetNanos at, const Mark& mark) { return at < mark.at; });
     if (!marks_.empty()) {
@@ -63,6 +69,7 @@ class OnsetSeries {
         reading.host_hours -= mark.totals[slot].host_hours;
         reading.onsets -= mark.totals[slot].onsets;
         reading.unannounced -= mark.totals[slot].unannounced;
+        reading.crashes -= mark.totals[slot].crashes;
       }
     }
     return reading;
@@ -74,6 +81,7 @@ class OnsetSeries {
     double host_hours = 0;
     int64_t onsets = 0;
     int64_t unannounced = 0;
+    int64_t crashes = 0;
   };
   struct Mark {
     FleetNanos at = 0;

@@ -79,6 +79,15 @@ std::string Json(const policy::Onsets& onsets) {
                       ",\"explained\":", Number(onsets.explained), "}");
 }
 
+std::string Json(const policy::CrashCounts& counts) {
+  return absl::StrCat("{\"bad\":", counts.rate.bad, ",\"control\":", counts.control,
+                      ",\"exposed_host_hours\":", Number(counts.exposed_host_hours),
+                      ",\"control_host_hours\":", Number(counts.control_host_hours),
+                      ",\"control_lately\":", counts.control_lately,
+                      ",\"control_host_hours_lately\":", Number(counts.control_host_hours_lately),
+                      ",\"scopes\":", counts.scopes, "}");
+}
+
 std::string Json(const GateEvidence& gate) {
   std::string out =
       absl::StrCat("{\"gate\":\"", policy::Name(gate.gate), "\",\"cohort\":", Text(gate.cohort));
@@ -95,6 +104,9 @@ std::string Json(const GateEvidence& gate) {
     absl::StrAppend(&out, ",\"max_rate_ppm\":", gate.rate.max_rate.value,
                     ",\"min_count\":", gate.rate.min_count, ",\"bad\":", gate.rate_counts.bad,
                     ",\"exposed\":", gate.rate_counts.exposed);
+    if (gate.gate == policy::GateKind::kCrash && gate.rate_counts.bad > 0) {
+      absl::StrAppend(&out, ",\"beside\":", Json(gate.crashes));
+    }
   }
   absl::StrAppend(&out, ",\"breached\":", Bool(gate.breached), ",\"suspect\":", Bool(gate.suspect), "}");
   return out;

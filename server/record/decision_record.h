@@ -70,6 +70,7 @@ struct GateEvidence {
   // Of crash and degraded.
   policy::RateGate rate;
   policy::RateCounts rate_counts;
+  policy::CrashCounts crashes;  // crash only, where any host crashed: beside hosts without the release
   // Of silence.
   policy::SilenceGate silence;
   policy::SilenceCounts silence_counts;

@@ -274,7 +274,18 @@ Replayed ReplayGate(const Json& gate) {
     policy::RateGate limits;
     limits.max_rate = policy::Ppm(WholeAt(gate, "max_rate_ppm"));
     limits.min_count = WholeAt(gate, "min_count");
-    breached = policy::IsBreached(limits, policy::RateCounts{WholeAt(gate, "bad"), WholeAt(gate, "exposed")});
+    const policy::RateCounts rate{WholeAt(gate, "bad"), WholeAt(gate, "exposed")};
+    breached = policy::IsBreached(limits, rate);
+    if (const Json* beside = Only(gate, "beside")) {
+      const policy::CrashCounts counts{{WholeAt(*beside, "bad"), rate.exposed},
+                                       WholeAt(*beside, "control"),
+                                       NumberAt(*beside, "exposed_host_hours"),
+                                       NumberAt(*beside, "control_host_hours"),
+                                       WholeAt(*beside, "control_lately"),
+                                       NumberAt(*beside, "control_host_hours_lately"),
+                                       WholeAt(*beside, "scopes")};
+      suspect = !breached && policy::IsSuspect(limits, counts, Text(At(gate, "cohort")).empty());
+    }
   }
   const auto word = [](bool value) { return std::string(value ? "yes" : "no"); };
   Compare(replayed, "breached", word(Truth(At(gate, "breached"))), word(breached));

@@ -254,6 +254,99 @@ TEST(SilenceGateTest, FewerThanItsLeastCountAreSuspectWhenChanceDoesNotExplainTh
   EXPECT_FALSE(IsSuspect(MaxExcess(50'000, 5), counts));
 }
 
+// A fleet of 25,000 hosts in whose last hour two crashed, and the first `bad` of 40 with the release.
+CrashCounts Crashed(int64_t bad, double exposed_hours) {
+  return {.rate = {.bad = bad, .exposed = 40},
+          .control = 2,
+          .exposed_host_hours = exposed_hours,
+          .control_host_hours = 25'000};
+}
+
+TEST(CrashSuspicionTest, OneCrashAmongTheFirstHourOfManyHostsHoldsAndOneAmongTheirDayDoesNot) {
+  EXPECT_FALSE(IsBreached(MaxRate(10'000, 3), Crashed(1, 3).rate));
+  EXPECT_TRUE(IsSuspect(MaxRate(10'000, 3), Crashed(1, 3), true));  // chance 3 * 3 / 25,000
+  EXPECT_FALSE(IsSuspect(MaxRate(10'000, 3), Crashed(1, 5), true));
+  EXPECT_TRUE(IsSuspect(MaxRate(10'000, 3), Crashed(2, 100), true));
+  EXPECT_FALSE(IsSuspect(MaxRate(10'000, 3), Crashed(0, 0), true));
+}
+
+TEST(CrashSuspicionTest, WhatThePlanLetsPassIsNotSuspected) {
+  EXPECT_TRUE(IsSuspect(MaxRate(24'999, 3), Crashed(1, 3), true));
+  EXPECT_FALSE(IsSuspect(MaxRate(25'000, 3), Crashed(1, 3), true));  // one of 40 is the limit itself
+}
+
+TEST(CrashSuspicionTest, LabelValuesShareTheirHalfOfTheChance) {
+  CrashCounts counts = Crashed(1, 1);  // chance 1.2e-4
+  counts.scopes = 5;
+  EXPECT_TRUE(IsSuspect(MaxRate(10'000, 3), counts, false));  // below 5e-4 / 4
+  counts.scopes = 6;
+  EXPECT_FALSE(IsSuspect(MaxRate(10'000, 3), counts, false));
+  EXPECT_TRUE(IsSuspect(MaxRate(10'000, 3), counts, true));
+}
+
+TEST(CrashSuspicionTest, AStormOfCrashesAmongControlsIsNoSign) {
+  CrashCounts counts = Crashed(2, 20);
+  EXPECT_TRUE(IsSuspect(MaxRate(10'000, 3), counts, true));
+  counts.control = counts.control_lately = 200;  // all of them in a quarter of an hour
+  counts.control_host_hours_lately = 6'250;
+  EXPECT_FALSE(IsSuspect(MaxRate(10'000, 3), counts, true));
+}
+
+TEST(CrashSuspicionTest, AHostThatWasAwayForLongCountsForAQuarterOfAnHour) {
+  CrashCounts counts = Crashed(1, 0);
+  EXPECT_NEAR(ExpectedCrashes(counts), 3 * 0.25 / 25'000, 1e-12);
+  counts.control_host_hours = 250;
+  EXPECT_FALSE(IsSuspect(MaxRate(10'000, 3), counts, true)) << "and not for nothing";
+}
+
+TEST(CrashSuspicionTest, WithoutControlsNothingIsSuspected) {
+  CrashCounts counts = Crashed(2, 1);
+  counts.control = 0;
+  counts.control_host_hours = 0;
+  EXPECT_EQ(ChanceOfSoMany(counts), 1.0);
+  EXPECT_EQ(ExpectedCrashes(counts), kInfinity);
+  EXPECT_FALSE(IsSuspect(MaxRate(10'000, 3), counts, true));
+}
+
+// Harmless releases in fleets that crash at one rate, looked at after every crash while the exposed hosts
+// double: all scopes together hold no more than is said.
+TEST(CrashSuspicionTest, HoldsHardlyAnyHarmlessRelease) {
+  constexpr int kReleases = 40'000;
+  constexpr int kCells = 4;
+  std::mt19937_64 random(20240719);
+  int held = 0;
+  for (int release = 0; release < kReleases; ++release) {
+    const double rate =
+        std::exp(std::uniform_real_distribution(-12.0, -5.0)(random));  // of a host in an hour
+    CrashCounts all{.rate = {.exposed = 4}, .scopes = 1 + kCells};
+    CrashCounts cells[kCells];
+    for (CrashCounts& cell : cells) cell = {.rate = {.exposed = 1}, .scopes = 1 + kCells};
+    bool suspect = false;
+    for (int step = 0; step < 24 && !suspect; ++step) {  // quarters of an hour
+      if (step % 2 == 1) {
+        all.rate.exposed *= 2;
+        for (CrashCounts& cell : cells) cell.rate.exposed *= 2;
+      }
+      for (CrashCounts& cell : cells) {
+        const double exposed = 0.25 * static_cast<double>(cell.rate.exposed), control = 0.25 * 5'000;
+        const auto bad = std::poisson_distribution<int64_t>(rate * exposed)(random);
+        const auto others = std::poisson_distribution<int64_t>(rate * control)(random);
+        for (CrashCounts* counts : {&cell, &all}) {
+          counts->rate.bad += bad;
+          counts->control += others;
+          counts->exposed_host_hours += exposed;
+          counts->control_host_hours += control;
+        }
+        suspect = suspect || IsSuspect(MaxRate(0, 3), cell, false);
+      }
+      suspect = suspect || IsSuspect(MaxRate(0, 3), all, true);
+    }
+    held += suspect ? 1 : 0;
+  }
+  EXPECT_LE(held, kReleases * kCrashHoldChance);
+  EXPECT_GT(held, 0) << "a rule that never holds would pass as well";
+}
+
 TEST(ChanceTest, IsAlwaysAProbability) {
   for (const int64_t silent : {0, 1, 7, 100'000}) {
     for (const int64_t control : {0, 3, 1'000'000}) {

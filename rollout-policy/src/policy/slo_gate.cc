@@ -52,6 +52,20 @@ double PoissonTail(double mean, double k) {
   return std::min(tail, 1.0);
 }
 
+// If each of exposed + control events were an exposed host's in proportion to the hours, the chance of so
+// many.
+double ChanceAmong(int64_t exposed, int64_t control, double exposed_hours, double control_hours) {
+  if (exposed <= 0 || !(control_hours > 0)) return 1.0;
+  if (!(exposed_hours > 0)) return 0.0;
+  return BinomialTail(static_cast<double>(exposed + control), exposed_hours / (exposed_hours + control_hours),
+                      static_cast<double>(exposed));
+}
+
+double HoursOf(const CrashCounts& counts) {
+  return std::max(counts.exposed_host_hours,
+                  static_cast<double>(counts.rate.bad) * absl::ToDoubleHours(kLately));
+}
+
 // Exposed hosts fell silent no more often than controls, as far as one can tell.
 bool Alike(const BulkSilence& bulk) {
   const double share =
@@ -97,12 +111,31 @@ double ExpectedSilent(const SilenceCounts& counts, const Onsets& onsets) {
 }
 
 double ChanceOfSoMany(const SilenceCounts& counts, const Onsets& onsets) {
-  const double k = static_cast<double>(Unexplained(onsets));
-  if (k <= 0 || !(counts.control_host_hours > 0)) return 1.0;
-  if (!(counts.exposed_host_hours > 0)) return 0.0;
-  const double n = k + static_cast<double>(onsets.control);
-  return BinomialTail(n, counts.exposed_host_hours / (counts.exposed_host_hours + counts.control_host_hours),
-                      k);
+  return ChanceAmong(Unexplained(onsets), onsets.control, counts.exposed_host_hours,
+                     counts.control_host_hours);
+}
+
+double ExpectedCrashes(const CrashCounts& counts) {
+  if (!(counts.control_host_hours > 0)) return std::numeric_limits<double>::infinity();
+  return (static_cast<double>(counts.control) + 1) / counts.control_host_hours * HoursOf(counts);
+}
+
+double ChanceOfSoMany(const CrashCounts& counts) {
+  const double hours = HoursOf(counts);
+  const double usual = ChanceAmong(counts.rate.bad, counts.control, hours, counts.control_host_hours);
+  if (counts.control_lately < 2 || !(counts.control_host_hours_lately > 0)) return usual;
+  const double rate =
+      1.5 * (static_cast<double>(counts.control_lately) + 0.5) / counts.control_host_hours_lately;
+  return std::max(usual, PoissonTail(rate * hours, static_cast<double>(counts.rate.bad)));
+}
+
+bool IsSuspect(const RateGate& gate, const CrashCounts& counts, bool of_release) {
+  RateGate one = gate;
+  one.min_count = std::min<int64_t>(gate.min_count, 1);
+  const double share = of_release ? 0.5 : 0.5 / static_cast<double>(std::max<int64_t>(1, counts.scopes - 1));
+  return counts.rate.bad > 0 && IsBreached(one, counts.rate) &&
+         ChanceOfSoMany(counts) <
+             std::ldexp(kCrashHoldChance * share, static_cast<int>(-std::min<int64_t>(counts.rate.bad, 60)));
 }
 
 bool IsBreached(const SilenceGate& gate, const SilenceCounts& counts) {

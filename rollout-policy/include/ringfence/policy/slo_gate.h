@@ -20,6 +20,37 @@ struct RateCounts {
 };
 bool IsBreached(const RateGate& gate, const RateCounts& counts);
 
+// Crashes beside those of hosts without the release over the same time.
+struct CrashCounts {
+  RateCounts rate;                // distinct exposed hosts that crashed in that time, of all exposed hosts
+  int64_t control = 0;            // crashes of hosts without the release
+  double exposed_host_hours = 0;  // time exposed hosts of the scope were online and exposed
+  double control_host_hours = 0;  // online time of hosts without the release
+  int64_t control_lately = 0;     // of `control` and its hours, those of the last kLately
+  double control_host_hours_lately = 0;
+  int64_t scopes = 1;  // the release, and every label value that the plan judges on its own
+};
+inline constexpr absl::Duration kLately = absl::Minutes(15);
+
+// Crashed hosts that the controls' rate predicts, as ExpectedSilent does; infinite without control time.
+double ExpectedCrashes(const CrashCounts& counts);
+
+// If hosts with and without the release crashed at the same rate, the chance that so many of the crashes are
+// exposed hosts': P(Bin(crashed + control, exposed hours / all hours) >= crashed). Where two or more controls
+// crashed lately, at least what their rate, and half as much again, lets expect of the exposed hosts' hours:
+// a storm that strikes everybody is no sign. Each crashed host counts for kLately at least, so that one that
+// was away for long is no miracle on its return. 1 without control time.
+double ChanceOfSoMany(const CrashCounts& counts);
+
+// On the way to a breach: fewer than min_count crashes may not stop a release for good, but when their share
+// is above max_rate and chance does not explain them they hold it until a person looks. A crash is rare where
+// a closed laptop is not, so that one that follows the release within minutes may be enough. "Chance" is
+// spent: half of kCrashHoldChance on the release's own counts, half on those of its label values in equal
+// parts, and of each part 2^-k on the look at the k-th crashed host, so that at most about so many releases
+// that change nothing are held, however often one looks.
+bool IsSuspect(const RateGate& gate, const CrashCounts& counts, bool of_release);
+inline constexpr double kCrashHoldChance = 2e-3;
+
 // Hosts that fell silent in one way, with and without the release.
 struct Onsets {
   int64_t exposed = 0;   // distinct exposed hosts in the window
