@@ -47,6 +47,10 @@ class Client::Impl {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);  // the machine's own back-off is the slow one
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
+    // gRPC unfolds what came before it looks how long it is: a server could fill this host's memory with
+    // little. The first alone is not enough: a message may come with what says that it is packed.
+    arguments.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE);
+    arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
     arguments.SetInt("ringfence.connection",
                      options_.connection);  // a different argument, another connection
     channel_ = grpc::CreateCustomChannel(options_.server, grpc::InsecureChannelCredentials(), arguments);

@@ -15,8 +15,15 @@ namespace {
 
 // For people and scrapers, one thread per open connection.
 constexpr size_t kThreads = 8;
-constexpr size_t kMaxBody = 4096;
 constexpr int kMaxPort = 65535;
+
+// There is nothing to send here, and nothing is read: a body in chunks would have no limit, and a packed one
+// would unfold to any size.
+httplib::Server::HandlerResponse RefuseBodies(const httplib::Request& request, httplib::Response& response) {
+  if (request.method == "GET" || request.method == "HEAD") return httplib::Server::HandlerResponse::Unhandled;
+  response.status = 405;
+  return httplib::Server::HandlerResponse::Handled;
+}
 
 void Route(httplib::Server& server, const char* path, const HttpServer::Handler& handler) {
   server.Get(path, [handler](const httplib::Request&, httplib::Response& response) {
@@ -60,7 +67,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const Options& opt
   auto state = std::make_unique<State>();
   httplib::Server& server = state->server;
   server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
-  server.set_payload_max_length(kMaxBody);
+  server.set_pre_routing_handler(RefuseBodies);
   server.set_keep_alive_max_count(1000);
   server.set_keep_alive_timeout(2);
   server.set_tcp_nodelay(true);

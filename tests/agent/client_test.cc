@@ -122,6 +122,21 @@ TEST_F(ClientTest, RefusesAReplyThatMakesNoSense) {
   EXPECT_EQ(lease.Get().status().code(), absl::StatusCode::kInternal);
 }
 
+// gRPC unfolds a message before it looks how long it is: whoever is told that it is too long had the memory
+// for it. What is not unfolded is no message, or an empty one.
+TEST_F(ClientTest, UnfoldsNoCompressedReply) {
+  server_.on_check_in = [](const v1::CheckInRequest&, v1::CheckInResponse* response) {
+    response->add_directives()->set_version(std::string(100 << 20, 'x'));
+    return grpc::Status::OK;
+  };
+  for (const auto algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    server_.packs_check_ins = algorithm;
+    const auto reply = DoCheckIn();
+    EXPECT_NE(reply.status().code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_TRUE(!reply.ok() || reply->directives.empty());
+  }
+}
+
 TEST_F(ClientTest, CarriesTheServersWishToWait) {
   server_.trailers = {{"ringfence-retry-after-ms", "2500"}};
   server_.on_check_in = [](const v1::CheckInRequest&, v1::CheckInResponse*) {

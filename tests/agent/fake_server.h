@@ -59,6 +59,7 @@ class FakeServer final : public v1::AgentService::Service {
   std::function<std::vector<std::string>()> on_plan = [] { return std::vector<std::string>(); };
   int64_t break_downloads_after = -1;           // bytes; -1: never. Once.
   std::map<std::string, std::string> trailers;  // sent with every check-in
+  grpc_compression_algorithm packs_check_ins = GRPC_COMPRESS_NONE;
 
   std::string last_authorization() {
     MutexLock lock(&mutex_);
@@ -81,6 +82,7 @@ class FakeServer final : public v1::AgentService::Service {
     MutexLock lock(&mutex_);
     Note(context);
     for (const auto& [key, value] : trailers) context->AddTrailingMetadata(key, value);
+    if (packs_check_ins != GRPC_COMPRESS_NONE) context->set_compression_algorithm(packs_check_ins);
     return on_check_in(*request, response);
   }
   grpc::Status Lease(grpc::ServerContext* context, const v1::LeaseRequest* request,

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "ringfence/trust/lease.h"
 #include "ringfence/v1/agent.grpc.pb.h"
 #include "tests/api/test_server.h"
@@ -94,6 +95,22 @@ TEST_F(AgentServiceTest, AMessageBeyondTheLimitIsExhausting) {
   const std::string huge(3 * kMiB, 'x');
   EXPECT_EQ(server_.CallBytes("ringfence.v1.AgentService/CheckIn", AgentToken(), huge).error_code(),
             StatusCode::RESOURCE_EXHAUSTED);
+}
+
+// gRPC unfolds a message before it looks how long it is.
+TEST_F(AgentServiceTest, ACompressedMessageIsNotUnfolded) {
+  const auto channel = grpc::CreateChannel(absl::StrCat("127.0.0.1:", server_.server().port()),
+                                           grpc::InsecureChannelCredentials());
+  const auto stub = v1::AgentService::NewStub(channel);
+  v1::EnrollRequest request;
+  request.set_token(std::string(100 * kMiB, 'x'));
+  v1::EnrollResponse response;
+  for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    grpc::ClientContext context;
+    context.set_compression_algorithm(algorithm);
+    EXPECT_EQ(stub->Enroll(&context, request, &response).error_code(), StatusCode::UNIMPLEMENTED);
+  }
+  EXPECT_THAT(app().calls(), testing::IsEmpty());
 }
 
 TEST_F(AgentServiceTest, ALeaseAnswersWhenItIsCommittedAndBlocksNobody) {

@@ -2,6 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cstdio>
 #include <future>
@@ -75,6 +79,32 @@ TEST(HostPortTest, KnowsLoopback) {
   for (const char* host : {"0.0.0.0", "10.0.0.1", "::", "128.0.0.1", "127.evil.example"}) {
     EXPECT_FALSE(IsLoopback(host)) << host;
   }
+}
+
+TEST(HttpServerTest, WhoeverSendsSomethingIsTurnedAwayBeforeItIsRead) {
+  HttpServer::Options options;
+  options.listen = "127.0.0.1:0";
+  options.metrics = options.healthz = [] { return HttpAnswer{200, "text/plain", "well"}; };
+  const auto server = HttpServer::Start(options);
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto answer = [&](const std::string& request) {
+    const int connection = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>((*server)->port()));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::send(connection, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+    char line[12] = {};
+    EXPECT_EQ(::recv(connection, line, sizeof line, MSG_WAITALL), static_cast<ssize_t>(sizeof line));
+    ::close(connection);
+    return std::string(line, sizeof line);
+  };
+  EXPECT_EQ(answer("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"), "HTTP/1.1 200");
+  // Of a body that never ends only the beginning was sent.
+  const std::string chunks = "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+  EXPECT_EQ(answer("POST /metrics HTTP/1.1\r\n" + chunks), "HTTP/1.1 405");
+  EXPECT_EQ(answer("PUT /nothing HTTP/1.1\r\n" + chunks), "HTTP/1.1 405");
 }
 
 TEST(TextTest, KnowsUtf8) {

@@ -384,6 +384,32 @@ TEST_F(SetTest, EachHostGetsTheArtifactOfItsPlatformAndNoOther) {
       absl::Hours(48)));
 }
 
+TEST_F(SetTest, ThePublisherIsToldHowManyLiveHostsOfWhichKindsAreNotCovered) {
+  const auto add = [&](int hosts, const std::string& os) {
+    for (int i = 0; i < hosts; ++i)
+      fleet->AddHost("vendor", {{"ring", absl::StrCat("r", i % 2)}, {"os", os}, {"sensor", "7.11.0"}});
+  };
+  add(3, "win10");
+  add(5, "macos14");
+  for (const char* os : {"a", "b", "c", "d"}) add(2, os);
+  fleet->Step();
+  fleet->host(12).labels = {
+      {"ring", "dogfood"}, {"os", "win10"}, {"sensor", "7.11.0"}};  // not rhel9 any more
+  fleet->RunFor(absl::Minutes(3));
+
+  List(repository, 1, {"os=debian12"}, "debian.fct");
+  const auto reply = fleet->app().Publish(fleet->Releaser(), RequestOf(repository.Publish()));
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  // The largest first, five of them; a kind is the same in every ring.
+  ASSERT_EQ(reply->warnings.size(), 5u);
+  EXPECT_THAT(reply->warnings[0], HasSubstr("6 hosts with os=win11"));
+  EXPECT_THAT(reply->warnings[1], HasSubstr("5 hosts with os=macos14"));
+  EXPECT_THAT(reply->warnings[2], HasSubstr("4 hosts with os=win10"));
+  EXPECT_THAT(reply->warnings[3], HasSubstr("2 hosts with os="));
+  EXPECT_THAT(reply->warnings, Not(Contains(HasSubstr("debian12"))));
+  EXPECT_THAT(reply->warnings, Not(Contains(HasSubstr("rhel9"))));
+}
+
 // The customer knows the sha256 of the bytes that its Windows hosts would get.
 TEST_F(SetTest, AnArtifactOnTheDenyListBarsTheSetForEveryPlatform) {
   const std::string debian = List(repository, 1, {"os=debian12"}, "debian.fct");

@@ -35,7 +35,8 @@ class ProvenBytesTest : public testing::Test {
  protected:
   ProvenBytesTest() {
     std::vector<std::string> flags = {
-        "--internal-tenant",     "vendor", "--demo", "--time-scale", "20", "--checkin-interval", "20s",
+        // An agent asks once a second at most; faster than so many times its own pace helps nothing.
+        "--internal-tenant",     "vendor", "--demo", "--time-scale", "60", "--checkin-interval", "60s",
         "--unsafe-fast-database"};
     for (std::string& flag : vendor_.ServerFlags()) flags.push_back(std::move(flag));
     server_.emplace(std::move(flags));
@@ -107,10 +108,11 @@ class ProvenBytesTest : public testing::Test {
     EXPECT_THAT(answer.text, HasSubstr(words));
   }
 
-  // Looks again and again, far longer than it takes: the programs live their own lives.
+  // Looks again and again, far longer than it takes: the programs live their own lives, and a coin that falls
+  // for one asker in five decides when the host may.
   template <typename Predicate>
   testing::AssertionResult Eventually(Predicate happened) {
-    for (int i = 0; i < 6'000; ++i) {
+    for (int i = 0; i < 20'000; ++i) {
       if (happened()) return testing::AssertionSuccess();
       ::poll(nullptr, 0, 20);
     }
@@ -125,8 +127,8 @@ class ProvenBytesTest : public testing::Test {
   std::unique_ptr<AgentProcess> agent_;
 };
 
-TEST_F(ProvenBytesTest, OnlyWhatWasTestedAndSignedIsEverStarted) {
-  vendor_.Copy("repo", "twenty-one");
+// One journey, because each release that travels waits for the server's coin.
+TEST_F(ProvenBytesTest, OnlyWhatWasTestedAndSignedIsEverStartedAndNothingStopsIt) {
   ExpectTravels(2);
   ASSERT_TRUE(Eventually([&] { return Verified() == "yes"; }));
   EXPECT_EQ(Verification("state"), "following");
@@ -145,12 +147,7 @@ TEST_F(ProvenBytesTest, OnlyWhatWasTestedAndSignedIsEverStarted) {
   EXPECT_THAT(vendor_.Ringfence(server_->address(), "release list").text, testing::Not(HasSubstr("v3")));
   EXPECT_TRUE(Started() == BytesOf(2));
 
-  // The host was not dead, and the serial is not spent.
-  ExpectTravels(3);
-}
-
-TEST_F(ProvenBytesTest, NeitherALostServerNorExpiredMetadataStopsWhatRuns) {
-  ExpectTravels(2);
+  // The server is lost.
   server_->Kill();
   ASSERT_TRUE(Eventually([&] { return absl::StrContains(agent_->log(), "check-in failed (2 in a row)"); }));
   EXPECT_TRUE(agent_->IsAlive());
@@ -178,7 +175,7 @@ TEST_F(ProvenBytesTest, NeitherALostServerNorExpiredMetadataStopsWhatRuns) {
   EXPECT_TRUE(Started() == BytesOf(2));
   EXPECT_EQ(Verified(), "yes");
 
-  // With the right time it goes on.
+  // With the right time it goes on: the host was not dead, and the serial is not spent.
   agent_->Signal(SIGKILL);
   agent_->Wait();
   agent_->SetEnvironment({});
