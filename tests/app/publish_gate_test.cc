@@ -393,8 +393,7 @@ TEST_F(SetTest, ThePublisherIsToldHowManyLiveHostsOfWhichKindsAreNotCovered) {
   add(5, "macos14");
   for (const char* os : {"a", "b", "c", "d"}) add(2, os);
   fleet->Step();
-  fleet->host(12).labels = {
-      {"ring", "dogfood"}, {"os", "win10"}, {"sensor", "7.11.0"}};  // not rhel9 any more
+  fleet->Relabel(12, {{"ring", "dogfood"}, {"os", "win10"}, {"sensor", "7.11.0"}});  // not rhel9 any more
   fleet->RunFor(absl::Minutes(3));
 
   List(repository, 1, {"os=debian12"}, "debian.fct");
