@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ringfence/base/utf8.h"
 
 namespace ringfence::agent {
 
@@ -155,7 +156,8 @@ CheckIn Machine::MakeCheckIn(bool goodbye) const {
   return request;
 }
 
-// One that stops says so last: a check-in that the server sees after the goodbye would look like one that runs on.
+// One that stops says so last: a check-in that the server sees after the goodbye would look like one that
+// runs on.
 void Machine::CallEnded(absl::Time now, Effects& out) {
   call_open_ = false;
   if (!goodbye_due_) return;
@@ -254,6 +256,7 @@ void Machine::On(const LabelsChanged& event, absl::Time now, Effects&) {
 
 void Machine::Queue(EventKind kind, absl::string_view channel, const Digest& digest, absl::string_view metric,
                     absl::string_view detail) {
+  // A server takes no check-in with other text than this, and would never hear of this host again.
   constexpr size_t kMaxMetricBytes = 64, kMaxDetailBytes = 1024;
   HostEvent event;
   event.seq = durable_.next_seq++;
@@ -261,8 +264,8 @@ void Machine::Queue(EventKind kind, absl::string_view channel, const Digest& dig
   event.kind = kind;
   event.channel = std::string(channel);
   event.digest = digest;
-  event.metric = std::string(metric.substr(0, kMaxMetricBytes));
-  event.detail = std::string(detail.substr(0, kMaxDetailBytes));
+  event.metric = Legible(metric, kMaxMetricBytes);
+  event.detail = Legible(detail, kMaxDetailBytes, /*lines=*/true);
   durable_.queue.push_back(std::move(event));
   if (durable_.queue.size() > options_.max_queued_events) durable_.queue.erase(durable_.queue.begin());
   dirty_ = true;

@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/base/utf8.h"
 #include "ringfence/trust/fetch_release.h"
 #include "ringfence/tuf/fault.h"
 #include "ringfence/tuf/folder_store.h"
@@ -44,10 +45,6 @@ absl::string_view ChannelOf(const tuf::TargetFile& target) {
   const std::vector<absl::string_view> parts = absl::StrSplit(target.path, '/');
   if (parts.size() < 3 || (parts[0] != "content" && parts[0] != "sensor")) return "";
   return parts[1];
-}
-
-std::string Escaped(absl::string_view text) {
-  return std::string(text.substr(0, 300));
 }
 
 }  // namespace
@@ -386,7 +383,7 @@ absl::StatusOr<ReleaseVerifier::Kept> ReleaseVerifier::ReadKept(const Digest& di
   Kept kept;
   const absl::StatusOr<std::string> bytes = tuf::ReadFile(PathOf(digest), kMaxEvidenceBytes);
   if (!bytes.ok())
-    return absl::DataLossError(absl::StrCat("no evidence is kept: ", Escaped(bytes.status().message())));
+    return absl::DataLossError(absl::StrCat("no evidence is kept: ", Legible(bytes.status().message(), 300)));
   ASSIGN_OR_RETURN(kept.evidence, DecodeEvidence(*bytes));
   MemoryMetadata metadata(kept.evidence.metadata);
   tuf::NoFetcher nobody;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "ringfence/base/utf8.h"
 #include "ringfence/policy/judge/stop_state.h"
 #include "server/app/engine.h"
 
@@ -523,7 +524,8 @@ void Engine::OnRejected(ReleaseState& release, HostRef host, const LabelSet& set
   change.actor = "server";
   change.at = clock_->Now();
   change.rule = "rejected_file";
-  change.reason = absl::StrCat(release.rejected.size(), " agents refused the file: ", detail.substr(0, 200));
+  // Cut between characters: a halt whose reason is half a character no database would take.
+  change.reason = absl::StrCat(release.rejected.size(), " agents refused the file: ", Legible(detail, 200));
   if (halt) {
     change.halted = true;
     change.reverting = true;

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
+#include "ringfence/base/utf8.h"
 #include "server/app/acts.h"
 #include "server/app/app.h"
 
@@ -38,12 +39,7 @@ absl::Status OnRecord(storage::Store& store, const Act& act, absl::Time now, con
   const std::optional<trust::Refusal> refusal = trust::RefusalFrom(refused);
   if (!refusal.has_value()) return refused;
   storage::AuditRow audit = AuditOf(act, now, "release.refused", target);
-  audit.after = trust::ToString(*refusal);
-  if (audit.after.size() > kMostRefusalBytes) {
-    size_t end = kMostRefusalBytes;  // at the beginning of a character
-    while ((static_cast<unsigned char>(audit.after[end]) & 0xc0) == 0x80) --end;
-    audit.after.resize(end);
-  }
+  audit.after = Legible(trust::ToString(*refusal), kMostRefusalBytes);
   store.ReadWrite([&](storage::Transaction& tx) { return tx.AppendAudit(audit); }).IgnoreError();
   return refused;
 }

@@ -317,6 +317,16 @@ TEST_F(MachineTest, ReportsAFileTheLoaderRefusedAndNeverFetchesItAgain) {
   EXPECT_EQ(FindEffect<StartFetch>(last_), nullptr);
 }
 
+// A server refuses a check-in with text that it cannot store, again and again: the host would never be heard.
+TEST_F(MachineTest, WhatItReportsCanBeStoredWhateverTheLoaderSaid) {
+  Answer({Of(DirectiveKind::kPrefetch, "v2")});
+  Do(FetchFailed{kContent, D("v2"), FetchFault::kRefused,
+                 "rule \xff\x1b" + std::string(1016, 'x') + "\xc3\xbc and more"});
+  Wake();
+  ASSERT_EQ(Sent().events.size(), 1u);
+  EXPECT_EQ(Sent().events[0].detail, "rule ??" + std::string(1016, 'x'));
+}
+
 // The server may only have been early: the bytes are not to blame, and it is said once.
 TEST_F(MachineTest, ARefusalOfTheMomentIsReportedOnceAndTriedAgain) {
   Answer({Of(DirectiveKind::kPrefetch, "v2")});

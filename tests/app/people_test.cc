@@ -385,6 +385,24 @@ TEST_F(PeopleTest, OneRefusedFileInTheVendorsOwnFleetHalts) {
   EXPECT_EQ(fleet.Running(release.digest), 0);
 }
 
+// No database takes half a character, and the halt would be lost with it.
+TEST_F(PeopleTest, ARefusalsReasonIsCutBetweenCharacters) {
+  Begin();
+  app::AgentEvent event;
+  event.seq = 1;
+  event.kind = app::EventKind::kRejected;
+  event.channel = "content";
+  event.digest = release.digest;
+  event.detail = std::string(199, 'x') + "\xc3\xbc";
+  ASSERT_TRUE(fleet.Say(0, {event}).ok());
+  EXPECT_TRUE(fleet.RunUntil([&] { return fleet.Decided("halt", "rejected_file"); }, absl::Hours(1)));
+  const auto decisions = fleet.app().Decisions({});
+  const auto halt = std::find_if(decisions->begin(), decisions->end(),
+                                 [](const auto& one) { return one.rule == "rejected_file"; });
+  ASSERT_NE(halt, decisions->end());
+  EXPECT_EQ(halt->why, "1 agents refused the file: " + std::string(199, 'x'));
+}
+
 TEST_F(PeopleTest, ARefusedFileNamedByAnAgentOfATenantWithoutAPlanHoldsThatTenantOnly) {
   Begin();
   const int stranger = fleet.AddHost("acme", {{"ring", "canary"}});

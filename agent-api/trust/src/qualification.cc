@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "refusal_text.h"
+#include "ringfence/base/utf8.h"
 
 namespace ringfence::trust {
 namespace {
@@ -29,7 +30,7 @@ std::string DigestsOf(const std::vector<Resource>& resources) {
   if (resources.empty()) return "none";
   const auto sha256 = resources.front().digests.find("sha256");
   const std::string first =
-      sha256 == resources.front().digests.end() ? "no sha256" : sha256->second.substr(0, 64);
+      sha256 == resources.front().digests.end() ? "no sha256" : Legible(sha256->second, 64);
   return resources.size() == 1 ? first : absl::StrCat(first, " and ", resources.size() - 1, " more");
 }
 
@@ -42,7 +43,7 @@ MaybeRefusal CheckSubject(const TestStatement& statement, const Digest& artifact
 
 MaybeRefusal CheckResult(const TestStatement& statement) {
   if (!statement.failed.empty()) {
-    return Unqualified("predicate.failedTests[0]", statement.failed.front().substr(0, 200), "no failed test");
+    return Unqualified("predicate.failedTests[0]", Legible(statement.failed.front(), 200), "no failed test");
   }
   if (statement.result != TestOutcome::kPassed) {
     return Unqualified("predicate.result", statement.result == TestOutcome::kFailed ? "FAILED" : "WARNED",
@@ -100,7 +101,7 @@ std::variant<Qualification, Refusal> VerifyEvidence(absl::string_view envelope_j
                                 " qualification keys")};
   }
   if (envelope->payload_type != kStatementPayloadType) {
-    return Unqualified("payloadType", envelope->payload_type.substr(0, 200), kStatementPayloadType);
+    return Unqualified("payloadType", Legible(envelope->payload_type, 200), kStatementPayloadType);
   }
   std::variant<TestStatement, Refusal> statement = ParseTestStatement(envelope->payload);
   if (Refusal* refusal = std::get_if<Refusal>(&statement)) return *std::move(refusal);
