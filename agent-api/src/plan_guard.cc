@@ -204,8 +204,11 @@ PlanGuard::Verdict PlanGuard::JudgeLocked(const Directive& offer, const AgentId&
   const std::optional<int> ring = policy::RingOf(plan, derived);
   if (ring.has_value()) {
     // What the server lets in at the last moment of an approval is no incident here.
-    view.consent = book_.Of(offer.channel, offer.serial, offer.digest,
-                            plan.rings[static_cast<size_t>(*ring)].name, now - policy::kHostSlack);
+    const std::string& name = plan.rings[static_cast<size_t>(*ring)].name;
+    const absl::Time then = now - policy::kHostSlack;
+    view.consent = book_.Of(offer.channel, offer.serial, offer.digest, name, then);
+    if (const auto haste = book_.HasteOf(offer.channel, offer.serial, offer.digest, name, then))
+      view.hastened = haste->min_age;
   }
   const policy::Eligibility answer = policy::EvaluateOnHost(plan, derived, release, view);
   if (answer.eligible()) return {true, "", "", false};

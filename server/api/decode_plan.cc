@@ -194,6 +194,7 @@ policy::Ring DecodeRing(const v1::Ring& in, const std::string& path, Faults& fau
   ring.windows = DecodeWindows(in.windows(), At(path, "windows"), faults);
   ring.approval = DecodeApproval(in.approval(), At(path, "approval"), faults);
   ring.approvers = DecodeNames(in.approvers(), At(path, "approvers"), faults);
+  ring.hasten_to = DecodeOptional(in.has_hasten_to(), in.hasten_to(), At(path, "hasten_to"), faults);
   for (int i = 0; i < in.channels_size() && i < kMostElements; ++i) {
     const v1::RingRule& rule = in.channels(i);
     const std::string here = At(path, "channels", i);
@@ -244,7 +245,10 @@ policy::Plan DecodePlan(const v1::Plan& in, const std::string& path, Faults& fau
          .pinned_version = rule.pinned_version(),
          .from_version = rule.from_version(),
          .below_version = rule.below_version(),
-         .barriers = {}});
+         .barriers = {},
+         .approval = DecodeApproval(rule.approval(), At(here, "approval"), found),
+         .min_age = DecodeDuration(rule.has_min_age(), rule.min_age(), At(here, "min_age"), found),
+         .approvers = DecodeNames(rule.approvers(), At(here, "approvers"), found)});
     for (int b = 0; b < rule.barriers_size() && b < kMostElements; ++b)
       plan.channels.back().barriers.push_back(rule.barriers(b));
   }
@@ -273,6 +277,7 @@ policy::Plan DecodePlan(const v1::Plan& in, const std::string& path, Faults& fau
         DecodeEnum(in.uncovered_cohorts(), v1::UNCOVERED_COHORTS_HOLD, policy::UncoveredCohorts::kWarn,
                    "warn or hold", "uncovered_cohorts", found);
   }
+  if (in.has_valid_until()) plan.valid_until = DecodeTime(true, in.valid_until(), "valid_until", found);
   found.AddValidation(policy::Validate(plan), "");
   faults.AddValidation(found.list(), path.empty() ? "" : path + ".");
   return plan;

@@ -120,6 +120,7 @@ void EncodeRing(const policy::Ring& in, v1::Ring* out) {
   EncodeWindows(in.windows, out->mutable_windows());
   out->set_approval(EncodeApproval(in.approval));
   EncodeNames(in.approvers, out->mutable_approvers());
+  if (in.hasten_to) Encode(*in.hasten_to, out->mutable_hasten_to());
   for (const policy::RingRule& rule : in.channels) {
     v1::RingRule* to = out->add_channels();
     to->set_channel(rule.channel);
@@ -273,6 +274,9 @@ void Encode(const policy::Plan& in, v1::Plan* out) {
     to->set_from_version(rule.from_version);
     to->set_below_version(rule.below_version);
     EncodeNames(rule.barriers, to->mutable_barriers());
+    if (rule.approval != policy::Approval::kAuto) to->set_approval(static_cast<v1::Approval>(rule.approval));
+    if (rule.min_age > absl::ZeroDuration()) Encode(rule.min_age, to->mutable_min_age());
+    EncodeNames(rule.approvers, to->mutable_approvers());
   }
   for (const policy::Ring& ring : in.rings) EncodeRing(ring, out->add_rings());
   EncodeGates(in.gates, out->mutable_gates());
@@ -283,6 +287,7 @@ void Encode(const policy::Plan& in, v1::Plan* out) {
   if (in.rollback_depth) out->set_rollback_depth(*in.rollback_depth);
   out->set_unqualified_platform(static_cast<v1::UnqualifiedPlatform>(in.unqualified_platform));
   out->set_uncovered_cohorts(static_cast<v1::UncoveredCohorts>(in.uncovered_cohorts));
+  if (in.valid_until) Encode(*in.valid_until, out->mutable_valid_until());
 }
 
 void Encode(const storage::PlanRow& in, v1::PlanRevision* out) {
@@ -458,6 +463,7 @@ void Encode(const app::ApprovalInfo& in, v1::ReleaseApproval* out) {
   out->set_person(in.row.person);
   out->set_reason(in.row.reason);
   out->set_seq(in.seq);
+  if (in.row.min_age) Encode(*in.row.min_age, out->mutable_min_age());
   EncodeIfFinite(in.row.at, [&] { return out->mutable_at(); });
 }
 

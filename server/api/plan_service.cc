@@ -125,6 +125,17 @@ class PlanService final : public RpcService {
     }
   }
 
+  static std::optional<absl::Duration> HastenedTo(const v1::DenyReleaseRequest&, Faults&) {
+    return std::nullopt;
+  }
+  static std::optional<absl::Duration> HastenedTo(const v1::ApproveReleaseRequest& in, Faults& faults) {
+    if (!in.has_min_age()) return std::nullopt;
+    const absl::Duration age = DecodeDuration(true, in.min_age(), "min_age", faults);
+    if (age < absl::ZeroDuration() || age > absl::Hours(24 * 365))
+      faults.Add("min_age", absl::FormatDuration(age), "0 to 8760h");
+    return age;
+  }
+
   template <typename Request, typename Response>
   absl::Status SignedConsent(const app::Actor& actor, const Request& in, bool approved, Response* out) {
     Faults faults;
@@ -155,8 +166,9 @@ class PlanService final : public RpcService {
     CheckSlug(in.channel(), "channel", faults);
     CheckSerial(in.serial(), "serial", faults);
     CheckSlugOrEmpty(in.ring(), "ring", faults);
-    RETURN_IF_ERROR(faults.ToStatus());
     storage::ConsentRow wanted;
+    wanted.min_age = HastenedTo(in, faults);
+    RETURN_IF_ERROR(faults.ToStatus());
     wanted.tenant = tenant;
     wanted.channel = in.channel();
     wanted.serial = in.serial();

@@ -258,8 +258,8 @@ class Engine final : public App {
   // Does the tenant's plan ask about the channel in one of these rings (empty: of all), and may this person
   // say yes there? NotFound, FailedPrecondition, PermissionDenied (engine_plan.cc).
   absl::Status AsksAbout(const std::string& tenant, const std::string& channel,
-                         const std::vector<std::string>& rings, const Actor& actor, bool approve) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+                         const std::vector<std::string>& rings, const Actor& actor, bool approve,
+                         bool hastens) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A host refused what it was offered: an incident.
   void OnPlanRefused(HostRef host, const LabelSet& set, const AgentEvent& event, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -402,11 +402,18 @@ class Engine final : public App {
   absl::Duration UndecidedFor(const storage::Scope& scope) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // ---- what the plan says of this moment (engine_plan.cc)
-  // Windows, freezes, blackouts and consent, for hosts of the ring.
+  // Validity, windows, freezes, blackouts and consent, for hosts of the ring.
   policy::Reason PassingReason(uint32_t tenant, int ring, const policy::Release& release,
                                absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   policy::Consent ConsentOf(uint32_t tenant, const std::string& channel, uint64_t serial,
                             const std::string& ring) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Null: there is none.
+  const ReleaseState* KnownRelease(const std::string& channel, uint64_t serial) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What approvals ask for instead of the ring's least age; nullopt: nothing, or the ring lets none shorten
+  // it.
+  std::optional<plan::Haste> HasteOf(uint32_t tenant, const std::string& channel, uint64_t serial,
+                                     const policy::Ring& ring) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The row that decides for the ring, or null: its own, or that for every ring.
   const storage::ConsentRow* FindConsent(const std::string& tenant, const std::string& channel,
                                          uint64_t serial, const std::string& ring) const

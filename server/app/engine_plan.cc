@@ -26,27 +26,55 @@ const storage::ConsentRow* Engine::FindConsent(const std::string& tenant, const 
   return nullptr;
 }
 
+const ReleaseState* Engine::KnownRelease(const std::string& channel, uint64_t serial) const {
+  for (const auto& release : releases_) {
+    if (release->release().channel == channel && release->release().serial == serial) return release.get();
+  }
+  return nullptr;
+}
+
 policy::Consent Engine::ConsentOf(uint32_t tenant, const std::string& channel, uint64_t serial,
                                   const std::string& ring) const {
   const storage::ConsentRow* row = FindConsent(tenants_[tenant].name, channel, serial, ring);
   if (!tenants_[tenant].chain.empty()) {
     // Its hosts go by what is signed; the server alone can only say no besides.
     if (row != nullptr && !row->approved) return policy::Consent::kDenied;
-    for (const auto& release : releases_) {
-      if (release->release().channel != channel || release->release().serial != serial) continue;
-      // Of a set every host's own bytes: it goes by these.
-      policy::Consent consent = policy::Consent::kApproved;
-      for (const Digest& bytes : policy::ArtifactDigests(release->release())) {
-        const policy::Consent said = tenants_[tenant].book.Of(channel, serial, bytes, ring, clock_->Now());
-        if (said == policy::Consent::kDenied) return said;
-        if (said == policy::Consent::kNone) consent = said;
-      }
-      return consent;
+    const ReleaseState* release = KnownRelease(channel, serial);
+    if (release == nullptr) return policy::Consent::kNone;
+    // Of a set every host's own bytes: it goes by these.
+    policy::Consent consent = policy::Consent::kApproved;
+    for (const Digest& bytes : policy::ArtifactDigests(release->release())) {
+      const policy::Consent said = tenants_[tenant].book.Of(channel, serial, bytes, ring, clock_->Now());
+      if (said == policy::Consent::kDenied) return said;
+      if (said == policy::Consent::kNone) consent = said;
     }
-    return policy::Consent::kNone;
+    return consent;
   }
   if (row == nullptr) return policy::Consent::kNone;
   return row->approved ? policy::Consent::kApproved : policy::Consent::kDenied;
+}
+
+std::optional<plan::Haste> Engine::HasteOf(uint32_t tenant, const std::string& channel, uint64_t serial,
+                                           const policy::Ring& ring) const {
+  if (!ring.hasten_to.has_value()) return std::nullopt;
+  const storage::ConsentRow* row = FindConsent(tenants_[tenant].name, channel, serial, ring.name);
+  if (tenants_[tenant].chain.empty()) {
+    if (row == nullptr || !row->approved || !row->min_age.has_value()) return std::nullopt;
+    return plan::Haste{*row->min_age};
+  }
+  const ReleaseState* release = KnownRelease(channel, serial);
+  if (release == nullptr || (row != nullptr && !row->approved)) return std::nullopt;
+  // Of a set all bytes must be hastened: the ring takes it for all its hosts.
+  std::optional<plan::Haste> all;
+  for (const Digest& bytes : policy::ArtifactDigests(release->release())) {
+    const std::optional<plan::Haste> one =
+        tenants_[tenant].book.HasteOf(channel, serial, bytes, ring.name, clock_->Now());
+    if (!one.has_value()) return std::nullopt;
+    all = !all.has_value()
+              ? *one
+              : plan::Haste{std::max(all->min_age, one->min_age), std::min(all->until, one->until)};
+  }
+  return all;
 }
 
 policy::Reason Engine::PassingReason(uint32_t tenant, int ring, const policy::Release& release,
@@ -88,6 +116,8 @@ void Engine::WatchCalendars(absl::Time now) {
     changed = changed || tenant.calendar_changes_at != absl::InfinitePast();
     tenant.calendar_changes_at = absl::InfiniteFuture();
     const policy::Plan& plan = tenant.plan->plan;
+    if (plan.valid_until.has_value() && !policy::HasExpired(plan, now))
+      tenant.calendar_changes_at = *plan.valid_until;
     for (const policy::Ring& ring : plan.rings) {
       for (const policy::ChannelRule& rule : plan.channels) {
         const policy::Calendar calendar = policy::CalendarOf(plan, ring, rule.channel, false);
@@ -147,8 +177,8 @@ Stage* Engine::OfferingStageTo(const std::vector<storage::Running>& running, uin
 }
 
 absl::Status Engine::AsksAbout(const std::string& name, const std::string& channel,
-                               const std::vector<std::string>& rings, const Actor& actor,
-                               bool approve) const {
+                               const std::vector<std::string>& rings, const Actor& actor, bool approve,
+                               bool hastens) const {
   const auto tenant = tenant_index_.find(name);
   if (tenant == tenant_index_.end() || !tenants_[tenant->second].plan.has_value()) {
     return absl::NotFoundError(absl::StrCat("tenant: \"", name, "\" has no plan"));
@@ -158,19 +188,26 @@ absl::Status Engine::AsksAbout(const std::string& name, const std::string& chann
     if (policy::FindRing(plan, ring) == nullptr)
       return absl::NotFoundError(absl::StrCat("ring: the plan has no ring \"", ring, "\""));
   }
-  bool asks = false;
+  bool asks = false, can_hasten = false;
   const policy::Ring* refuses = nullptr;  // a yes of this person
   for (const policy::Ring& ring : plan.rings) {
     if (!rings.empty() && std::find(rings.begin(), rings.end(), ring.name) == rings.end()) continue;
-    if (policy::EffectiveApproval(ring, channel) != policy::Approval::kExplicit) continue;
+    const bool hastened = hastens && ring.hasten_to.has_value();
+    can_hasten = can_hasten || hastened;
+    if (!hastened && policy::EffectiveApproval(plan, ring, channel) != policy::Approval::kExplicit) continue;
     asks = true;
-    if (!policy::MayApprove(ring, actor.person, Name(actor.role))) refuses = &ring;
+    if (!policy::MayApprove(plan, ring, channel, actor.person, Name(actor.role))) refuses = &ring;
+  }
+  if (hastens && !can_hasten) {
+    return absl::FailedPreconditionError(
+        "min_age: the plan lets no approval shorten the age there (hasten_to)");
   }
   if (!asks) return absl::FailedPreconditionError("the plan asks nobody about this release there");
   // A no keeps hosts as they are: any admin may say it.
   if (approve && refuses != nullptr) {
     return absl::PermissionDeniedError(absl::StrCat(
-        "ring ", refuses->name, " asks ", absl::StrJoin(refuses->approvers, " or "), ", not ", actor.person));
+        "ring ", refuses->name, " asks ", absl::StrJoin(policy::ApproversOf(plan, *refuses, channel), " or "),
+        ", not ", actor.person));
   }
   return absl::OkStatus();
 }
@@ -195,7 +232,8 @@ absl::StatusOr<storage::ConsentRow> Engine::Consent(const Act& act, storage::Con
     version = release->release().version;
     const std::vector<std::string> rings =
         wanted.ring.empty() ? std::vector<std::string>() : std::vector{wanted.ring};
-    RETURN_IF_ERROR(AsksAbout(wanted.tenant, wanted.channel, rings, act.actor, wanted.approved));
+    RETURN_IF_ERROR(AsksAbout(wanted.tenant, wanted.channel, rings, act.actor, wanted.approved,
+                              wanted.min_age.has_value()));
     if (wanted.approved && !tenants_[tenant_index_.at(wanted.tenant)].chain.empty()) {
       return absl::FailedPreconditionError(absl::StrCat(
           wanted.tenant, " signs its plans: its hosts take a release on a signed approval only (--key)"));
@@ -203,9 +241,10 @@ absl::StatusOr<storage::ConsentRow> Engine::Consent(const Act& act, storage::Con
   }
   const std::string target = absl::StrCat(wanted.channel, "/", wanted.serial,
                                           wanted.ring.empty() ? "" : absl::StrCat(" in ring ", wanted.ring));
-  const Request request = RequestFor(
-      wanted.approved ? "release.approve" : "release.deny",
-      HashInput().String(wanted.tenant).String(wanted.channel).U64(wanted.serial).String(wanted.ring));
+  HashInput said =
+      HashInput().String(wanted.tenant).String(wanted.channel).U64(wanted.serial).String(wanted.ring);
+  if (wanted.min_age.has_value()) said.U64(static_cast<uint64_t>(absl::ToInt64Microseconds(*wanted.min_age)));
+  const Request request = RequestFor(wanted.approved ? "release.approve" : "release.deny", said);
   RETURN_IF_ERROR(store_->ReadWrite([&](storage::Transaction& tx) -> absl::Status {
     ASSIGN_OR_RETURN(const std::optional<storage::RequestRow> known, Answered(tx, act, request));
     ASSIGN_OR_RETURN(const std::vector<storage::ConsentRow> rows, tx.Consents());
@@ -238,7 +277,11 @@ absl::StatusOr<storage::ConsentRow> Engine::Consent(const Act& act, storage::Con
     RETURN_IF_ERROR(tx.AppendDecision(decision).status());
     storage::AuditRow audit = AuditOf(act, wanted.at, request.what, target);
     audit.tenant = wanted.tenant;
-    audit.after = absl::StrCat("version ", version);
+    audit.after =
+        absl::StrCat("version ", version,
+                     wanted.min_age.has_value()
+                         ? absl::StrCat(", asks for an age of ", absl::FormatDuration(*wanted.min_age))
+                         : "");
     RETURN_IF_ERROR(tx.AppendAudit(audit));
     return KeepAnswer(tx, act, request, wanted.at);
   }));
@@ -258,6 +301,7 @@ absl::StatusOr<std::vector<ApprovalInfo>> Engine::Approvals(const std::string& t
     return absl::NotFoundError(absl::StrCat("tenant: \"", tenant, "\" has no plan"));
   }
   const policy::Plan& plan = tenants_[index->second].plan->plan;
+  const absl::Time now = clock_->Now();
   std::vector<ApprovalInfo> approvals;
   std::vector<const ReleaseState*> newest_first;
   for (const auto& release : releases_) newest_first.push_back(release.get());
@@ -268,7 +312,8 @@ absl::StatusOr<std::vector<ApprovalInfo>> Engine::Approvals(const std::string& t
     const policy::ChannelRule* rule = policy::FindRule(plan, release.channel);
     if (rule == nullptr) continue;
     for (const policy::Ring& ring : plan.rings) {
-      if (policy::EffectiveApproval(ring, release.channel) != policy::Approval::kExplicit) continue;
+      const bool asks = policy::EffectiveApproval(plan, ring, release.channel) == policy::Approval::kExplicit;
+      if (!asks && !ring.hasten_to.has_value()) continue;
       ApprovalInfo info;
       const storage::ConsentRow* row = FindConsent(tenant, release.channel, release.serial, ring.name);
       info.decided = row != nullptr;
@@ -285,12 +330,15 @@ absl::StatusOr<std::vector<ApprovalInfo>> Engine::Approvals(const std::string& t
                            (said.rings.empty() ||
                             std::find(said.rings.begin(), said.rings.end(), ring.name) != said.rings.end());
         if (!meant || (info.decided && !info.row.approved)) continue;  // a no is a no for good
+        if (said.approve && now >= said.not_after) continue;           // it has ended
         info.decided = true;
         info.seq = said.seq;
         info.row.approved = said.approve;
         info.row.person = "signed";
         info.row.reason = said.reason;
+        info.row.min_age = said.min_age;
       }
+      if (!asks && !info.decided) continue;  // nobody waits there
       approvals.push_back(std::move(info));
     }
   }

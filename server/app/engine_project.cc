@@ -84,9 +84,11 @@ policy::ProjectionInput Engine::ProjectionOf(const policy::Plan& plan, uint32_t 
       if (const BrakeView on = BrakesOn(*stage); on.any()) to.brake = on.reason();
     }
     for (const policy::Ring& ring : plan.rings) {
-      if (policy::EffectiveApproval(ring, channel) != policy::Approval::kExplicit) continue;
-      standing.consents.push_back(
-          {ring.name, ConsentOf(tenant, channel, standing.release.serial, ring.name)});
+      const bool asks = policy::EffectiveApproval(plan, ring, channel) == policy::Approval::kExplicit;
+      if (!asks && !ring.hasten_to.has_value()) continue;
+      const auto haste = HasteOf(tenant, channel, standing.release.serial, ring);
+      standing.consents.push_back({ring.name, ConsentOf(tenant, channel, standing.release.serial, ring.name),
+                                   haste.has_value() ? std::optional(haste->min_age) : std::nullopt});
     }
     in.releases.push_back(std::move(standing));
   }

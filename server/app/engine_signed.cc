@@ -188,6 +188,7 @@ absl::StatusOr<storage::ConsentRow> Engine::SignedConsent(const Act& act, const 
   row.approved = said.approve;
   row.person = act.actor.person;
   row.reason = said.reason.empty() ? act.reason : said.reason;
+  row.min_age = said.min_age;
   row.at = now;
   {
     MutexLock lock(&mu_);
@@ -202,7 +203,8 @@ absl::StatusOr<storage::ConsentRow> Engine::SignedConsent(const Act& act, const 
                                                      ", which is what hosts take as ", said.channel, "/",
                                                      said.serial));
     }
-    RETURN_IF_ERROR(AsksAbout(said.tenant, said.channel, said.rings, act.actor, said.approve));
+    RETURN_IF_ERROR(
+        AsksAbout(said.tenant, said.channel, said.rings, act.actor, said.approve, said.min_age.has_value()));
   }
   std::vector<storage::SignedRow> documents;
   const Request request = RequestFor(approved ? "release.approve" : "release.deny",

@@ -110,8 +110,10 @@ std::vector<policy::ReleaseProgress> Engine::ProgressOf(const policy::Plan& plan
     p.artifacts = policy::ArtifactDigests(r);
     p.urgent = r.urgent;
     const policy::Ring& mine = plan.rings[static_cast<size_t>(ring)];
-    p.denied = policy::EffectiveApproval(mine, channel) == policy::Approval::kExplicit &&
+    p.denied = policy::EffectiveApproval(plan, mine, channel) == policy::Approval::kExplicit &&
                ConsentOf(tenant, channel, r.serial, mine.name) == policy::Consent::kDenied;
+    if (const std::optional<plan::Haste> haste = HasteOf(tenant, channel, r.serial, mine))
+      p.hastened = haste->min_age;
     const BrakeView brakes = BrakesOn(tenants_[tenant].name, channel, r.serial, "");
     p.stopped = brakes.halted || brakes.recalled || release->row.state == storage::ReleaseState::kRecalled;
     p.internal_passed = internal || InternalPassed(*release);
@@ -165,6 +167,12 @@ bool Engine::AskPlans(absl::Time now) {
     }
     changed = changed || says != stage.plan_says;
     stage.plan_says = says;
+    // An approval that made it old enough may end.
+    if (stage.ring >= 0) {
+      const policy::Ring& ring = tenants_[stage.tenant].plan->plan.rings[static_cast<size_t>(stage.ring)];
+      const auto haste = HasteOf(stage.tenant, stage.row.channel, stage.row.serial, ring);
+      if (haste.has_value()) choose_at_ = std::min(choose_at_, haste->until);
+    }
     // Time and newer releases mend these.
     if (says == policy::Reason::kMinAge || says == policy::Reason::kNothingToLag) {
       choose_at_ = std::min(choose_at_, now + options_.checkin_interval);

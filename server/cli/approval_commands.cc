@@ -31,6 +31,13 @@ const char* StateText(v1::ApprovalState state) {
   }
 }
 
+absl::StatusOr<absl::Duration> HastenedTo(const ReleaseOptions& options, bool approve) {
+  absl::Duration age;
+  if (!approve || !ParseHumanDuration(options.min_age, &age))
+    return absl::InvalidArgumentError("--min-age: wanted, for an approval, a duration such as 4h");
+  return age;
+}
+
 // The decision as its customer's hosts want it. The numbers come from the server; what is signed names the
 // release by them and by the bytes that it has there.
 absl::StatusOr<std::string> SignDecision(Context& context, const ReleaseOptions& options,
@@ -73,6 +80,10 @@ absl::StatusOr<std::string> SignDecision(Context& context, const ReleaseOptions&
       return absl::InvalidArgumentError("--for: wanted, for an approval, a duration such as 7d");
     said.not_after = absl::FromUnixSeconds(absl::ToUnixSeconds(context.world().now() + lasts));
   }
+  if (!options.min_age.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration age, HastenedTo(options, approve));
+    said.min_age = absl::Ceil(age, absl::Seconds(1));
+  }
   trust::Envelope envelope{plan::kApprovalPayloadType, "", {}};
   ASSIGN_OR_RETURN(envelope.payload, plan::ApprovalPayload(said));
   for (const std::string& file : options.keys) {
@@ -98,6 +109,13 @@ int Decide(Context& context, const ReleaseOptions& options, const char* method, 
   request.set_serial(name->serial);
   request.set_ring(options.ring);
   request.set_reason(options.reason);
+  if (!options.min_age.empty()) {
+    const absl::StatusOr<absl::Duration> age =
+        HastenedTo(options, std::is_same_v<Request, v1::ApproveReleaseRequest>);
+    if (!age.ok()) return context.Usage(age.status().message());
+    if constexpr (std::is_same_v<Request, v1::ApproveReleaseRequest>)
+      FromDuration(*age, request.mutable_min_age());
+  }
   if (!options.keys.empty()) {
     const absl::StatusOr<std::string> envelope =
         SignDecision(context, options, *name, std::is_same_v<Request, v1::ApproveReleaseRequest>);
@@ -148,7 +166,10 @@ int ReleaseApprovals(Context& context, const ReleaseOptions& options) {
   for (const v1::ReleaseApproval& approval : response.approvals()) {
     table.Row(
         {absl::StrCat(approval.channel(), "/", approval.serial()), approval.version(), approval.ring(),
-         StateText(approval.state()),
+         absl::StrCat(StateText(approval.state()),
+                      approval.has_min_age()
+                          ? absl::StrCat(" at an age of ", Human(ToDuration(approval.min_age())))
+                          : ""),
          approval.seq() > 0 ? absl::StrCat(approval.person(), ", seq ", approval.seq()) : approval.person(),
          approval.has_at() ? context.Time(approval.at()) : "-", approval.reason()});
   }

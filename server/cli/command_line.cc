@@ -253,6 +253,9 @@ class CommandLine {
       command->add_option("--passphrase-file", release_.passphrase_file, "Its first line opens sealed keys");
       command->add_option("--for", release_.not_after,
                           "A signed approval ends after this time, e.g. 7d [never]");
+      command->add_option(
+          "--min-age", release_.min_age,
+          "An approval asks for this age instead of the ring's, where the plan says hasten_to");
       AddReason(command, &release_.reason);
     }
     command = Add(release, "approvals", "What waits for a person of a tenant", &release_, ReleaseApprovals);

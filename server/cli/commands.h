@@ -96,6 +96,7 @@ struct ReleaseOptions {
   std::vector<std::string> keys;  // approve, deny: sign it with these
   std::string passphrase_file;    // of sealed ones
   std::string not_after;          // approve: it ends then, if nobody took it; a duration from now
+  std::string min_age;            // approve: instead of the ring's, where the plan lets that; a duration
 };
 struct QualifyOptions {
   std::vector<std::string> results;        // JUnit files

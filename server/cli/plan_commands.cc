@@ -103,8 +103,15 @@ std::string Diff(const Context& context, const std::string& before, const std::s
 bool MayApply(Context& context, const v1::Plan& plan, bool strand, int* exit_code) {
   *exit_code = kRefused;
   const absl::StatusOr<v1::PreviewPlanResponse> preview = Preview(context, plan);
-  // An older server has no previews; a plan with faults is refused, with them, when it is applied.
-  if (!preview.ok()) return true;
+  // An older server has no previews; a plan with faults, or somebody else's, is refused when it is applied.
+  if (absl::IsUnimplemented(preview.status()) || absl::IsInvalidArgument(preview.status()) ||
+      absl::IsPermissionDenied(preview.status()))
+    return true;
+  // Whom it strands is not known: nobody applies it unseen.
+  if (!preview.ok()) {
+    *exit_code = context.Fail(preview.status());
+    return false;
+  }
   const std::string diff = HostwiseDiff(context, *preview);
   if (!diff.empty()) context.err() << diff;
   if (const int64_t stranded = Stranded(*preview); stranded > 0 && !strand) {

@@ -118,6 +118,11 @@ v1::Approval ReadApproval(const YamlReader& in) {
   return static_cast<v1::Approval>(Word(in, *v1::Approval_descriptor(), v1::APPROVAL_UNSPECIFIED));
 }
 
+template <typename Message>
+void ReadApprovers(const YamlReader& in, Message* out) {
+  in.Each([&](const YamlReader& who) { out->add_approvers(who.Text("a person, or role:NAME")); });
+}
+
 void ReadRingRule(const YamlReader& in, v1::RingRule* out) {
   if (!in.IsMapOf(Keys("ring_channel"))) return;
   if (!in.Get("channel").present()) in.FailAt(in.node(), in.path(), "a rule needs a channel");
@@ -163,6 +168,7 @@ void ReadCalendar(const YamlReader& in, v1::Plan* out) {
   out->set_zone(in.Get("zone").Text("a time zone such as Europe/Berlin"));
   absl::TimeZone zone = absl::UTCTimeZone();
   if (policy::IsTimeZone(out->zone())) (void)absl::LoadTimeZone(out->zone(), &zone);
+  if (in.Get("valid_until").present()) ReadTime(in.Get("valid_until"), zone, out->mutable_valid_until());
   in.Get("freezes").Each([&](const YamlReader& freeze) {
     v1::Freeze* to = out->add_freezes();
     if (!freeze.IsMapOf(Keys("freeze"))) return;
@@ -224,9 +230,8 @@ void ReadRing(const YamlReader& in, v1::Ring* out) {
     out->set_hosts_per_minute(in.Get("hosts_per_minute").Integer(0, kMost));
   ReadWindows(in.Get("windows"), out->mutable_windows());
   out->set_approval(ReadApproval(in.Get("approval")));
-  in.Get("approvers").Each([&](const YamlReader& who) {
-    out->add_approvers(who.Text("a person, or role:NAME"));
-  });
+  ReadApprovers(in.Get("approvers"), out);
+  if (in.Get("hasten_to").present()) FromDuration(in.Get("hasten_to").Duration(), out->mutable_hasten_to());
   in.Get("channels").Each([&](const YamlReader& rule) { ReadRingRule(rule, out->add_channels()); });
 }
 
@@ -276,6 +281,10 @@ void ReadPlan(const YamlReader& in, v1::Plan* out) {
     channel.Get("barriers").Each([&](const YamlReader& version) {
       rule->add_barriers(version.Text("a version"));
     });
+    rule->set_approval(ReadApproval(channel.Get("approval")));
+    if (channel.Get("min_age").present())
+      FromDuration(channel.Get("min_age").Duration(), rule->mutable_min_age());
+    ReadApprovers(channel.Get("approvers"), rule);
   });
   in.Get("rings").Each([&](const YamlReader& ring) { ReadRing(ring, out->add_rings()); });
   if (in.Get("gates").present()) ReadGates(in.Get("gates"), out->mutable_gates());
@@ -377,11 +386,13 @@ const std::map<std::string, std::set<std::string>>& PlanKeys() {
       {"plan",
        {"tenant", "zone", "channels", "rings", "gates", "urgent_soak_factor", "hold_revert_after", "freezes",
         "blackouts", "deny", "urgent", "bucket_salt", "rollback_depth", "unqualified_platform",
-        "uncovered_cohorts"}},
-      {"channel", {"channel", "mode", "lag", "pinned_version", "from", "below", "barriers"}},
+        "uncovered_cohorts", "valid_until"}},
+      {"channel",
+       {"channel", "mode", "lag", "pinned_version", "from", "below", "barriers", "approval", "min_age",
+        "approvers"}},
       {"ring",
        {"name", "selector", "lag", "waves", "soak", "min_age", "hosts_per_minute", "windows", "approval",
-        "approvers", "channels"}},
+        "approvers", "hasten_to", "channels"}},
       {"ring_channel", {"channel", "lag", "min_age", "approval", "windows"}},
       {"wave", {"share", "max_hosts"}},
       {"bucket", {"from", "to"}},

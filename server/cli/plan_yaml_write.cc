@@ -188,6 +188,7 @@ Value RingValue(const v1::Ring& ring) {
   if (ring.approval() == v1::APPROVAL_EXPLICIT) map.emplace_back("approval", "explicit");
   if (ring.approvers_size() > 0)
     map.emplace_back("approvers", List(ring.approvers().begin(), ring.approvers().end()));
+  if (ring.has_hasten_to()) map.emplace_back("hasten_to", DurationText(ring.hasten_to()));
   List channels;
   for (const v1::RingRule& rule : ring.channels()) channels.push_back(RingRuleValue(rule));
   if (!channels.empty()) map.emplace_back("channels", std::move(channels));
@@ -206,6 +207,7 @@ bool SaysAnything(const v1::SloGates& gates) {
 std::string PlanToYaml(const v1::Plan& plan) {
   Map map = {{"tenant", plan.tenant()}};
   AddText("zone", plan.zone(), map);
+  if (plan.has_valid_until()) map.emplace_back("valid_until", TimeText(plan.valid_until(), plan.zone()));
   List channels;
   for (const v1::ChannelRule& rule : plan.channels()) {
     Map channel = {{"channel", rule.channel()},
@@ -215,6 +217,10 @@ std::string PlanToYaml(const v1::Plan& plan) {
     AddText("from", rule.from_version(), channel);
     AddText("below", rule.below_version(), channel);
     AddNames("barriers", rule.barriers(), channel);
+    if (rule.approval() == v1::APPROVAL_EXPLICIT) channel.emplace_back("approval", "explicit");
+    if (ToDuration(rule.min_age()) != absl::ZeroDuration())
+      channel.emplace_back("min_age", DurationText(rule.min_age()));
+    AddNames("approvers", rule.approvers(), channel);
     channels.push_back(std::move(channel));
   }
   map.emplace_back("channels", std::move(channels));

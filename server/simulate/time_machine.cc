@@ -38,7 +38,8 @@ bool IsReached(const policy::Plan& plan, int ring, const policy::ChannelRule& ru
     const policy::Ring& one = plan.rings[static_cast<size_t>(i)];
     const int lag = policy::EffectiveLag(one, rule);
     if (i == ring && lag > 0) return false;
-    if (lag == 0 && policy::EffectiveApproval(one, rule.channel) == policy::Approval::kExplicit) return false;
+    if (lag == 0 && policy::EffectiveApproval(plan, one, rule.channel) == policy::Approval::kExplicit)
+      return false;
   }
   return true;
 }

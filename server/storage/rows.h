@@ -348,6 +348,7 @@ struct ConsentRow {
   std::string person;
   std::string reason;
   absl::Time at;
+  std::optional<absl::Duration> min_age{};  // of an approval: the age that it asks for instead of the ring's
 
   friend bool operator==(const ConsentRow&, const ConsentRow&) = default;
 };

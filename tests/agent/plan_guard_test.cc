@@ -143,6 +143,40 @@ TEST_F(PlanGuardTest, LagAndAgeAreCountedInWhatSignedMetadataLists) {
   EXPECT_EQ(Judge(3, "rest").reason, "nothing_to_lag");
 }
 
+TEST_F(PlanGuardTest, PastThePlansTimeNothingIsTakenUntilANewerOneComes) {
+  Start();
+  Extend([&](policy::Plan& plan) { plan.valid_until = clock.Now() + absl::Hours(1); });
+  Extend([&](policy::Plan& plan) { plan.valid_until.reset(); });
+  guard->TakeIn({chain[1].envelope});
+  EXPECT_TRUE(Judge(1).allowed);
+  clock.Advance(absl::Hours(1) + policy::kHostSlack);
+  EXPECT_EQ(Judge(1).reason, "plan_expired");
+  guard->TakeIn({chain[2].envelope});
+  EXPECT_TRUE(Judge(1).allowed);
+}
+
+TEST_F(PlanGuardTest, ASignedYesShortensTheAgeWhereThePlanLetsItAndWhileItLasts) {
+  Start();
+  List({1, 2, 3});
+  plan::ApprovalStatement said;
+  said.seq = 1;
+  said.tenant = "acme";
+  said.approve = true;
+  said.channel = "content";
+  said.serial = 2;
+  said.digests = {DigestOf(2)};
+  said.min_age = absl::Hours(1);
+  said.not_after = clock.Now() + absl::Hours(2);
+  Extend([](policy::Plan& plan) { plan.rings[1].min_age = absl::Hours(48); });
+  Extend([](policy::Plan& plan) { plan.rings[1].hasten_to = absl::Hours(4); });
+  guard->TakeIn({chain[1].envelope, SealApproval(said, "a")});
+  EXPECT_EQ(Judge(2, "rest").reason, "min_age") << "the plan lets nothing be hastened";
+  guard->TakeIn({chain[2].envelope});
+  EXPECT_TRUE(Judge(2, "rest").allowed);
+  clock.Advance(absl::Hours(2) + policy::kHostSlack);
+  EXPECT_EQ(Judge(2, "rest").reason, "min_age") << "it has ended";
+}
+
 TEST_F(PlanGuardTest, WithoutMetadataAgesBeginWhenTheHostFirstHearsAndWaitingIsNoIncident) {
   Start();
   Judge(1, "rest");

@@ -69,6 +69,13 @@ class Draw {
     if (Coin()) plan.urgent_soak_factor = policy::Ppm(Between(1, 1'000'000));
     plan.hold_revert_after = absl::Minutes(Between(5, 500));
     plan.uncovered_cohorts = static_cast<policy::UncoveredCohorts>(Between(1, 2));
+    if (Coin()) plan.valid_until = absl::FromUnixSeconds(Between(0, 2'000'000'000));
+    if (Coin()) plan.rings[0].hasten_to = absl::Minutes(Between(0, 500));
+    if (Coin()) {
+      plan.channels[0].approval = policy::Approval::kExplicit;
+      plan.channels[0].approvers = {"ann", "role:sre"};
+    }
+    if (Coin()) plan.channels[0].min_age = absl::Minutes(Between(0, 500));
     return plan;
   }
 

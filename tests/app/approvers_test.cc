@@ -88,5 +88,25 @@ TEST_F(ApproversTest, AreNamedWhereSomebodyIsAskedAndOnceEach) {
                                                    "rings[0].approvers"));
 }
 
+TEST_F(ApproversTest, AChannelAsksInEveryRingAndItsApproversAreThoseOfRingsThatNameNone) {
+  policy::Plan plan = PlanOf("acme", {RingNamed("lab"), RingNamed("rest")});
+  plan.channels[0].approval = policy::Approval::kExplicit;
+  plan.channels[0].approvers = {"ann"};
+  plan.rings[1].approvers = {"ben"};
+  Begin(plan, 2);
+  const policy::Release release = fleet.Publish();
+  fleet.RunFor(absl::Hours(2));
+  EXPECT_EQ(fleet.Running(release.digest), 0);
+  EXPECT_EQ(Why(0), Reason::kApproval);
+  EXPECT_THAT(std::string(Say("ben", true, "lab").message()), HasSubstr("ring lab asks ann, not ben"));
+  EXPECT_TRUE(Say("ann", true, "lab").ok());
+  ASSERT_TRUE(Until(2, release));
+  fleet.RunFor(absl::Hours(2));
+  EXPECT_EQ(fleet.RunningIn("acme", "rest", release.digest), 0);
+  EXPECT_TRUE(Say("ben", true, "rest").ok());
+  EXPECT_TRUE(Until(4, release));
+  EXPECT_EQ(fleet.Violations(), "");
+}
+
 }  // namespace
 }  // namespace ringfence::test

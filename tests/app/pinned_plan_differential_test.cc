@@ -33,6 +33,7 @@ class Differential {
       if (hour % 3 == 0) Publish();
       if (Chance(0.15)) NewPlan();
       if (Chance(0.2)) Freeze();
+      if (Chance(0.05)) End();
       if (Chance(0.5)) Consent();
       if (Chance(0.2)) {
         fleet_.Relabel(static_cast<int>(random_() % 24), {{"group", absl::StrCat("g", random_() % 5)}});
@@ -56,6 +57,10 @@ class Differential {
     policy::Plan plan = Frozen(plan_, fleet_.now());
     if (fleet_.TryApply(plan).ok()) plan_ = std::move(plan);
   }
+  void End() {
+    policy::Plan plan = Ending(plan_, fleet_.now());
+    if (fleet_.TryApply(plan).ok()) plan_ = std::move(plan);
+  }
   void Publish() {
     if (auto published = PublishRandom(fleet_, random_)) releases_.push_back(*std::move(published));
   }
@@ -66,8 +71,11 @@ class Differential {
     row.channel = "content";
     row.serial = releases_[random_() % releases_.size()].serial;
     row.approved = Chance(0.8);
+    if (row.approved && Chance(0.5)) row.min_age = absl::Minutes(random_() % 90);
     const auto said = fleet_.app().Consent(fleet_.Admin("acme"), row);
-    if (said.ok()) consents_[row.serial] = row.approved;
+    if (!said.ok()) return;
+    consents_[row.serial] = row.approved;
+    if (row.min_age.has_value()) hastened_[row.serial] = *row.min_age;
   }
 
   Reason Ask(const policy::Plan& plan, const SimHost& host, const policy::Release& release) {
@@ -83,6 +91,7 @@ class Differential {
     view.age = fleet_.now() - release.published_at;
     if (const auto said = consents_.find(release.serial); said != consents_.end())
       view.consent = said->second ? policy::Consent::kApproved : policy::Consent::kDenied;
+    if (const auto age = hastened_.find(release.serial); age != hastened_.end()) view.hastened = age->second;
     return policy::EvaluateOnHost(plan, policy::LabelsFor(plan, host.labels, host.id), release, view).reason;
   }
   void Judge(const SimHost& host, const Digest& digest) {
@@ -95,7 +104,10 @@ class Differential {
                                         release.version, " at ", absl::FormatTime(fleet_.now())));
       }
       policy::Plan tighter = plan_;
-      for (policy::Ring& ring : tighter.rings) ring.min_age = absl::Hours(24 * 30);
+      for (policy::Ring& ring : tighter.rings) {
+        ring.min_age = absl::Hours(24 * 30);
+        ring.hasten_to.reset();
+      }
       tighter.urgent.reset();
       for (policy::Ring& ring : tighter.rings) ring.channels.clear();
       refused_when_tighter_ += Ask(tighter, host, release) != Reason::kNone ? 1 : 0;
@@ -106,6 +118,7 @@ class Differential {
   policy::Plan plan_;
   std::vector<policy::Release> releases_;
   std::map<uint64_t, bool> consents_;
+  std::map<uint64_t, absl::Duration> hastened_;
   int leases_ = 0, refused_when_tighter_ = 0;
   std::vector<std::string> refused_;
   FleetHarness fleet_;

@@ -50,6 +50,7 @@ class GuardedFleet {
       if (quarter % 12 == 0) Publish();
       if (Chance(0.04)) NewPlan(RandomPlan(random_));
       if (Chance(0.05)) Freeze();
+      if (Chance(0.03)) NewPlan(Ending(chain_.back().statement.plan, fleet_.now()));
       if (Chance(0.15)) Consent();
       if (Chance(0.05)) {
         fleet_.Relabel(static_cast<int>(random_() % kHosts),
@@ -98,6 +99,7 @@ class GuardedFleet {
     said.serial = release.serial;
     if (said.approve) said.digests = {release.digest};
     if (said.approve && Chance(0.5)) said.not_after = fleet_.now() + absl::Hours(4);
+    if (said.approve && Chance(0.5)) said.min_age = absl::Minutes(random_() % 90);
     // Refused where no ring asks.
     fleet_.app()
         .SignedConsent(fleet_.Admin("acme"), plan::SealApproval(said, "a"), said.approve)

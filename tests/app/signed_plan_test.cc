@@ -151,6 +151,31 @@ TEST_F(SignedPlanTest, ASignedYesLetsAReleaseInAndAnUnsignedOneDoesNot) {
   EXPECT_TRUE(Until(4, release));
 }
 
+TEST_F(SignedPlanTest, ASignedYesHastensOnlyWhileItLasts) {
+  policy::Plan plan = ThePlan();
+  plan.rings[1].approval = policy::Approval::kAuto;
+  plan.rings[1].min_age = absl::Hours(24 * 30);
+  plan.rings[1].hasten_to = absl::ZeroDuration();
+  plan.rings[1].soak = absl::Hours(6);
+  plan.rings[1].waves = {{policy::Ppm(100'000), {}}, {policy::Ppm(1'000'000), {}}};
+  Begin(/*hosts=*/20);
+  Sign(FirstOf(plan, KeysOf("a")), "a", 0);
+  const policy::Release release = fleet.Publish();
+  ASSERT_TRUE(Until(20, release));
+  plan::ApprovalStatement yes = Say(true, 1);
+  yes.rings = {"theatres"};
+  yes.min_age = absl::Hours(1);
+  yes.not_after = fleet.now() + absl::Hours(4);
+  const auto said = fleet.app().SignedConsent(fleet.Admin("acme"), SealApproval(yes, "a"), true);
+  ASSERT_TRUE(said.ok()) << said.status();
+  EXPECT_EQ(said->min_age, absl::Hours(1));
+  ASSERT_TRUE(Until(22, release, absl::Hours(3))) << "the first wave";
+  fleet.RunFor(absl::Hours(24));
+  EXPECT_EQ(fleet.RunningIn("acme", "theatres", release.digest), 2) << "it has ended, and the age is a month";
+  EXPECT_THAT(*fleet.app().Approvals("acme"), testing::IsEmpty());
+  EXPECT_EQ(fleet.Violations(), "");
+}
+
 TEST_F(SignedPlanTest, AYesIsForBytesAndNotForTheirName) {
   Begin();
   Sign(FirstOf(ThePlan(), KeysOf("a")), "a", 0);

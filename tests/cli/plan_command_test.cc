@@ -296,6 +296,16 @@ TEST_F(CommandTest, HostsThatWouldLoseTheirRingNeedTheExplicitWord) {
   EXPECT_EQ(Run({"plan", "apply", file, "-m", "x", "--strand"}), 0);
 }
 
+TEST_F(CommandTest, APlanWhoseEffectCannotBeSeenIsNotApplied) {
+  server_.On("PlanService/GetPlan", Proto<v1::GetPlanResponse>("current { revision: 4 }"));
+  server_.Fail("PlanService/PreviewPlan", absl::UnavailableError("the server is busy"));
+  server_.On("PlanService/ApplyPlan",
+             Proto<v1::ApplyPlanResponse>(R"(applied { revision: 5 plan { tenant: "acme" } })"));
+  EXPECT_NE(Run({"plan", "apply", File("p.yaml", kGoodPlan), "-m", "x"}), 0);
+  EXPECT_THAT(err(), HasSubstr("the server is busy"));
+  EXPECT_EQ(server_.Asked("PlanService/ApplyPlan"), "");
+}
+
 TEST_F(CommandTest, PlanDiffCanTellAPipelineThatThereIsADifference) {
   server_.On("PlanService/GetPlan", Proto<v1::GetPlanResponse>("current { revision: 4 }"));
   server_.On("PlanService/PreviewPlan", Proto<v1::PreviewPlanResponse>(kPreview));

@@ -208,7 +208,7 @@ constexpr char kWhole[] = R"(tenant: acme
 zone: Europe/Berlin
 channels:
 - {channel: content, mode: follow, lag: 1, from: "7.1", below: "7.3", barriers: ["7.2"]}
-- {channel: sensor, mode: pinned, pinned_version: "7.15"}
+- {channel: sensor, mode: pinned, pinned_version: "7.15", approval: explicit, min_age: 1d, approvers: [ben]}
 rings:
 - name: canary
   selector: {site: [lab, 7], rack: 4, spare: true, bucket: {from: 0%, to: 12.5%}}
@@ -219,6 +219,7 @@ rings:
   hosts_per_minute: 9
   approval: explicit
   approvers: [ana, "role:sre"]
+  hasten_to: 30m
   windows:
   - {days: sat, from: "22:00", to: "04:00"}
   - {days: [sun, mon], from: "00:00", to: "24:00", zone: UTC}
@@ -245,6 +246,7 @@ bucket_salt: spring
 rollback_depth: 2
 unqualified_platform: first_ring_only
 uncovered_cohorts: hold
+valid_until: 2028-01-01T00:00
 )";
 
 TEST(PlanSchemaTest, ThePlanThatSaysEverythingIsValidAndUsesEveryKey) {

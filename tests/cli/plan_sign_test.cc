@@ -147,7 +147,7 @@ TEST_F(PlanSignTest, AnApprovalIsSignedForTheBytesThatTheServerHas) {
   server_.On("PlanService/ApproveRelease",
              Proto<v1::ApproveReleaseResponse>(R"(approval { tenant: "acme" })"));
   ASSERT_EQ(Run({"release", "approve", "content/3", "--tenant", "acme", "--ring", "canary", "--key", ann_,
-                 "--for", "7d", "-m", "tried"}),
+                 "--for", "7d", "--min-age", "12h", "-m", "tried"}),
             0)
       << err();
   v1::ApproveReleaseRequest asked;
@@ -161,6 +161,7 @@ TEST_F(PlanSignTest, AnApprovalIsSignedForTheBytesThatTheServerHas) {
   EXPECT_EQ(said.rings, std::vector<std::string>{"canary"});
   EXPECT_EQ(said.digests.front().raw(), std::string(32, '\7'));
   EXPECT_EQ(said.not_after, absl::FromUnixSeconds(1'700'000'000) + absl::Hours(24 * 7));
+  EXPECT_EQ(said.min_age, absl::Hours(12));
 }
 
 TEST_F(PlanSignTest, TheFivePlansOfThePageAreValid) {

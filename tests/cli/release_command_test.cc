@@ -21,15 +21,22 @@ TEST_F(CommandTest, ReleaseApproveAndDenyNameOneReleaseAndOneTenant) {
   EXPECT_EQ(Run({"release", "deny", "sensor/7", "--tenant", "acme", "-m", "no"}), 0);
   EXPECT_EQ(out(), "denied sensor/7 for every ring that asks of acme\n");
   EXPECT_EQ(Run({"release", "approve", "sensor", "--tenant", "acme", "-m", "x"}), 2);
+  EXPECT_EQ(Run({"release", "approve", "sensor/7", "--tenant", "acme", "--min-age", "12h", "-m", "x"}), 0);
+  EXPECT_THAT(server_.Asked("PlanService/ApproveRelease"), HasSubstr("min_age { seconds: 43200 }"));
+  EXPECT_EQ(Run({"release", "approve", "sensor/7", "--tenant", "acme", "--min-age", "soon", "-m", "x"}), 2);
+  EXPECT_EQ(Run({"release", "deny", "sensor/7", "--tenant", "acme", "--min-age", "12h", "-m", "x"}), 2);
 }
 
 TEST_F(CommandTest, ReleaseApprovalsListWhatWaits) {
   server_.On("PlanService/ListApprovals",
              Proto<v1::ListApprovalsResponse>(
                  R"(approvals { tenant: "acme" channel: "sensor" serial: 7 version: "7.16" ring: "theatres"
-                                state: APPROVAL_STATE_WAITING })"));
+                                state: APPROVAL_STATE_WAITING }
+                     approvals { tenant: "acme" channel: "sensor" serial: 7 version: "7.16" ring: "wards"
+                                 state: APPROVAL_STATE_APPROVED min_age { seconds: 43200 } })"));
   EXPECT_EQ(Run({"release", "approvals", "acme"}), 0);
-  EXPECT_THAT(out(), AllOf(HasSubstr("sensor/7"), HasSubstr("waiting"), HasSubstr("theatres")));
+  EXPECT_THAT(out(), AllOf(HasSubstr("sensor/7"), HasSubstr("waiting"), HasSubstr("theatres"),
+                           HasSubstr("approved at an age of 12h")));
   EXPECT_THAT(server_.Asked("PlanService/ListApprovals"), HasSubstr("waiting_only: true"));
 }
 

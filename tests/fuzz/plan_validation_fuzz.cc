@@ -130,6 +130,19 @@ void ReadLanguage(ByteReader& in, Plan& plan) {
   urgent.outside_windows = in.Bool();
 }
 
+void ReadTerms(ByteReader& in, Plan& plan) {
+  for (ChannelRule& rule : plan.channels) {
+    if (in.Byte() >= 200) rule.approval = static_cast<Approval>(in.Byte() % 4);
+    if (in.Bool()) rule.min_age = in.Duration();
+    rule.approvers.resize(in.Byte() >= 240 ? 1 : 0);
+    for (std::string& approver : rule.approvers) approver = in.Word();
+  }
+  for (Ring& ring : plan.rings) {
+    if (in.Bool()) ring.hasten_to = in.Duration();
+  }
+  if (in.Byte() >= 200) plan.valid_until = SomeTime(in);
+}
+
 Plan ReadPlan(ByteReader& in) {
   Plan plan;
   plan.tenant = in.Word();
@@ -154,6 +167,7 @@ Plan ReadPlan(ByteReader& in) {
   if (in.Bool()) plan.urgent_soak_factor = Ppm(in.Number(Ppm::kWhole));
   if (in.Byte() >= 240) plan.hold_revert_after = in.Duration();
   ReadLanguage(in, plan);
+  ReadTerms(in, plan);
   return plan;
 }
 
@@ -174,8 +188,11 @@ std::vector<ReleaseProgress> ReadReleases(ByteReader& in, size_t rings) {
 }
 
 void CheckChoices(const Plan& plan, ByteReader& in) {
-  const std::vector<ReleaseProgress> releases = ReadReleases(in, plan.rings.size());
+  std::vector<ReleaseProgress> releases = ReadReleases(in, plan.rings.size());
   const bool first_of_internal = in.Bool();
+  for (ReleaseProgress& release : releases) {
+    if (in.Bool()) release.hastened = in.Duration();
+  }
   for (const ChannelRule& rule : plan.channels) {
     for (size_t ring = 0; ring < plan.rings.size(); ++ring) {
       const Choice choice =
@@ -188,6 +205,11 @@ void CheckChoices(const Plan& plan, ByteReader& in) {
       RF_CHECK(!release.stopped && release.internal_passed);
       RF_CHECK(rule.mode != ChannelMode::kPinned || release.version == rule.pinned_version);
       RF_CHECK(InRange(rule, release.version));
+      // Whatever an approval asks for, no further than the ring lets.
+      const Ring& of = plan.rings[ring];
+      const absl::Duration wanted = EffectiveMinAge(plan, of, rule.channel, release.urgent);
+      const absl::Duration age = first_of_internal && ring == 0 ? release.age : release.healthy_age;
+      RF_CHECK(age >= (of.hasten_to.has_value() ? std::min(wanted, *of.hasten_to) : wanted));
       RF_CHECK(FindDenied(plan, rule.channel, release.version, release.digest) == nullptr);
       for (size_t earlier = 0; earlier < ring; ++earlier) {
         if (EffectiveLag(plan.rings[earlier], rule) > EffectiveLag(plan.rings[ring], rule)) continue;

@@ -48,6 +48,7 @@ TEST_F(ApprovalBookTest, ADecisionComesBackAsItWasSigned) {
   said.rings = {"lab"};
   said.not_after = kNow;
   said.reason = "tried";
+  said.min_age = absl::Hours(4);
   EXPECT_EQ(ParseApprovalPayload(ApprovalPayload(said).value()).value(), said);
 }
 
@@ -60,6 +61,40 @@ TEST_F(ApprovalBookTest, AYesIsForItsReleaseRingAndTime) {
   EXPECT_EQ(Of("theatres"), Consent::kNone);
   EXPECT_EQ(Of("lab", 8), Consent::kNone);
   EXPECT_EQ(Of("lab", 7, kNow + absl::Hours(1)), Consent::kNone) << "it has ended";
+}
+
+TEST_F(ApprovalBookTest, OfThoseInForceTheOneThatAsksForTheLeastHastens) {
+  const auto haste = [&](const std::string& ring, absl::Time now = kNow) {
+    return book.HasteOf("content", 7, Digest(), ring, now);
+  };
+  ApprovalStatement plain = Say(true);
+  ASSERT_TRUE(book.Add(SealApproval(plain, "ab"), chain).ok());
+  EXPECT_FALSE(haste("lab").has_value());
+  ApprovalStatement said = Say(true);
+  said.min_age = absl::Hours(8);
+  ASSERT_TRUE(book.Add(SealApproval(said, "ab"), chain).ok());
+  ApprovalStatement shorter = Say(true);
+  shorter.min_age = absl::Hours(1);
+  shorter.rings = {"lab"};
+  shorter.not_after = kNow + absl::Hours(1);
+  ASSERT_TRUE(book.Add(SealApproval(shorter, "ab"), chain).ok());
+  EXPECT_EQ(haste("lab")->min_age, absl::Hours(1));
+  EXPECT_EQ(haste("lab")->until, kNow + absl::Hours(1));
+  EXPECT_EQ(haste("theatres")->min_age, absl::Hours(8));
+  EXPECT_EQ(haste("lab", kNow + absl::Hours(1))->min_age, absl::Hours(8)) << "it has ended";
+  ASSERT_TRUE(book.Add(SealApproval(Say(false), "ab"), chain).ok());
+  EXPECT_FALSE(haste("lab").has_value()) << "a no hastens nothing";
+}
+
+TEST_F(ApprovalBookTest, OnlyAYesHastensAndByATimeThatThereIs) {
+  ApprovalStatement no = Say(false);
+  no.min_age = absl::Hours(1);
+  EXPECT_FALSE(ParseApprovalPayload(ApprovalPayload(no).value()).ok());
+  ApprovalStatement yes = Say(true);
+  for (const absl::Duration none : {-absl::Seconds(1), absl::Hours(24 * 366)}) {
+    yes.min_age = none;
+    EXPECT_FALSE(ParseApprovalPayload(ApprovalPayload(yes).value()).ok());
+  }
 }
 
 TEST_F(ApprovalBookTest, AYesForOtherBytesIsNone) {

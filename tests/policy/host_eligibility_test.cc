@@ -75,10 +75,10 @@ TEST(EligibilityTest, AllGatesAreListedInTheirOrder) {
                                        Reason::kHeld,           Reason::kVendorPaused,
                                        Reason::kTenantPaused,   Reason::kInternalNotPassed,
                                        Reason::kFinishingOther, Reason::kBarrier,
-                                       Reason::kApproval,       Reason::kFrozen,
-                                       Reason::kBlackout,       Reason::kWindow,
-                                       Reason::kStageWaiting,   Reason::kBlind,
-                                       Reason::kAlreadyRunning}));
+                                       Reason::kPlanExpired,    Reason::kApproval,
+                                       Reason::kFrozen,         Reason::kBlackout,
+                                       Reason::kWindow,         Reason::kStageWaiting,
+                                       Reason::kBlind,          Reason::kAlreadyRunning}));
 }
 
 // Everything is closed; the gates are opened one after the other, and the first that is left is the reason.

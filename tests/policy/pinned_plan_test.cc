@@ -15,7 +15,7 @@ class PinnedPlanTest : public testing::Test {
   Reason Ask() {
     std::vector<Milestone> published;
     for (const uint64_t serial : serials) published.push_back({serial, versions[serial]});
-    HostView view{published, running, age, consent, now};
+    HostView view{published, running, age, consent, now, hastened};
     return EvaluateOnHost(plan, labels, release, view).reason;
   }
   Plan plan = MakePlan({MakeRing("canary"), MakeRing("rest", 1)});
@@ -27,6 +27,7 @@ class PinnedPlanTest : public testing::Test {
   absl::Duration age = absl::Hours(48);
   Consent consent = Consent::kNone;
   absl::Time now = kNow;
+  std::optional<absl::Duration> hastened;
 };
 
 TEST_F(PinnedPlanTest, WhatThePlanAllowsIsAllowed) {
@@ -72,6 +73,28 @@ TEST_F(PinnedPlanTest, AFreezeHoldsAndSoDoesAMissingYes) {
   EXPECT_EQ(Ask(), Reason::kNone);
   consent = Consent::kDenied;
   EXPECT_EQ(Ask(), Reason::kDenied);
+}
+
+TEST_F(PinnedPlanTest, AnApprovalShortensTheAgeNoFurtherThanTheRingLets) {
+  plan.rings[1].min_age = absl::Hours(24 * 7);
+  hastened = absl::Hours(1);
+  EXPECT_EQ(Ask(), Reason::kMinAge) << "the ring lets none";
+  plan.rings[1].hasten_to = absl::Hours(72);
+  EXPECT_EQ(Ask(), Reason::kMinAge) << "no further than this";
+  plan.rings[1].hasten_to = absl::Hours(24);
+  EXPECT_EQ(Ask(), Reason::kNone);
+  hastened = absl::Hours(60);
+  EXPECT_EQ(Ask(), Reason::kMinAge) << "nor than it asks for";
+  hastened.reset();
+  EXPECT_EQ(Ask(), Reason::kMinAge) << "nor without one";
+}
+
+TEST_F(PinnedPlanTest, PastThePlansTimeNothingIsTakenButForTheSlackOfTheClocks) {
+  plan.valid_until = kNow;
+  now = kNow + kHostSlack - absl::Seconds(1);
+  EXPECT_EQ(Ask(), Reason::kNone);
+  now = kNow + kHostSlack;
+  EXPECT_EQ(Ask(), Reason::kPlanExpired);
 }
 
 TEST_F(PinnedPlanTest, APlatformThatWasNotTestedIsForTheFirstRingIfThePlanSaysSo) {

@@ -155,10 +155,73 @@ TEST(RingRuleTest, HoldsInItsChannelOnly) {
   EXPECT_EQ(EffectiveLag(ring, plan.channels[1]), 0);
   EXPECT_EQ(EffectiveMinAge(plan, ring, "content", false), absl::Hours(1));
   EXPECT_EQ(EffectiveMinAge(plan, ring, "sensor", false), absl::Hours(9));
-  EXPECT_EQ(EffectiveApproval(ring, "content"), Approval::kAuto);
-  EXPECT_EQ(EffectiveApproval(ring, "sensor"), Approval::kExplicit);
+  EXPECT_EQ(EffectiveApproval(plan, ring, "content"), Approval::kAuto);
+  EXPECT_EQ(EffectiveApproval(plan, ring, "sensor"), Approval::kExplicit);
   EXPECT_EQ(CalendarOf(plan, ring, "content", false).windows[0].from, 0);
   EXPECT_EQ(CalendarOf(plan, ring, "sensor", false).windows[0].from, 60);
+}
+
+// ---- what a channel says in every ring
+
+TEST(ChannelRuleTest, AsksInEveryRingThatDoesNotSayOtherwise) {
+  Plan plan = MakePlan({MakeRing("lab"), MakeRing("rest")});
+  plan.channels.push_back(MakeRule("sensor"));
+  plan.channels[1].approval = Approval::kExplicit;
+  plan.channels[1].min_age = absl::Hours(24);
+  plan.rings[1].min_age = absl::Hours(48);
+  RingRule rule;
+  rule.channel = "sensor";
+  rule.approval = Approval::kAuto;
+  rule.min_age = absl::ZeroDuration();
+  EXPECT_EQ(EffectiveApproval(plan, plan.rings[0], "sensor"), Approval::kExplicit);
+  EXPECT_EQ(EffectiveApproval(plan, plan.rings[0], "content"), Approval::kAuto);
+  EXPECT_EQ(EffectiveMinAge(plan, plan.rings[0], "sensor", false), absl::Hours(24));
+  EXPECT_EQ(EffectiveMinAge(plan, plan.rings[0], "content", false), absl::ZeroDuration());
+  EXPECT_EQ(EffectiveMinAge(plan, plan.rings[1], "sensor", false), absl::Hours(48))
+      << "the larger of the two";
+  plan.rings[0].channels = {rule};
+  EXPECT_EQ(EffectiveApproval(plan, plan.rings[0], "sensor"), Approval::kAuto);
+  EXPECT_EQ(EffectiveMinAge(plan, plan.rings[0], "sensor", false), absl::ZeroDuration());
+  EXPECT_EQ(EffectiveApproval(plan, plan.rings[1], "sensor"), Approval::kExplicit);
+  plan.channels[1].approval = Approval::kAuto;
+  plan.rings[1].approval = Approval::kExplicit;
+  EXPECT_EQ(EffectiveApproval(plan, plan.rings[1], "sensor"), Approval::kExplicit)
+      << "a channel that asks nobody leaves it to the rings";
+}
+
+TEST(ChannelRuleTest, ItsApproversAreThoseOfRingsThatNameNone) {
+  Plan plan = MakePlan({MakeRing("lab"), MakeRing("rest")});
+  plan.channels[0].approval = Approval::kExplicit;
+  plan.channels[0].approvers = {"ann", "role:sre"};
+  plan.rings[1].approvers = {"ben"};
+  EXPECT_TRUE(MayApprove(plan, plan.rings[0], "content", "ann", "tenant-admin"));
+  EXPECT_TRUE(MayApprove(plan, plan.rings[0], "content", "eve", "sre"));
+  EXPECT_FALSE(MayApprove(plan, plan.rings[0], "content", "ben", "tenant-admin"));
+  EXPECT_TRUE(MayApprove(plan, plan.rings[1], "content", "ben", "tenant-admin"));
+  EXPECT_FALSE(MayApprove(plan, plan.rings[1], "content", "ann", "tenant-admin"));
+  EXPECT_TRUE(MayApprove(plan, plan.rings[0], "sensor", "anybody", "tenant-admin"));
+}
+
+// ---- the plan's own time
+
+TEST(ValidityTest, FromItsEndOnNobodyIsLetInAndNobodyKnowsTheTimeIsTheSame) {
+  Plan plan = MakePlan({MakeRing("all")});
+  const Release release = MakeRelease();
+  EXPECT_EQ(PassingReason(plan, 0, release, Consent::kNone, absl::InfiniteFuture()), Reason::kNone);
+  plan.valid_until = kNow;
+  EXPECT_EQ(PassingReason(plan, 0, release, Consent::kNone, kNow - absl::Nanoseconds(1)), Reason::kNone);
+  EXPECT_EQ(PassingReason(plan, 0, release, Consent::kNone, kNow), Reason::kPlanExpired);
+  EXPECT_EQ(PassingReason(plan, 0, release, Consent::kNone, absl::InfinitePast()), Reason::kPlanExpired);
+}
+
+TEST(ValidityTest, AnUrgentAndApprovedReleaseWaitsToo) {
+  Plan plan = MakePlan({MakeRing("all")});
+  plan.valid_until = kNow;
+  plan.rings[0].approval = Approval::kExplicit;
+  plan.urgent = Urgent{UrgentMode::kAllow, {}, absl::ZeroDuration(), absl::ZeroDuration(), true};
+  Release release = MakeRelease();
+  release.urgent = true;
+  EXPECT_EQ(PassingReason(plan, 0, release, Consent::kApproved, kNow), Reason::kPlanExpired);
 }
 
 // ---- urgency

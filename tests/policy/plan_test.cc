@@ -146,6 +146,20 @@ TEST(WarningsTest, NameWhatIsLegalButHardlyMeant) {
         p.gates.cohort_keys.clear();
       },
       "names no label: no ring is ever held");
+  expect([](Plan& p) { p.rings[0].hasten_to = absl::Hours(24 * 30); }, "and asks for no more than that");
+}
+
+TEST(WarningsTest, NameAPlanWhoseTimeIsOverOrSoonIs) {
+  const absl::Time now = absl::FromUnixSeconds(1'700'000'000);
+  Plan plan = MakePlan({MakeRing("all")});
+  const auto about = [&](const char* what) { return Contains(HasSubstr(what)); };
+  EXPECT_THAT(Warnings(plan, now), Not(about("valid until")));
+  plan.valid_until = now;
+  EXPECT_THAT(Warnings(plan, now), about("was valid until 2023-11-14 22:13 UTC: by it nobody is let in"));
+  plan.valid_until = now + absl::Hours(24);
+  EXPECT_THAT(Warnings(plan, now), about("without a newer one nobody is let in from then on"));
+  plan.valid_until = now + absl::Hours(24 * 90);
+  EXPECT_THAT(Warnings(plan, now), Not(about("valid until")));
 }
 
 TEST(WarningsTest, NameARingThatWaitsForTwoLeadersThatSkipDifferentReleases) {

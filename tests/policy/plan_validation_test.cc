@@ -201,6 +201,42 @@ TEST(PlanValidationTest, UrgencyOnlyShortensAndAHoldIsUndecidedForAMinuteToAWeek
               ElementsAre("hold_revert_after"));
 }
 
+TEST(PlanValidationTest, AChannelMayAskAndNamesItsApproversOnlyThen) {
+  const auto ask = [](Plan& p) { p.channels[0].approval = Approval::kExplicit; };
+  EXPECT_THAT(After([&](Plan& p) {
+                ask(p);
+                p.channels[0].approvers = {"ann"};
+                p.rings[0].approvers = {"ben"};
+              }),
+              ElementsAre());
+  EXPECT_THAT(After([](Plan& p) { p.channels[0].approvers = {"ann"}; }),
+              ElementsAre("channels[0].approvers"));
+  EXPECT_THAT(After([&](Plan& p) {
+                ask(p);
+                p.channels[0].approvers = {"ann", "ann"};
+              }),
+              ElementsAre("channels[0].approvers[1]"));
+  EXPECT_THAT(After([](Plan& p) { p.channels[0].approval = static_cast<Approval>(3); }),
+              ElementsAre("channels[0].approval"));
+  EXPECT_THAT(After([](Plan& p) { p.channels[0].min_age = absl::Hours(24 * 366); }),
+              ElementsAre("channels[0].min_age"));
+}
+
+TEST(PlanValidationTest, HasteAndTheEndOfThePlanAreTimesThatThereAre) {
+  EXPECT_THAT(After([](Plan& p) {
+                p.rings[0].hasten_to = absl::Hours(1);
+                p.rings[0].approvers = {"ann"};
+                p.valid_until = absl::FromUnixSeconds(0);
+              }),
+              ElementsAre());
+  EXPECT_THAT(After([](Plan& p) { p.rings[0].hasten_to = -absl::Seconds(1); }),
+              ElementsAre("rings[0].hasten_to"));
+  EXPECT_THAT(After([](Plan& p) { p.rings[0].hasten_to = absl::InfiniteDuration(); }),
+              ElementsAre("rings[0].hasten_to"));
+  for (const absl::Time none : {absl::InfinitePast(), absl::InfiniteFuture()})
+    EXPECT_THAT(After([&](Plan& p) { p.valid_until = none; }), ElementsAre("valid_until"));
+}
+
 TEST(PlanValidationTest, SeveralFaultsComeAtOnceAndReadWell) {
   Plan plan = Legal();
   plan.rings[1].soak = -absl::Seconds(1);

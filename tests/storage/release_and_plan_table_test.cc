@@ -70,6 +70,11 @@ policy::Plan MakePlan(const std::string& tenant) {
   plan.rollback_depth = 3;
   plan.unqualified_platform = policy::UnqualifiedPlatform::kFirstRingOnly;
   plan.uncovered_cohorts = policy::UncoveredCohorts::kHold;
+  plan.valid_until = kNow;
+  plan.rings[0].hasten_to = absl::Minutes(90);
+  plan.channels[0].approval = policy::Approval::kExplicit;
+  plan.channels[0].min_age = absl::Hours(3);
+  plan.channels[0].approvers = {"ann"};
   plan.rings[0].channels = {{"sensor", 1, absl::Hours(24 * 7), policy::Approval::kAuto, {nights}}};
   plan.rings[0].channels.push_back({"content", std::nullopt, std::nullopt, std::nullopt, {}});
   plan.freezes = {{kNow, kNow + absl::Hours(1), "Christmas trade", "retail", {{"canary"}, {"sensor"}}}};
@@ -229,9 +234,10 @@ TEST_P(PlanTableTest, APlanWithNothingNewIsWrittenAsBefore) {
 }
 
 TEST_P(PlanTableTest, WhatAPersonSaidOfAReleaseIsFinal) {
-  const ConsentRow broad{"acme", "content", 7, "", true, "ann", "looked at it", kNow};
+  const ConsentRow broad{"acme", "content", 7, "", true, "ann", "looked at it", kNow, absl::Minutes(90)};
   ConsentRow ring = broad;
   ring.ring = "theatres";
+  ring.min_age.reset();
   ring.approved = false;
   Commit([&](Transaction& tx) { return tx.InsertConsent(ring); });
   Commit([&](Transaction& tx) { return tx.InsertConsent(broad); });

@@ -152,6 +152,7 @@ void InvariantWatch::Committed(const Changes& changes, absl::Time now) {
   for (const storage::ConsentRow& row : changes.consents) {
     if (!consents_.try_emplace({row.tenant, row.channel, row.serial, row.ring}, row.approved).second)
       Found(now, "what a person said of a release was changed");
+    if (row.min_age.has_value()) asked_for_[{row.tenant, row.channel, row.serial, row.ring}] = *row.min_age;
   }
   for (const storage::SignedRow& row : changes.signed_documents) {
     if (row.kind != storage::SignedKind::kDecision) continue;
@@ -269,6 +270,9 @@ void InvariantWatch::OnNewStage(const storage::StageRow& row, absl::Time now) {
   const absl::Duration age =
       first ? now - release->second.release.published_at : release->second.healthy_age + absl::Minutes(3);
   absl::Duration min_age = ring->min_age;
+  for (const policy::ChannelRule& one : plan.channels) {
+    if (one.channel == row.channel) min_age = std::max(min_age, one.min_age);
+  }
   for (const policy::RingRule& one : ring->channels) {
     if (one.channel == row.channel && one.min_age.has_value()) min_age = *one.min_age;
   }
@@ -276,6 +280,8 @@ void InvariantWatch::OnNewStage(const storage::StageRow& row, absl::Time now) {
       plan.urgent->mode == policy::UrgentMode::kAllow) {
     min_age = std::min(min_age, *plan.urgent->min_age);
   }
+  if (const auto asked = AskedFor(row, now); asked.has_value() && ring->hasten_to.has_value())
+    min_age = std::min(min_age, std::max(*asked, *ring->hasten_to));
   if (age < min_age) Found(now, absl::StrCat("invariant 4: ", what, " is too young"));
   stages_[row.stage] = row;
   Trace(now, absl::StrCat("new ", what, " is ", row.stage));
@@ -427,6 +433,23 @@ bool InvariantWatch::Consented(const storage::ExposureRow& row, const std::strin
   return yes;
 }
 
+std::optional<absl::Duration> InvariantWatch::AskedFor(const storage::StageRow& row, absl::Time now) const {
+  std::optional<absl::Duration> least;
+  for (const std::string& scope : {row.ring, std::string()}) {
+    const auto found = asked_for_.find({row.tenant, row.channel, row.serial, scope});
+    if (found != asked_for_.end() && !least.has_value()) least = found->second;
+  }
+  for (const plan::ApprovalStatement& one : said_) {
+    const bool here =
+        one.rings.empty() || std::find(one.rings.begin(), one.rings.end(), row.ring) != one.rings.end();
+    if (!here || one.tenant != row.tenant || one.channel != row.channel || one.serial != row.serial) continue;
+    if (!one.approve) return std::nullopt;
+    if (one.min_age.has_value() && now < one.not_after)
+      least = std::min(least.value_or(*one.min_age), *one.min_age);
+  }
+  return least;
+}
+
 std::string InvariantWatch::Forbidden(const policy::Plan& plan, const policy::Ring& ring,
                                       const storage::ExposureRow& row, const HeardHost& host,
                                       absl::Time now) const {
@@ -446,8 +469,12 @@ std::string InvariantWatch::Forbidden(const policy::Plan& plan, const policy::Ri
   for (const policy::Freeze& freeze : plan.freezes) {
     if (covers(freeze.scope) && freeze.from <= now && now < freeze.to) return "a freeze is on";
   }
+  if (plan.valid_until.has_value() && now >= *plan.valid_until) return "the plan's time is over";
   std::vector<policy::Window> windows = ring.windows;
   policy::Approval approval = ring.approval;
+  for (const policy::ChannelRule& rule : plan.channels) {
+    if (rule.channel == row.channel && rule.approval == policy::Approval::kExplicit) approval = rule.approval;
+  }
   for (const policy::RingRule& own : ring.channels) {
     if (own.channel != row.channel) continue;
     if (!own.windows.empty()) windows = own.windows;

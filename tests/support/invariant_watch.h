@@ -87,6 +87,8 @@ class InvariantWatch {
                         const HeardHost& host, absl::Time now) const;
   // Did a person of the tenant say yes, signed or not, and nobody no?
   bool Consented(const storage::ExposureRow& row, const std::string& ring, absl::Time now) const;
+  // The least age that a person of the tenant asked for, signed or not; nullopt: nobody did.
+  std::optional<absl::Duration> AskedFor(const storage::StageRow& row, absl::Time now) const;
 
   const Options options_;
   std::vector<std::string> violations_;
@@ -97,6 +99,7 @@ class InvariantWatch {
 
   std::map<std::string, storage::PlanRow> plans_;
   std::map<std::tuple<std::string, std::string, uint64_t, std::string>, bool> consents_;
+  std::map<std::tuple<std::string, std::string, uint64_t, std::string>, absl::Duration> asked_for_;
   std::vector<plan::ApprovalStatement> said_;  // with signatures
   std::map<std::pair<std::string, uint64_t>, storage::ReleaseRow> releases_;
   std::map<StageId, storage::StageRow> stages_;

@@ -47,10 +47,13 @@ inline policy::Plan RandomPlan(std::mt19937_64& random) {
       if (often(0.5)) rule.approval = policy::Approval::kExplicit;
       ring.channels = {rule};
     }
+    if (often(0.4)) ring.hasten_to = absl::Minutes(pick(0, 60));
     rings.push_back(std::move(ring));
   }
   policy::Plan plan = PlanOf("acme", std::move(rings));
   plan.bucket_salt = absl::StrCat("s", pick(0, 9));
+  if (often(0.2)) plan.channels[0].approval = policy::Approval::kExplicit;
+  if (often(0.2)) plan.channels[0].min_age = absl::Minutes(pick(5, 200));
   if (often(0.2)) plan.channels[0].from_version = "v2";
   if (often(0.2)) plan.channels[0].barriers = {"v2"};
   if (often(0.2)) {
@@ -79,6 +82,12 @@ inline FleetHarness::Options RandomHistory(uint64_t seed) {
 // The plan with a freeze that begins in five minutes.
 inline policy::Plan Frozen(policy::Plan plan, absl::Time now) {
   plan.freezes = {{now + absl::Minutes(5), now + absl::Hours(1), "trade", "ann", {}}};
+  return plan;
+}
+
+// The plan, which ends in an hour.
+inline policy::Plan Ending(policy::Plan plan, absl::Time now) {
+  plan.valid_until = now + absl::Hours(1);
   return plan;
 }
 

@@ -13,12 +13,23 @@ namespace {
 constexpr char kWhat[] = "signed decision";
 constexpr size_t kMostDigests = 64;
 constexpr size_t kMaxReasonBytes = 512;
+constexpr absl::Duration kMaxMinAge = absl::Hours(24 * 365);
 
 bool Counts(const ApprovalStatement& statement, absl::string_view envelope,
             std::span<const SignedPlan> chain) {
   if (statement.approve) return CheckSigned(envelope, chain.back().statement.keys).ok();
   return std::any_of(chain.begin(), chain.end(),
                      [&](const SignedPlan& link) { return CheckSigned(envelope, link.statement.keys).ok(); });
+}
+
+// Is the statement about these bytes in this ring?
+bool IsOf(const ApprovalStatement& said, absl::string_view channel, uint64_t serial, const Digest& digest,
+          absl::string_view ring) {
+  const auto named = [](const auto& list, const auto& one) {
+    return list.empty() || std::find(list.begin(), list.end(), one) != list.end();
+  };
+  return said.channel == channel && said.serial == serial && named(said.rings, ring) &&
+         named(said.digests, digest);
 }
 
 }  // namespace
@@ -33,6 +44,7 @@ absl::StatusOr<std::string> ApprovalPayload(const ApprovalStatement& statement) 
                {"rings", statement.rings}};
   for (const Digest& digest : statement.digests) json["sha256"].push_back(digest.ToString());
   if (statement.not_after != absl::InfiniteFuture()) json["not_after"] = WriteInstant(statement.not_after);
+  if (statement.min_age.has_value()) json["min_age_s"] = absl::ToInt64Seconds(*statement.min_age);
   if (!statement.reason.empty()) json["reason"] = statement.reason;
   return Spell(kWhat, json);
 }
@@ -51,6 +63,8 @@ absl::StatusOr<ApprovalStatement> ParseApprovalPayload(absl::string_view payload
     statement.rings = ReadTexts(object["rings"]);
     if (const Json* end = object.Optional("not_after")) statement.not_after = ReadInstant(*end);
     if (const Json* reason = object.Optional("reason")) statement.reason = ReadText(*reason);
+    if (const Json* age = object.Optional("min_age_s"))
+      statement.min_age = absl::Seconds(ReadInt<int64_t>(*age));
     object.End();
     if (decision != "approve" && decision != "deny") throw MalformedJson{"approve or deny is wanted"};
     if (!IsSlug(statement.tenant)) throw MalformedJson{"tenant: a tenant's name is wanted"};
@@ -65,6 +79,10 @@ absl::StatusOr<ApprovalStatement> ParseApprovalPayload(absl::string_view payload
                                    [](const std::string& ring) { return IsSlug(ring); });
     if (!rings || statement.rings.size() > policy::kMaxRings)
       throw MalformedJson{"rings: at most 32 names of rings are wanted"};
+    if (statement.min_age.has_value() && (!statement.approve || *statement.min_age < absl::ZeroDuration() ||
+                                          *statement.min_age > kMaxMinAge)) {
+      throw MalformedJson{"min_age_s: of an approval, 0 to 31536000 are wanted"};
+    }
     if (statement.reason.size() > kMaxReasonBytes)
       throw MalformedJson{"reason: at most 512 bytes are wanted"};
   }));
@@ -109,15 +127,24 @@ policy::Consent ApprovalBook::Of(absl::string_view channel, uint64_t serial, con
   bool approved = false;
   for (const Entry& entry : entries_) {
     const ApprovalStatement& said = entry.statement;
-    if (!entry.counts || said.channel != channel || said.serial != serial) continue;
-    const auto named = [](const auto& list, const auto& one) {
-      return list.empty() || std::find(list.begin(), list.end(), one) != list.end();
-    };
-    if (!named(said.rings, ring) || !named(said.digests, digest)) continue;
+    if (!entry.counts || !IsOf(said, channel, serial, digest, ring)) continue;
     if (!said.approve) return policy::Consent::kDenied;
     approved |= now < said.not_after;
   }
   return approved ? policy::Consent::kApproved : policy::Consent::kNone;
+}
+
+std::optional<Haste> ApprovalBook::HasteOf(absl::string_view channel, uint64_t serial, const Digest& digest,
+                                           absl::string_view ring, absl::Time now) const {
+  if (Of(channel, serial, digest, ring, now) != policy::Consent::kApproved) return std::nullopt;
+  std::optional<Haste> least;
+  for (const Entry& entry : entries_) {
+    const ApprovalStatement& said = entry.statement;
+    if (!entry.counts || !said.min_age.has_value() || now >= said.not_after) continue;
+    if (!IsOf(said, channel, serial, digest, ring)) continue;
+    if (!least.has_value() || *said.min_age < least->min_age) least = Haste{*said.min_age, said.not_after};
+  }
+  return least;
 }
 
 }  // namespace ringfence::plan

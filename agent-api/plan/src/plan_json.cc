@@ -12,6 +12,16 @@ Json Write(absl::Duration duration) {
   return absl::FormatDuration(duration);
 }
 
+const char* NameOf(policy::Approval approval) {
+  switch (approval) {
+    case policy::Approval::kAuto:
+      return "auto";
+    case policy::Approval::kExplicit:
+      return "explicit";
+  }
+  return "";
+}
+
 Json Write(const policy::ChannelRule& rule) {
   const char* mode = "";
   switch (rule.mode) {
@@ -30,6 +40,9 @@ Json Write(const policy::ChannelRule& rule) {
   if (!rule.from_version.empty()) json["from_version"] = rule.from_version;
   if (!rule.below_version.empty()) json["below_version"] = rule.below_version;
   if (!rule.barriers.empty()) json["barriers"] = rule.barriers;
+  if (rule.approval != policy::Approval::kAuto) json["approval"] = NameOf(rule.approval);
+  if (rule.min_age != absl::ZeroDuration()) json["min_age"] = Write(rule.min_age);
+  if (!rule.approvers.empty()) json["approvers"] = rule.approvers;
   return json;
 }
 
@@ -45,16 +58,6 @@ Json Write(const std::vector<policy::Window>& windows) {
         {{"days", std::move(days)}, {"from", window.from}, {"to", window.to}, {"zone", window.zone}});
   }
   return json;
-}
-
-const char* NameOf(policy::Approval approval) {
-  switch (approval) {
-    case policy::Approval::kAuto:
-      return "auto";
-    case policy::Approval::kExplicit:
-      return "explicit";
-  }
-  return "";
 }
 
 Json Write(const policy::RingRule& rule) {
@@ -116,6 +119,7 @@ Json Write(const policy::Ring& ring) {
   if (!ring.windows.empty()) json["windows"] = Write(ring.windows);
   if (ring.approval != policy::Approval::kAuto) json["approval"] = NameOf(ring.approval);
   if (!ring.approvers.empty()) json["approvers"] = ring.approvers;
+  if (ring.hasten_to.has_value()) json["hasten_to"] = Write(*ring.hasten_to);
   for (const policy::RingRule& rule : ring.channels) json["channels"].push_back(Write(rule));
   return json;
 }
@@ -152,6 +156,14 @@ Json Write(const policy::SloGates& gates) {
   return json;
 }
 
+policy::Approval ReadApproval(const Json& json) {
+  const std::string name = ReadText(json);
+  for (const auto value : {policy::Approval::kAuto, policy::Approval::kExplicit}) {
+    if (name == NameOf(value)) return value;
+  }
+  throw MalformedJson{"approval is not known"};
+}
+
 policy::ChannelRule ReadChannelRule(const Json& json) {
   policy::ChannelRule rule;
   Object object(json);
@@ -171,6 +183,9 @@ policy::ChannelRule ReadChannelRule(const Json& json) {
   if (const Json* from = object.Optional("from_version")) rule.from_version = ReadText(*from);
   if (const Json* below = object.Optional("below_version")) rule.below_version = ReadText(*below);
   if (const Json* barriers = object.Optional("barriers")) rule.barriers = ReadTexts(*barriers);
+  if (const Json* approval = object.Optional("approval")) rule.approval = ReadApproval(*approval);
+  if (const Json* min_age = object.Optional("min_age")) rule.min_age = ReadDuration(*min_age);
+  if (const Json* approvers = object.Optional("approvers")) rule.approvers = ReadTexts(*approvers);
   object.End();
   return rule;
 }
@@ -191,14 +206,6 @@ std::vector<policy::Window> ReadWindows(const Json& json) {
     object.End();
   }
   return windows;
-}
-
-policy::Approval ReadApproval(const Json& json) {
-  const std::string name = ReadText(json);
-  for (const auto value : {policy::Approval::kAuto, policy::Approval::kExplicit}) {
-    if (name == NameOf(value)) return value;
-  }
-  throw MalformedJson{"approval is not known"};
 }
 
 policy::RingRule ReadRingRule(const Json& json) {
@@ -298,6 +305,7 @@ policy::Ring ReadRing(const Json& json) {
   if (const Json* windows = object.Optional("windows")) ring.windows = ReadWindows(*windows);
   if (const Json* approval = object.Optional("approval")) ring.approval = ReadApproval(*approval);
   if (const Json* approvers = object.Optional("approvers")) ring.approvers = ReadTexts(*approvers);
+  if (const Json* hasten_to = object.Optional("hasten_to")) ring.hasten_to = ReadDuration(*hasten_to);
   ring.channels = ReadList(object.Optional("channels"), ReadRingRule);
   object.End();
   return ring;
@@ -394,6 +402,7 @@ Json WritePlan(const policy::Plan& plan) {
   if (plan.unqualified_platform == policy::UnqualifiedPlatform::kFirstRingOnly)
     json["unqualified_platform"] = kFirstRingOnly;
   if (plan.uncovered_cohorts == policy::UncoveredCohorts::kHold) json["uncovered_cohorts"] = kHold;
+  if (plan.valid_until.has_value()) json["valid_until"] = WriteTime(*plan.valid_until);
   return json;
 }
 
@@ -424,10 +433,9 @@ policy::Plan ReadPlan(const Json& json) {
     if (ReadText(*uncovered) != kHold) throw MalformedJson{"hold is wanted, or nothing"};
     plan.uncovered_cohorts = policy::UncoveredCohorts::kHold;
   }
+  if (const Json* until = object.Optional("valid_until")) plan.valid_until = ReadTime(*until);
   object.End();
   return plan;
 }
-
-// The pairs of an array of arrays of two texts.
 
 }  // namespace ringfence::plan

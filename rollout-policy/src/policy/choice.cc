@@ -79,7 +79,7 @@ class Chooser {
 
  private:
   absl::Duration AgeWanted(const ReleaseProgress& release) const {
-    return EffectiveMinAge(plan_, plan_.rings[ring_], rule_.channel, release.urgent);
+    return EffectiveMinAge(plan_, plan_.rings[ring_], rule_.channel, release.urgent, release.hastened);
   }
 
   absl::Duration AgeOf(const ReleaseProgress& release) const {

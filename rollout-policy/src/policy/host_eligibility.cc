@@ -30,6 +30,7 @@ const char* OpensBy(Reason reason) {
     case Reason::kVersionRange:
     case Reason::kDenied:
     case Reason::kApproval:
+    case Reason::kPlanExpired:
       return kByTenant;
     case Reason::kNothingToLag:
     case Reason::kNotTargeted:
@@ -138,6 +139,12 @@ void AddLasting(const Plan& plan, const Labels& labels, const Release& release, 
                              : ""));
 }
 
+std::string ShowValidity(const Plan& plan) {
+  if (!plan.valid_until.has_value()) return "until there is another";
+  return absl::StrCat("the plan is valid until ",
+                      absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", *plan.valid_until, absl::UTCTimeZone()));
+}
+
 // The reason that a stage in this state gives for not letting anyone in; kNone when it does.
 Reason ReasonOf(StageState state, const Moment& moment) {
   switch (state) {
@@ -173,15 +180,17 @@ void AddMoment(const Plan& plan, const Labels& labels, const Release& release, c
     return;
   }
   const Ring& ring = plan.rings[static_cast<size_t>(*index)];
-  const bool asks = EffectiveApproval(ring, release.channel) == Approval::kExplicit;
+  gates.Add(Reason::kPlanExpired, !HasExpired(plan, moment.now), ShowValidity(plan));
+  const bool asks = EffectiveApproval(plan, ring, release.channel) == Approval::kExplicit;
   const bool denied = asks && moment.consent == Consent::kDenied;
+  const std::vector<std::string>& approvers = ApproversOf(plan, ring, release.channel);
   gates.Add(denied ? Reason::kDenied : Reason::kApproval, !asks || moment.consent == Consent::kApproved,
             !asks                                  ? "approved by the plan"
             : denied                               ? "denied by a person of the customer"
             : moment.consent == Consent::kApproved ? "approved by a person of the customer"
-            : ring.approvers.empty()
+            : approvers.empty()
                 ? absl::StrCat("ring ", ring.name, " asks a person")
-                : absl::StrCat("ring ", ring.name, " asks ", absl::StrJoin(ring.approvers, " or ")));
+                : absl::StrCat("ring ", ring.name, " asks ", absl::StrJoin(approvers, " or ")));
 
   const Calendar calendar = CalendarOf(plan, ring, release.channel, release.urgent);
   const CalendarAnswer answer = Ask(calendar, moment.now);
@@ -255,7 +264,9 @@ Reason LastingReason(const Plan& plan, const Labels& labels, const Release& rele
 
 Reason PassingReason(const Plan& plan, int ring, const Release& release, Consent consent, absl::Time now) {
   const Ring& mine = plan.rings.at(static_cast<size_t>(ring));
-  if (EffectiveApproval(mine, release.channel) == Approval::kExplicit && consent != Consent::kApproved) {
+  if (HasExpired(plan, now)) return Reason::kPlanExpired;
+  if (EffectiveApproval(plan, mine, release.channel) == Approval::kExplicit &&
+      consent != Consent::kApproved) {
     return consent == Consent::kDenied ? Reason::kDenied : Reason::kApproval;
   }
   return ClosedNow(CalendarOf(plan, mine, release.channel, release.urgent), now);

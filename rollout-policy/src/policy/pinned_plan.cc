@@ -17,7 +17,7 @@ Reason ChoiceReason(const Plan& plan, const Labels& labels, const Release& relea
     if (other.serial > release.serial) newer.insert(other.serial);
   }
   if (static_cast<int>(newer.size()) < EffectiveLag(mine, *rule)) return Reason::kNothingToLag;
-  const absl::Duration wanted = EffectiveMinAge(plan, mine, release.channel, release.urgent);
+  const absl::Duration wanted = EffectiveMinAge(plan, mine, release.channel, release.urgent, view.hastened);
   return view.age + kHostSlack < wanted ? Reason::kMinAge : Reason::kNone;
 }
 
@@ -35,10 +35,10 @@ Eligibility EvaluateOnHost(const Plan& plan, const Labels& labels, const Release
       moment.barrier = std::string(first->version);
   }
   Eligibility answer = Evaluate(plan, labels, release, moment);
-  // A calendar that was open a moment ago, or opens in a moment, is open.
+  // What the calendar, or the plan's validity, allowed a moment ago or allows in a moment is allowed.
   for (const absl::Duration slack : {-kHostSlack, kHostSlack}) {
     if (answer.reason != Reason::kWindow && answer.reason != Reason::kFrozen &&
-        answer.reason != Reason::kBlackout) {
+        answer.reason != Reason::kBlackout && answer.reason != Reason::kPlanExpired) {
       break;
     }
     moment.now = view.now + slack;

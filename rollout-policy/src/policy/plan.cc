@@ -84,23 +84,41 @@ int EffectiveLag(const Ring& ring, const ChannelRule& rule) {
   return std::max(own != nullptr && own->lag.has_value() ? *own->lag : ring.lag, rule.lag);
 }
 
-absl::Duration EffectiveMinAge(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent) {
+absl::Duration EffectiveMinAge(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent,
+                               std::optional<absl::Duration> hastened) {
   const RingRule* own = FindRule(ring, channel);
-  const absl::Duration age = own != nullptr && own->min_age.has_value() ? *own->min_age : ring.min_age;
-  if (!urgent || !Hurries(plan, ring) || !plan.urgent->min_age.has_value()) return age;
-  return std::min(age, *plan.urgent->min_age);
+  const ChannelRule* rule = FindRule(plan, channel);
+  absl::Duration age = rule == nullptr ? ring.min_age : std::max(ring.min_age, rule->min_age);
+  if (own != nullptr && own->min_age.has_value()) age = *own->min_age;
+  if (urgent && Hurries(plan, ring) && plan.urgent->min_age.has_value())
+    age = std::min(age, *plan.urgent->min_age);
+  if (!hastened.has_value() || !ring.hasten_to.has_value()) return age;
+  return std::min(age, std::max(*hastened, *ring.hasten_to));
 }
 
-Approval EffectiveApproval(const Ring& ring, absl::string_view channel) {
+Approval EffectiveApproval(const Plan& plan, const Ring& ring, absl::string_view channel) {
   const RingRule* own = FindRule(ring, channel);
-  return own != nullptr && own->approval.has_value() ? *own->approval : ring.approval;
+  if (own != nullptr && own->approval.has_value()) return *own->approval;
+  const ChannelRule* rule = FindRule(plan, channel);
+  return rule != nullptr && rule->approval == Approval::kExplicit ? rule->approval : ring.approval;
 }
 
-bool MayApprove(const Ring& ring, absl::string_view person, absl::string_view role) {
-  return ring.approvers.empty() ||
-         std::any_of(ring.approvers.begin(), ring.approvers.end(), [&](absl::string_view approver) {
+const std::vector<std::string>& ApproversOf(const Plan& plan, const Ring& ring, absl::string_view channel) {
+  const ChannelRule* rule = FindRule(plan, channel);
+  return ring.approvers.empty() && rule != nullptr ? rule->approvers : ring.approvers;
+}
+
+bool MayApprove(const Plan& plan, const Ring& ring, absl::string_view channel, absl::string_view person,
+                absl::string_view role) {
+  const std::vector<std::string>& approvers = ApproversOf(plan, ring, channel);
+  return approvers.empty() ||
+         std::any_of(approvers.begin(), approvers.end(), [&](absl::string_view approver) {
            return absl::ConsumePrefix(&approver, "role:") ? approver == role : approver == person;
          });
+}
+
+bool HasExpired(const Plan& plan, absl::Time now) {
+  return plan.valid_until.has_value() && (now >= *plan.valid_until || now == absl::InfinitePast());
 }
 
 Calendar CalendarOf(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent) {

@@ -22,6 +22,7 @@ constexpr int kMaxMissed = 100;
 constexpr size_t kMaxReasonBytes = 256;
 constexpr size_t kMaxOwnerBytes = 128;
 constexpr int kMinutesOfDay = 24 * 60;
+constexpr char kNobodyAsked[] = "none where nobody is asked (approval: explicit)";
 constexpr char kSlug[] = "1 to 63 of a-z, 0-9 and -";
 
 // Collects faults under a path.
@@ -79,6 +80,12 @@ class Check {
   void Zone(const std::string& path, const std::string& zone) {
     if (!zone.empty() && !IsTimeZone(zone))
       Add(path, Quoted(zone), "UTC or a time zone such as Europe/Berlin");
+  }
+
+  // Of the years that a calendar and the database can hold.
+  void Year(const std::string& path, absl::Time time) {
+    if (time < absl::FromUnixSeconds(0) || time > absl::FromUnixSeconds(253'402'300'799))
+      Add(path, absl::FormatTime(time, absl::UTCTimeZone()), "a time from 1970 to 9999");
   }
 
   // Names that each stand in the plan, none twice.
@@ -155,6 +162,17 @@ bool IsKnown(UrgentMode mode) {
   return false;
 }
 
+void CheckApprovers(const std::vector<std::string>& approvers, const std::string& here, Check& check) {
+  const size_t count = check.Bounded(here + ".approvers", approvers.size(), 0, kMaxApprovers);
+  std::set<absl::string_view> seen;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string path = absl::StrCat(here, ".approvers[", i, "]");
+    check.Text(path, approvers[i], kMaxOwnerBytes);
+    if (!seen.insert(approvers[i]).second)
+      check.Add(path, Quoted(approvers[i]), "a person that stands here once");
+  }
+}
+
 void CheckRange(const ChannelRule& rule, const std::string& here, Check& check) {
   if (rule.mode != ChannelMode::kFollow) {
     if (!rule.from_version.empty())
@@ -196,6 +214,12 @@ void CheckRule(const ChannelRule& rule, const std::string& here, Check& check) {
     check.Add(path, Quoted(rule.pinned_version), "UTF-8 without control characters");
   }
   CheckRange(rule, here, check);
+  if (!IsKnown(rule.approval))
+    check.Add(here + ".approval", absl::StrCat(static_cast<int>(rule.approval)), "auto or explicit");
+  check.Between(here + ".min_age", rule.min_age, absl::ZeroDuration(), kMaxWait);
+  CheckApprovers(rule.approvers, here, check);
+  if (!rule.approvers.empty() && rule.approval != Approval::kExplicit)
+    check.Add(here + ".approvers", absl::StrCat(rule.approvers.size(), " persons"), kNobodyAsked);
 }
 
 void CheckWaves(const std::vector<Wave>& waves, const std::string& path, Check& check) {
@@ -281,25 +305,16 @@ void CheckRingRules(const Ring& ring, const std::string& here, const std::set<ab
   }
 }
 
-void CheckApprovers(const Ring& ring, const std::string& here, Check& check) {
-  const size_t count = check.Bounded(here + ".approvers", ring.approvers.size(), 0, kMaxApprovers);
-  std::set<absl::string_view> seen;
-  for (size_t i = 0; i < count; ++i) {
-    const std::string path = absl::StrCat(here, ".approvers[", i, "]");
-    check.Text(path, ring.approvers[i], kMaxOwnerBytes);
-    if (!seen.insert(ring.approvers[i]).second)
-      check.Add(path, Quoted(ring.approvers[i]), "a person that stands here once");
-  }
-  const bool asks = ring.approval == Approval::kExplicit ||
-                    std::any_of(ring.channels.begin(), ring.channels.end(),
-                                [](const RingRule& rule) { return rule.approval == Approval::kExplicit; });
-  if (count > 0 && !asks)
-    check.Add(here + ".approvers", absl::StrCat(count, " persons"),
-              "none where nobody is asked (approval: explicit)");
+// Of the ring, and of the channels that ask in every ring.
+bool Asks(const Plan& plan, const Ring& ring) {
+  const auto says = [](const auto& rule) { return rule.approval == Approval::kExplicit; };
+  return ring.approval == Approval::kExplicit || ring.hasten_to.has_value() ||
+         std::any_of(ring.channels.begin(), ring.channels.end(), says) ||
+         std::any_of(plan.channels.begin(), plan.channels.end(), says);
 }
 
-void CheckRing(const Ring& ring, const std::string& here, const std::set<absl::string_view>& channels,
-               Check& check) {
+void CheckRing(const Plan& plan, const Ring& ring, const std::string& here,
+               const std::set<absl::string_view>& channels, Check& check) {
   Validate(ring.selector, here + ".selector", check.faults());
   check.Between(here + ".lag", ring.lag, 0, kMaxLag);
   CheckWaves(ring.waves, here + ".waves", check);
@@ -310,8 +325,12 @@ void CheckRing(const Ring& ring, const std::string& here, const std::set<absl::s
   if (!IsKnown(ring.approval)) {
     check.Add(here + ".approval", absl::StrCat(static_cast<int>(ring.approval)), "auto or explicit");
   }
+  if (ring.hasten_to.has_value())
+    check.Between(here + ".hasten_to", *ring.hasten_to, absl::ZeroDuration(), kMaxWait);
   CheckRingRules(ring, here, channels, check);
-  CheckApprovers(ring, here, check);
+  CheckApprovers(ring.approvers, here, check);
+  if (!ring.approvers.empty() && !Asks(plan, ring))
+    check.Add(here + ".approvers", absl::StrCat(ring.approvers.size(), " persons"), kNobodyAsked);
 }
 
 // The names that other parts of the plan may speak of.
@@ -330,12 +349,8 @@ void CheckFreezes(const Plan& plan, const Names& names, Check& check) {
   for (size_t i = 0; i < count; ++i) {
     const Freeze& freeze = plan.freezes[i];
     const std::string here = absl::StrCat("freezes[", i, "]");
-    // Years that a calendar and the database can hold.
-    const absl::Time least = absl::FromUnixSeconds(0), most = absl::FromUnixSeconds(253'402'300'799);
-    for (const auto& [name, time] : {std::pair(".from", freeze.from), std::pair(".to", freeze.to)}) {
-      if (time < least || time > most)
-        check.Add(here + name, absl::FormatTime(time, absl::UTCTimeZone()), "a time from 1970 to 9999");
-    }
+    check.Year(here + ".from", freeze.from);
+    check.Year(here + ".to", freeze.to);
     if (freeze.to <= freeze.from) {
       check.Add(here + ".to", absl::FormatTime(freeze.to, absl::UTCTimeZone()), "a time after from");
     }
@@ -455,7 +470,7 @@ std::vector<Fault> Validate(const Plan& plan) {
   for (size_t i = 0; i < rings; ++i) {
     const std::string here = absl::StrCat("rings[", i, "]");
     check.UniqueSlug(here + ".name", plan.rings[i].name, ring_names);
-    CheckRing(plan.rings[i], here, channel_names, check);
+    CheckRing(plan, plan.rings[i], here, channel_names, check);
   }
 
   CheckGates(plan.gates, check);
@@ -478,6 +493,7 @@ std::vector<Fault> Validate(const Plan& plan) {
   if (!IsKnown(plan.uncovered_cohorts)) {
     check.Add("uncovered_cohorts", absl::StrCat(static_cast<int>(plan.uncovered_cohorts)), "warn or hold");
   }
+  if (plan.valid_until.has_value()) check.Year("valid_until", *plan.valid_until);
   return faults;
 }
 

@@ -13,6 +13,8 @@ namespace {
 
 using Sentences = std::vector<std::string>;
 
+constexpr absl::Duration kEndsSoon = absl::Hours(24 * 14);
+
 void AboutMembership(const Plan& plan, Sentences& out) {
   for (size_t i = 0; i < plan.rings.size(); ++i) {
     const bool takes_all = plan.rings[i].selector == Selector();
@@ -133,7 +135,7 @@ void AboutGates(const Plan& plan, Sentences& out) {
 void AboutApproval(const Plan& plan, Sentences& out) {
   for (const ChannelRule& rule : plan.channels) {
     const auto asks = [&](const Ring& ring) {
-      return EffectiveApproval(ring, rule.channel) == Approval::kExplicit;
+      return EffectiveApproval(plan, ring, rule.channel) == Approval::kExplicit;
     };
     const auto first = std::find_if(plan.rings.begin(), plan.rings.end(), asks);
     const auto waits = std::find_if_not(first, plan.rings.end(), asks);
@@ -163,6 +165,31 @@ void AboutDenied(const Plan& plan, Sentences& out) {
                                    " is a barrier and denied: nothing newer is ever taken."));
       }
     }
+  }
+}
+
+// Where no release waits for its age there is nothing that an approval could shorten.
+void AboutHaste(const Plan& plan, Sentences& out) {
+  for (const Ring& ring : plan.rings) {
+    if (!ring.hasten_to.has_value()) continue;
+    const bool shortens =
+        std::any_of(plan.channels.begin(), plan.channels.end(), [&](const ChannelRule& rule) {
+          return EffectiveMinAge(plan, ring, rule.channel, false) > *ring.hasten_to;
+        });
+    if (!shortens)
+      out.push_back(absl::StrCat("Ring ", ring.name, " lets an approval shorten its min_age to ",
+                                 absl::FormatDuration(*ring.hasten_to), ", and asks for no more than that."));
+  }
+}
+
+void AboutValidity(const Plan& plan, absl::Time now, Sentences& out) {
+  if (!plan.valid_until.has_value()) return;
+  const std::string until = absl::FormatTime("%Y-%m-%d %H:%M UTC", *plan.valid_until, absl::UTCTimeZone());
+  if (HasExpired(plan, now)) {
+    out.push_back(absl::StrCat("The plan was valid until ", until, ": by it nobody is let in any more."));
+  } else if (*plan.valid_until - now < kEndsSoon) {
+    out.push_back(absl::StrCat("The plan is valid until ", until,
+                               ": without a newer one nobody is let in from then on."));
   }
 }
 
@@ -215,6 +242,7 @@ void AboutCalendar(const Plan& plan, absl::Time now, Sentences& out) {
 
 std::vector<std::string> Warnings(const Plan& plan, absl::Time now) {
   Sentences out = Warnings(plan);
+  AboutValidity(plan, now, out);
   AboutFreezes(plan, now, out);
   AboutCalendar(plan, now, out);
   return out;
@@ -229,6 +257,7 @@ std::vector<std::string> Warnings(const Plan& plan) {
   AboutWaves(plan, out);
   AboutGates(plan, out);
   AboutApproval(plan, out);
+  AboutHaste(plan, out);
   AboutUncovered(plan, out);
   AboutDenied(plan, out);
   return out;

@@ -132,11 +132,22 @@ class Projector {
     return members;
   }
 
-  Consent ConsentOf(size_t ring, size_t release) const {
+  RingConsent ConsentOf(size_t ring, size_t release) const {
     for (const RingConsent& one : in_.releases[release].consents) {
-      if (one.ring == plan_.rings[ring].name) return one.consent;
+      if (one.ring == plan_.rings[ring].name) return one;
     }
-    return Consent::kNone;
+    return {};
+  }
+
+  absl::Duration AgeWanted(size_t ring, size_t release) const {
+    return EffectiveMinAge(plan_, plan_.rings[ring], in_.channel, in_.releases[release].release.urgent,
+                           ConsentOf(ring, release).hastened);
+  }
+
+  // As the ring sees them: an approval may ask for haste in one ring and not in another.
+  const std::vector<ReleaseProgress>& ProgressFor(size_t ring) {
+    for (size_t r = 0; r < progress_.size(); ++r) progress_[r].hastened = ConsentOf(ring, r).hastened;
+    return progress_;
   }
 
   Calendar CalendarFor(size_t ring, size_t release) const {
@@ -181,11 +192,13 @@ class Projector {
     if (at > now_ && at < next_) next_ = at;
   }
 
+  absl::Time LetsInUntil() const { return std::min(end_, plan_.valid_until.value_or(end_)); }
+
   // The first time from `at` on at which the ring's calendar is open, and was kAskWithin check-ins before.
   absl::Time OpenLongEnough(size_t ring, size_t release, absl::Time at) const {
     const Calendar calendar = CalendarFor(ring, release);
     const absl::Duration asked = kAskWithin * in_.checkin;
-    for (int i = 0; i < 1000 && at < end_; ++i) {
+    for (int i = 0; i < 1000 && at < LetsInUntil(); ++i) {
       const CalendarAnswer now = Ask(calendar, at);
       if (!now.open()) {
         at = now.until == absl::InfiniteFuture() ? end_ : now.until + asked;
@@ -215,7 +228,7 @@ class Projector {
     fill.checkin = in_.checkin;
     fill.probation = in_.probation;
     fill.calendar = CalendarFor(ring, work.release);
-    fill.end = end_;
+    fill.end = LetsInUntil();
     const Filling filling = FillWave(fill);
     for (const Filling::Point& point : filling.points) AddPoint(work.release, point.at, point.exposed, ring);
     if (!filling.points.empty()) {
@@ -266,8 +279,8 @@ class Projector {
     std::optional<Work>& work = work_[ring];
     kept_[ring] = {};
     if (IsBusy(work)) return MoveBusy(ring, now);
-    const Choice choice =
-        ChooseRelease(plan_, static_cast<int>(ring), in_.channel, progress_, in_.first_of_internal, now);
+    const Choice choice = ChooseRelease(plan_, static_cast<int>(ring), in_.channel, ProgressFor(ring),
+                                        in_.first_of_internal, now);
     Next(choice.revisit_at);
     const uint64_t current = work.has_value() ? in_.releases[work->release].release.serial : 0;
     if (choice.serial.has_value() && *choice.serial > current) {
@@ -292,7 +305,7 @@ class Projector {
       return false;
     }
     if (work.state != StageState::kOpen) return false;
-    const Reason plan_says = MayGoOn(plan_, static_cast<int>(ring), in_.channel, progress_,
+    const Reason plan_says = MayGoOn(plan_, static_cast<int>(ring), in_.channel, ProgressFor(ring),
                                      standing.release.serial, in_.first_of_internal);
     if (plan_says != Reason::kNone && plan_says != Reason::kPinned) {
       Keep(ring, work.release, plan_says, DetailOf(ring, work.release, plan_says, now));
@@ -334,8 +347,8 @@ class Projector {
       progress_[work.release].ring_passed[ring] = true;
       return true;
     }
-    const Reason closed =
-        PassingReason(plan_, static_cast<int>(ring), standing.release, ConsentOf(ring, work.release), now);
+    const Reason closed = PassingReason(plan_, static_cast<int>(ring), standing.release,
+                                        ConsentOf(ring, work.release).consent, now);
     if (closed == Reason::kApproval || closed == Reason::kDenied) {
       Keep(ring, work.release, closed, absl::StrCat("ring ", plan_.rings[ring].name, " asks a person"));
       return false;
@@ -350,6 +363,8 @@ class Projector {
 
   void KeepByCalendar(size_t ring, absl::Time now) {
     const Work& work = *work_[ring];
+    if (HasExpired(plan_, now)) return Keep(ring, work.release, Reason::kPlanExpired, "");
+    if (plan_.valid_until.has_value()) Next(Look(*plan_.valid_until));
     const CalendarAnswer answer = Ask(CalendarFor(ring, work.release), now);
     Next(Look(answer.until));
     if (!answer.open()) Keep(ring, work.release, answer.closed, answer.detail);
@@ -358,7 +373,7 @@ class Projector {
   // Why the ring takes nothing newer than `current`.
   void NoteUnchosen(size_t ring, uint64_t current, absl::Time now) {
     if (progress_.empty() || progress_.back().serial <= current) return;
-    std::vector<ReleaseProgress> newer = progress_;
+    std::vector<ReleaseProgress> newer = ProgressFor(ring);
     for (ReleaseProgress& progress : newer) progress.stopped = progress.stopped || progress.serial <= current;
     const Choice choice =
         ChooseRelease(plan_, static_cast<int>(ring), in_.channel, newer, in_.first_of_internal, now);
@@ -371,10 +386,8 @@ class Projector {
 
   std::string DetailOf(size_t ring, size_t release, Reason reason, absl::Time now) const {
     const Ring& of = plan_.rings[ring];
-    const bool urgent = in_.releases[release].release.urgent;
     if (reason == Reason::kMinAge) {
-      const absl::Duration wanted = EffectiveMinAge(plan_, of, in_.channel, urgent);
-      return absl::StrCat("wants ", absl::FormatDuration(wanted), " of health, has ",
+      return absl::StrCat("wants ", absl::FormatDuration(AgeWanted(ring, release)), " of health, has ",
                           absl::FormatDuration(absl::Trunc(HealthyAge(release, now), absl::Seconds(1))));
     }
     if (reason == Reason::kNothingToLag) {
@@ -391,9 +404,7 @@ class Projector {
   }
 
   absl::Time AgeReached(size_t ring, size_t release, absl::Time now) const {
-    const absl::Duration wanted =
-        EffectiveMinAge(plan_, plan_.rings[ring], in_.channel, in_.releases[release].release.urgent);
-    return now + std::max(in_.step, wanted - HealthyAge(release, now));
+    return now + std::max(in_.step, AgeWanted(ring, release) - HealthyAge(release, now));
   }
 
   void Keep(size_t ring, size_t release, Reason reason, std::string detail) {

@@ -82,6 +82,8 @@ const char* Name(Reason reason) {
       return "other_plan";
     case Reason::kUncoveredCohorts:
       return "uncovered_cohorts";
+    case Reason::kPlanExpired:
+      return "plan_expired";
   }
   return "unknown";
 }
@@ -167,6 +169,8 @@ const char* Sentence(Reason reason) {
     case Reason::kUncoveredCohorts:
       return "The ring has kinds of hosts that no earlier ring has proven the release on, and the plan "
              "holds.";
+    case Reason::kPlanExpired:
+      return "The plan's own time is over: by it nobody is let in until there is a newer one.";
   }
   return "Unknown reason.";
 }

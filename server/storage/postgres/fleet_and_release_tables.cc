@@ -71,6 +71,8 @@ absl::StatusOr<ConsentRow> ReadConsent(const pqxx::row& row) {
   consent.person = reader.Text();
   consent.reason = reader.Text();
   consent.at = reader.Time();
+  const absl::Duration min_age = reader.Micros();
+  if (min_age >= absl::ZeroDuration()) consent.min_age = min_age;
   RETURN_IF_ERROR(reader.status());
   return consent;
 }
@@ -416,7 +418,8 @@ absl::Status PostgresTransaction::InsertConsent(const ConsentRow& row) {
   ASSIGN_OR_RETURN(const int64_t changed,
                    Change(statements::kInsertConsent,
                           {row.tenant, row.channel, absl::StrCat(row.serial), row.ring,
-                           row.approved ? "true" : "false", row.person, row.reason, PgTime(row.at)}));
+                           row.approved ? "true" : "false", row.person, row.reason, PgTime(row.at),
+                           row.min_age.has_value() ? PgInterval(*row.min_age) : ""}));
   if (changed == 1) return absl::OkStatus();
   return absl::AlreadyExistsError(
       absl::StrCat("consent: ", row.tenant, " decided on ", row.channel, "/", row.serial, " already"));

@@ -308,6 +308,8 @@ CREATE TABLE consents (
   person   text NOT NULL CHECK (person <> ''),
   reason   text NOT NULL,
   at       timestamptz NOT NULL,
+  -- The age that an approval asks for instead of the ring's, where the plan lets an approval shorten that.
+  min_age  interval CHECK (min_age >= interval '0' AND approved),
   PRIMARY KEY (tenant, channel, serial, ring)
 );
 CREATE TRIGGER consents_are_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON consents

@@ -136,12 +136,14 @@ inline constexpr Statement kPlanHistory{"plan_history", R"sql(
   SELECT plan, revision, applied_by, applied_at FROM plans WHERE tenant = $1 ORDER BY revision DESC)sql"};
 
 inline constexpr Statement kInsertConsent{"insert_consent", R"sql(
-  INSERT INTO consents (tenant, channel, serial, ring, approved, person, reason, at)
-  VALUES ($1, $2, $3::bigint, $4, $5::boolean, $6, $7, $8::timestamptz)
+  INSERT INTO consents (tenant, channel, serial, ring, approved, person, reason, at, min_age)
+  VALUES ($1, $2, $3::bigint, $4, $5::boolean, $6, $7, $8::timestamptz, nullif($9, '')::interval)
   ON CONFLICT DO NOTHING)sql"};
 
 inline constexpr Statement kConsents{"consents", R"sql(
-  SELECT tenant, channel, serial, ring, approved, person, reason, at FROM consents
+  SELECT tenant, channel, serial, ring, approved, person, reason, at,
+         coalesce((extract(epoch FROM min_age) * 1000000)::bigint, -1)
+  FROM consents
   ORDER BY tenant COLLATE "C", channel COLLATE "C", serial, ring COLLATE "C")sql"};
 
 inline constexpr Statement kInsertAcknowledgement{"insert_acknowledgement", R"sql(

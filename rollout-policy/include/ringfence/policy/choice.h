@@ -27,6 +27,7 @@ struct ReleaseProgress {
   absl::Duration
       healthy_age;     // time since publication during which enough hosts soaked healthy (docs/plans.md)
   absl::Duration age;  // time since publication
+  std::optional<absl::Duration> hastened{};  // the age that an approval asks for in the ring
   std::vector<bool>
       ring_passed;  // one per ring of the plan, in its order; stays true when the ring took a newer one
 };

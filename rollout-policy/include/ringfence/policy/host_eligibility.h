@@ -28,8 +28,8 @@ Reason LastingReason(const Plan& plan, const Labels& labels, const Release& rele
 // What a person of the tenant said about a release that needs approval.
 enum class Consent : uint8_t { kNone = 0, kApproved = 1, kDenied = 2 };
 
-// What the plan says of this moment, of a ring that it has: consent and calendar. Both are asked again at
-// every lease, for they pass.
+// What the plan says of this moment, of a ring that it has: its own validity, consent and calendar. All are
+// asked again at every lease, for they pass.
 Reason PassingReason(const Plan& plan, int ring, const Release& release, Consent consent, absl::Time now);
 
 // The first barrier of the channel that a host which runs serial `running` (0: nothing known) must take

@@ -4,6 +4,8 @@
 // rests on other hosts (waves, proof, the order of the rings) it cannot judge, and leaves open.
 #pragma once
 
+#include <optional>
+
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "ringfence/policy/host_eligibility.h"
@@ -21,7 +23,8 @@ struct HostView {
   uint64_t running = 0;  // serial of what runs; 0: not one of those
   absl::Duration age;    // of the release, as the host counts it
   Consent consent = Consent::kNone;
-  absl::Time now;  // the host's clock
+  absl::Time now;                            // the host's clock
+  std::optional<absl::Duration> hastened{};  // the age that an approval asks for in the host's ring
 };
 
 // `labels` are those that LabelsFor (bucket.h) gave. Lag: at least so many newer releases are published;

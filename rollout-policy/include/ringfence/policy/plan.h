@@ -26,6 +26,11 @@ enum class ChannelMode : uint8_t {
   kPaused = 3,  // nothing new
 };
 
+enum class Approval : uint8_t {
+  kAuto = 1,      // nobody is asked
+  kExplicit = 2,  // a release waits until a person of the tenant approves it for the ring
+};
+
 // How the tenant treats one channel. A channel that no rule names is never offered (channel_not_in_plan).
 struct ChannelRule {
   std::string channel;  // slug
@@ -39,6 +44,10 @@ struct ChannelRule {
   // A host takes nothing above one of these before it runs that one or a newer one; a ring, before it passed
   // it. One that was not published stands in nobody's way.
   std::vector<std::string> barriers{};
+  // In every ring, but where a ring has a rule of its own for the channel.
+  Approval approval = Approval::kAuto;   // kExplicit: also in rings that ask nobody
+  absl::Duration min_age{};              // the larger of this and the ring's holds
+  std::vector<std::string> approvers{};  // of rings that name none; as Ring::approvers
 
   friend bool operator==(const ChannelRule&, const ChannelRule&) = default;
 };
@@ -48,11 +57,6 @@ struct Wave {
   std::optional<int64_t> max_hosts;  // a further cap on the hosts exposed in this ring by the end of the wave
 
   friend bool operator==(const Wave&, const Wave&) = default;
-};
-
-enum class Approval : uint8_t {
-  kAuto = 1,      // nobody is asked
-  kExplicit = 2,  // a release waits until a person of the tenant approves it for the ring
 };
 
 // What a ring does differently in one channel. What is not set is as the ring says.
@@ -77,8 +81,11 @@ struct Ring {
   std::vector<Window> windows;              // hosts are let in only then; empty: at any time
   Approval approval = Approval::kAuto;
   std::vector<RingRule> channels;
-  // Who may approve a release here, where it asks: persons, and "role:NAME". Empty: any admin of the tenant.
+  // Who may approve a release here, where it asks or lets itself be hastened: persons, and "role:NAME".
+  // Empty: any admin of the tenant.
   std::vector<std::string> approvers{};
+  // An approval may shorten the least age in this ring, down to this; unset: none can.
+  std::optional<absl::Duration> hasten_to{};
 
   friend bool operator==(const Ring&, const Ring&) = default;
 };
@@ -173,6 +180,8 @@ struct Plan {
   std::optional<int> rollback_depth{};
   UnqualifiedPlatform unqualified_platform = UnqualifiedPlatform::kRefuse;
   UncoveredCohorts uncovered_cohorts = UncoveredCohorts::kWarn;
+  // From then on nobody is let in by this plan; what runs stays. Unset: it holds until there is another.
+  std::optional<absl::Time> valid_until{};
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };
@@ -222,14 +231,21 @@ const RingRule* FindRule(const Ring& ring, absl::string_view channel);
 int EffectiveLag(const Ring& ring, const ChannelRule& rule);
 
 // The least healthy age of a release of `channel` in `ring`, shortened for urgent ones if the tenant allowed
-// it.
-absl::Duration EffectiveMinAge(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent);
+// it, and to what an approval asks for (`hastened`) if the ring lets it.
+absl::Duration EffectiveMinAge(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent,
+                               std::optional<absl::Duration> hastened = std::nullopt);
 
-Approval EffectiveApproval(const Ring& ring, absl::string_view channel);
+Approval EffectiveApproval(const Plan& plan, const Ring& ring, absl::string_view channel);
 
+// Whose yes counts there; empty: any admin's of the tenant.
+const std::vector<std::string>& ApproversOf(const Plan& plan, const Ring& ring, absl::string_view channel);
 // Does the ring take this person's yes, or that of somebody with this role ("tenant-admin", "sre", ...)? That
 // the person may speak for the tenant at all is for the caller to see to.
-bool MayApprove(const Ring& ring, absl::string_view person, absl::string_view role);
+bool MayApprove(const Plan& plan, const Ring& ring, absl::string_view channel, absl::string_view person,
+                absl::string_view role);
+
+// Is its time over? Where the time is not known it is.
+bool HasExpired(const Plan& plan, absl::Time now);
 
 // Points into `plan`. An urgent release may be without windows.
 Calendar CalendarOf(const Plan& plan, const Ring& ring, absl::string_view channel, bool urgent);

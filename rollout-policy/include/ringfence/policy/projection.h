@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct StageStanding {
 struct RingConsent {
   std::string ring;
   Consent consent = Consent::kNone;
+  std::optional<absl::Duration> hastened = std::nullopt;  // the age that an approval asks for
 };
 
 // A release of the channel, and what is known of it for this tenant.
@@ -56,7 +58,7 @@ struct ReleaseStanding {
   absl::Time ages_from = absl::InfiniteFuture();  // when it goes on growing older; InfiniteFuture: with the
                                                   // first host proven here
   std::vector<StageStanding> stages;
-  std::vector<RingConsent> consents;  // of rings that ask a person
+  std::vector<RingConsent> consents;  // of rings that ask a person, or let an approval shorten the age
 };
 
 struct ProjectionInput {

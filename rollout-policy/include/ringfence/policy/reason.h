@@ -46,9 +46,10 @@ enum class Reason : uint8_t {
   kCohortBlocked = 36,  // the release does harm to hosts with one of the host's label values
   kOtherPlan = 37,      // the host holds another signed plan than the one in force
   kUncoveredCohorts =
-      38,  // the ring has hosts of a kind that no earlier ring proved it on, and the plan holds
+      38,             // the ring has hosts of a kind that no earlier ring proved it on, and the plan holds
+  kPlanExpired = 39,  // past the time until which the plan is valid
 };
-inline constexpr Reason kLastReason = Reason::kUncoveredCohorts;
+inline constexpr Reason kLastReason = Reason::kPlanExpired;
 
 const char* Name(Reason reason);      // "no_ring", "channel_not_in_plan", ...
 const char* Sentence(Reason reason);  // one plain sentence for people

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,12 +30,21 @@ struct ApprovalStatement {
   std::vector<std::string> rings;                 // empty: every ring that asks
   absl::Time not_after = absl::InfiniteFuture();  // an approval counts before; a denial counts for good
   std::string reason;                             // for people
+  // Of an approval: the age that it asks for instead of the ring's, in whole seconds; at most 365 days. It
+  // counts in rings that let an approval shorten theirs.
+  std::optional<absl::Duration> min_age{};
   friend bool operator==(const ApprovalStatement&, const ApprovalStatement&) = default;
 };
 
 absl::StatusOr<std::string> ApprovalPayload(const ApprovalStatement& statement);
 // InvalidArgument, naming what is wrong. Nothing is believed yet.
 absl::StatusOr<ApprovalStatement> ParseApprovalPayload(absl::string_view payload);
+
+// What approvals in force ask for instead of a ring's least age, and until when.
+struct Haste {
+  absl::Duration min_age;
+  absl::Time until = absl::InfiniteFuture();
+};
 
 // Everything that was said, in order. A value.
 class ApprovalBook {
@@ -53,6 +63,9 @@ class ApprovalBook {
   // ends.
   policy::Consent Of(absl::string_view channel, uint64_t serial, const Digest& digest, absl::string_view ring,
                      absl::Time now) const;
+  // Of the approvals that make it a yes the one that asks for the least; nullopt: none asks, or it is no yes.
+  std::optional<Haste> HasteOf(absl::string_view channel, uint64_t serial, const Digest& digest,
+                               absl::string_view ring, absl::Time now) const;
 
   struct Entry {
     ApprovalStatement statement;
