@@ -12,6 +12,19 @@ void Agent::Refused(const Directive& offer, const PlanGuard::Verdict& verdict) {
       Reported{EventKind::kPlanRefused, offer.channel, offer.digest, verdict.reason, verdict.detail});
 }
 
+// What was only downloaded may be dropped at any time; what runs, or is about to, goes back as far as the
+// plan lets an order take it.
+bool Agent::MayGoBack(const Directive& order) {
+  const ChannelState* state = machine_.Find(order.channel);
+  if (state == nullptr) return true;
+  const bool flipping = state->phase == Phase::kActivating && state->candidate.digest == order.digest;
+  if (!flipping && state->running != order.digest) return true;
+  const PlanGuard::Verdict verdict = options_.plan_guard->JudgeOrderBack(
+      order.channel, order.digest, flipping ? state->running : state->previous);
+  if (!verdict.allowed) Refused(order, verdict);
+  return verdict.allowed;
+}
+
 void Agent::ObeyPlan(CheckedIn* heard) {
   if (options_.plan_guard == nullptr) return;
   PlanGuard& guard = *options_.plan_guard;
@@ -27,6 +40,7 @@ void Agent::ObeyPlan(CheckedIn* heard) {
         continue;
       }
     }
+    if (directive.kind == DirectiveKind::kRevert && !MayGoBack(directive)) continue;
     allowed.push_back(std::move(directive));
   }
   heard->reply.directives = std::move(allowed);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "ringfence/base/status_macros.h"
@@ -229,10 +230,12 @@ PlanGuard::Verdict PlanGuard::Judge(const Directive& offer, const AgentId& agent
     refusals_.erase(offer.digest);
     return verdict;
   }
-  // The server may know a newer plan: it is asked first, and only what still stands then is an incident.
+  return Refuse(offer.digest, std::move(verdict));
+}
+
+PlanGuard::Verdict PlanGuard::Refuse(const Digest& digest, Verdict verdict) {
   if (refusals_.size() >= kMostRefusals) refusals_.clear();
-  const auto [at, added] =
-      refusals_.try_emplace(offer.digest, Refusal{verdict.reason, fetches_, listings_, false});
+  const auto [at, added] = refusals_.try_emplace(digest, Refusal{verdict.reason, fetches_, listings_, false});
   if (added || at->second.reason != verdict.reason) {
     at->second = Refusal{verdict.reason, fetches_, listings_, false};
     fetch_wanted_ = true;
@@ -243,6 +246,48 @@ PlanGuard::Verdict PlanGuard::Judge(const Directive& offer, const AgentId& agent
                    (!counted || listings_ > at->second.listings);
   at->second.reported |= verdict.report;
   return verdict;
+}
+
+PlanGuard::Verdict PlanGuard::JudgeBackLocked(absl::string_view channel, const Digest& from,
+                                              const Digest& to) const {
+  const Verdict follow{true, "", "", false};
+  if (chain_.empty()) return follow;  // what takes nothing new may still go back
+  const policy::Plan& plan = chain_.back().statement.plan;
+  if (!plan.rollback_depth.has_value()) return follow;
+  const std::string detail = absl::StrCat("the plan lets an order take a host back over at most ",
+                                          *plan.rollback_depth, " releases");
+  if (*plan.rollback_depth == 0) return {false, policy::kRollbackReason, detail, true};
+  std::set<uint64_t> serials, listed;
+  uint64_t from_serial = 0, to_serial = 0;
+  const auto note = [&](uint64_t serial, const Digest& digest) {
+    serials.insert(serial);
+    if (digest == from) from_serial = serial;
+    if (digest == to) to_serial = serial;
+  };
+  if (const auto seen = seen_.find(std::string(channel)); seen != seen_.end()) {
+    for (const auto& [known, release] : seen->second) note(known.first, known.second);
+  }
+  if (const auto metadata = listed_.find(std::string(channel)); metadata != listed_.end()) {
+    for (const ListedRelease& release : metadata->second) {
+      note(release.serial, release.digest);
+      listed.insert(release.serial);
+    }
+  }
+  if (from_serial == 0 || to_serial == 0) return follow;  // it cannot count them
+  // As with lags: where there is metadata, only what it lists is published.
+  if (!listed.empty()) serials = std::move(listed);
+  serials.insert(to_serial);
+  const std::vector<uint64_t> rising(serials.begin(), serials.end());
+  return policy::MayGoBack(plan, rising, from_serial, to_serial)
+             ? follow
+             : Verdict{false, policy::kRollbackReason, detail, true};
+}
+
+PlanGuard::Verdict PlanGuard::JudgeOrderBack(absl::string_view channel, const Digest& from,
+                                             const Digest& to) {
+  MutexLock lock(&mutex_);
+  const Verdict verdict = JudgeBackLocked(channel, from, to);
+  return verdict.allowed ? verdict : Refuse(from, verdict);
 }
 
 PlanGuard::Verdict PlanGuard::RefusedLease(const Directive& offer, absl::string_view why) {

@@ -6,6 +6,7 @@
 #include "ringfence/base/hash.h"
 #include "ringfence/base/status_macros.h"
 #include "ringfence/policy/deny.h"
+#include "ringfence/policy/pinned_plan.h"
 #include "ringfence/trust/dsse.h"
 #include "server/app/acts.h"
 #include "server/app/engine.h"
@@ -49,7 +50,7 @@ std::string KnownReason(const std::string& word) {
   for (int i = 1; i <= static_cast<int>(policy::kLastReason); ++i) {
     if (word == policy::Name(static_cast<policy::Reason>(i))) return word;
   }
-  return word == plan::kForkReason ? word : "other";
+  return word == plan::kForkReason || word == policy::kRollbackReason ? word : "other";
 }
 
 SignedPlanInfo LinkInfo(const plan::SignedPlan& link, int64_t revision) {

@@ -5,6 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringfence/policy/deny.h"
+#include "ringfence/policy/pinned_plan.h"
 #include "tests/plan/signing.h"
 #include "tests/policy/builders.h"
 #include "tests/support/memory_files.h"
@@ -175,6 +176,41 @@ TEST_F(PlanGuardTest, ASignedYesShortensTheAgeWhereThePlanLetsItAndWhileItLasts)
   EXPECT_TRUE(Judge(2, "rest").allowed);
   clock.Advance(absl::Hours(2) + policy::kHostSlack);
   EXPECT_EQ(Judge(2, "rest").reason, "min_age") << "it has ended";
+}
+
+TEST_F(PlanGuardTest, AnOrderBackIsFollowedAsFarAsThePlanLetsAnOrderGo) {
+  Start();
+  List({1, 2, 3, 4});
+  const auto back = [&](uint64_t from, uint64_t to) {
+    return guard->JudgeOrderBack("content", DigestOf(from), DigestOf(to));
+  };
+  EXPECT_TRUE(back(4, 1).allowed) << "the plan says nothing of it";
+  Extend([](policy::Plan& plan) { plan.rollback_depth = 2; });
+  guard->TakeIn({chain[1].envelope});
+  EXPECT_TRUE(back(4, 2).allowed);
+  EXPECT_EQ(back(4, 1).reason, "rollback_depth");
+  EXPECT_TRUE(back(4, 9).allowed) << "it cannot count what nobody listed";
+  EXPECT_TRUE(back(9, 1).allowed);
+  Judge(9);  // the server speaks of releases that nobody listed
+  Judge(10);
+  EXPECT_TRUE(back(4, 2).allowed) << "they make nothing farther";
+  Extend([](policy::Plan& plan) { plan.rollback_depth = 0; });
+  guard->TakeIn({chain[2].envelope});
+  EXPECT_FALSE(back(4, 3).allowed);
+  EXPECT_FALSE(back(9, 8).allowed) << "nobody is ever ordered back";
+}
+
+TEST_F(PlanGuardTest, AnOrderBackThatStillStandsAfterTheServerWasAskedForThePlanIsAnIncident) {
+  Start();
+  guard->TakeIn({});
+  Extend([](policy::Plan& plan) { plan.rollback_depth = 0; });
+  guard->TakeIn({chain[1].envelope});
+  guard->TakeIn({});
+  EXPECT_FALSE(guard->JudgeOrderBack("content", DigestOf(2), DigestOf(1)).report);
+  EXPECT_TRUE(guard->FetchDue());
+  guard->TakeIn({});
+  EXPECT_TRUE(guard->JudgeOrderBack("content", DigestOf(2), DigestOf(1)).report);
+  EXPECT_FALSE(guard->JudgeOrderBack("content", DigestOf(2), DigestOf(1)).report) << "once";
 }
 
 TEST_F(PlanGuardTest, WithoutMetadataAgesBeginWhenTheHostFirstHearsAndWaitingIsNoIncident) {

@@ -52,6 +52,7 @@ class GuardedFleet {
       if (Chance(0.05)) Freeze();
       if (Chance(0.03)) NewPlan(Ending(chain_.back().statement.plan, fleet_.now()));
       if (Chance(0.15)) Consent();
+      if (Chance(0.06)) RollBack();
       if (Chance(0.05)) {
         fleet_.Relabel(static_cast<int>(random_() % kHosts),
                        {{"group", absl::StrCat("g", random_() % 5)}, {"os", "win10"}});
@@ -64,6 +65,7 @@ class GuardedFleet {
 
   int offers() const { return offers_; }
   int leases() const { return leases_; }
+  int orders_back() const { return orders_back_; }
   int refused_when_tighter() const { return refused_when_tighter_; }
   const std::vector<std::string>& refused() const { return refused_; }
 
@@ -87,6 +89,12 @@ class GuardedFleet {
   void Freeze() { NewPlan(Frozen(chain_.back().statement.plan, fleet_.now())); }
   void Publish() {
     if (auto published = PublishRandom(fleet_, random_)) releases_.push_back(*std::move(published));
+  }
+  void RollBack() {
+    if (releases_.empty()) return;
+    const uint64_t serial = releases_[random_() % releases_.size()].serial;
+    if (!fleet_.app().RollBack(fleet_.Sre(), {"", "content", serial, ""}).ok()) return;
+    for (int i = 0; i < kHosts; ++i) Offers(i);  // before they follow it
   }
   void Consent() {
     if (releases_.empty()) return;
@@ -143,11 +151,30 @@ class GuardedFleet {
     refused_when_tighter_ += held->Judge(offer, host.id, host.labels, runs).allowed ? 0 : 1;
   }
 
+  void OrderedBack(int index, const Digest& digest) {
+    const SimHost& host = fleet_.host(index);
+    const auto running = host.running.find("content"), previous = host.previous.find("content");
+    if (running == host.running.end() || running->second != digest || previous == host.previous.end()) return;
+    ++orders_back_;
+    agent::PlanGuard& guard = *guards_[static_cast<size_t>(index)];
+    BringUpToDate(guard, host);
+    const agent::PlanGuard::Verdict verdict = guard.JudgeOrderBack("content", digest, previous->second);
+    if (!verdict.allowed) refused_.push_back(absl::StrCat("order back: ", verdict.detail));
+    plan::PlanStatement tighter = plan::NextAfter(chain_.back());
+    tighter.plan.rollback_depth = 0;
+    MemoryFiles disk;
+    const auto held = agent::PlanGuard::Open({chain_[0].sha256, "/tighter", {}}, &disk, &clock_);
+    BringUpToDate(*held, host);
+    EXPECT_EQ(held->TakeIn({plan::SealPlan(tighter, "a")}), 1);
+    EXPECT_FALSE(held->JudgeOrderBack("content", digest, previous->second).allowed);
+  }
+
   // What the host would be told at a check-in now.
   void Offers(int index) {
     const auto reply = fleet_.Say(index, {});
     if (!reply.ok()) return;
     for (const app::Directive& directive : *reply->directives) {
+      if (directive.kind == app::DirectiveKind::kRevert) OrderedBack(index, directive.digest);
       if (directive.kind != app::DirectiveKind::kPrefetch &&
           directive.kind != app::DirectiveKind::kRequestLease)
         continue;
@@ -168,24 +195,26 @@ class GuardedFleet {
   std::vector<plan::SignedPlan> chain_;
   std::vector<std::unique_ptr<agent::PlanGuard>> guards_;
   std::vector<policy::Release> releases_;
-  int offers_ = 0, leases_ = 0, refused_when_tighter_ = 0;
+  int offers_ = 0, leases_ = 0, refused_when_tighter_ = 0, orders_back_ = 0;
   std::vector<std::string> refused_;
   FleetHarness fleet_;
 };
 
 TEST(PlanGuardDifferentialTest, NothingThatTheServerAnswersIsRefusedByTheAgentsOwnGuard) {
-  int offers = 0, leases = 0, refused_when_tighter = 0;
+  int offers = 0, leases = 0, refused_when_tighter = 0, orders_back = 0;
   for (uint64_t seed = 1; seed <= 6; ++seed) {
     GuardedFleet run(seed);
     run.Run();
     offers += run.offers();
     leases += run.leases();
+    orders_back += run.orders_back();
     refused_when_tighter += run.refused_when_tighter();
     EXPECT_TRUE(run.refused().empty())
         << "seed " << seed << ": " << run.refused().size() << " refused, first: " << run.refused().front();
   }
   EXPECT_GT(leases, 50);
   EXPECT_GT(offers, 50);
+  EXPECT_GT(orders_back, 5);
   EXPECT_EQ(refused_when_tighter, offers + leases) << "a host with a tighter plan takes none of them";
 }
 

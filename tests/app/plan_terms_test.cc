@@ -106,7 +106,8 @@ TEST_F(PlanTermsTest, AnApprovalShortensTheAgeAsFarAsTheRingLets) {
   EXPECT_EQ(Why(4).reason, Reason::kMinAge);
   ASSERT_TRUE(Until(8, release, absl::Hours(12))) << "ten hours of health, not the one asked for, nor a week";
   for (const auto& [key, row] : fleet.watch().exposures()) {
-    if (row.ring == "rest") EXPECT_GE(row.exposed_at, published + absl::Hours(10));
+    if (row.ring != "rest") continue;
+    EXPECT_GE(row.exposed_at, published + absl::Hours(10));
   }
   EXPECT_EQ(fleet.Violations(), "");
 }

@@ -65,6 +65,7 @@ inline policy::Plan RandomPlan(std::mt19937_64& random) {
     plan.deny[0].version = "v3";
     plan.deny[0].reason = plan.deny[0].owner = "x";
   }
+  if (often(0.5)) plan.rollback_depth = static_cast<int>(pick(0, 2));
   if (often(0.3)) plan.unqualified_platform = policy::UnqualifiedPlatform::kFirstRingOnly;
   if (often(0.3))
     plan.urgent = policy::Urgent{policy::UrgentMode::kAllow, {}, absl::Minutes(5), absl::Minutes(5), true};

@@ -100,6 +100,7 @@ class Agent {
   // What signed metadata lists is what ages and lags are counted in.
   void TellGuard();
   void Refused(const Directive& offer, const PlanGuard::Verdict& verdict);
+  bool MayGoBack(const Directive& order);
   void Step(const Event& event);
   // What the guard makes of it: halts that came along, and whether a lease fits.
   Event Guarded(Event event);

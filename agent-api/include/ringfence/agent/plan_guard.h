@@ -55,7 +55,7 @@ class PlanGuard {
 
   struct Verdict {
     bool allowed = false;
-    std::string reason;  // a word of docs/reasons.md, "no_plan" or "plan_fork"
+    std::string reason;  // a word of docs/reasons.md, "no_plan", "plan_fork" or "rollback_depth"
     std::string detail;  // for people
     // An incident: it stood after the server had been asked for the plan and, if it rests on that, signed
     // metadata had come; and is new.
@@ -64,6 +64,9 @@ class PlanGuard {
   // An offer: told to download, to ask for permission, or about to activate.
   Verdict Judge(const Directive& offer, const AgentId& agent, const policy::Labels& labels,
                 const Digest& running);
+  // An order to go back from what runs to the last good version. The host follows it unless it can count that
+  // the plan's rollback_depth does not reach so far; at 0 it never does.
+  Verdict JudgeOrderBack(absl::string_view channel, const Digest& from, const Digest& to);
   // A permission for the offer was refused, here or by the server, because it goes by another plan than this
   // one. As with an offer the server is asked for the plan first.
   Verdict RefusedLease(const Directive& offer, absl::string_view why);
@@ -96,6 +99,10 @@ class PlanGuard {
            absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Verdict JudgeLocked(const Directive& offer, const AgentId& agent, const policy::Labels& labels,
                       const Digest& running, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The server may know a newer plan: it is asked first, and only what still stands then is an incident.
+  Verdict Refuse(const Digest& digest, Verdict verdict) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Verdict JudgeBackLocked(absl::string_view channel, const Digest& from, const Digest& to) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Save() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

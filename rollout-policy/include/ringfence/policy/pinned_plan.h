@@ -16,6 +16,9 @@ namespace ringfence::policy {
 // time is allowed.
 inline constexpr absl::Duration kHostSlack = absl::Minutes(2);
 
+// What a host says of an order to go back further than its plan allows.
+inline constexpr char kRollbackReason[] = "rollback_depth";
+
 struct HostView {
   // Of the release's channel, all that the host knows to be published; any order, and one may stand there
   // twice. The release may be missing.
