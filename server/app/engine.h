@@ -384,6 +384,9 @@ class Engine final : public App {
   };
   Sides SidesSince(const ReleaseState& release, FleetNanos from, int64_t cell) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // How many windows of this length began since its gates judge the release, or the cell.
+  static int64_t WindowsSince(const ReleaseState& release, int64_t cell, FleetNanos tenant_from,
+                              FleetNanos length, FleetNanos now);
   // Crashes of both sides, in all or in the cell, where at least one exposed host of it crashed.
   policy::CrashCounts CrashesBeside(const ReleaseState& release, const policy::SloGates& gates, int64_t cell,
                                     FleetNanos tenant_from, FleetNanos now) const

@@ -291,10 +291,21 @@ Engine::Sides Engine::SidesSince(const ReleaseState& release, FleetNanos from, i
   return both;
 }
 
+int64_t Engine::WindowsSince(const ReleaseState& release, int64_t cell, FleetNanos tenant_from,
+                             FleetNanos length, FleetNanos now) {
+  const FleetNanos first = cell < 0 ? release.exposed_since
+                           : static_cast<size_t>(cell) < release.cells.size()
+                               ? release.cells[static_cast<size_t>(cell)].exposed_since
+                               : 0;
+  if (first == 0) return 1;
+  return 1 + std::max<FleetNanos>(0, now - std::max({first, release.windows_from, tenant_from})) / length;
+}
+
 policy::CrashCounts Engine::CrashesBeside(const ReleaseState& release, const policy::SloGates& gates,
                                           int64_t cell, FleetNanos tenant_from, FleetNanos now) const {
-  const FleetNanos length = absl::ToInt64Nanoseconds(gates.crash->window);
-  const FleetNanos from = std::max({now - std::min(length, series_keep_), release.windows_from, tenant_from});
+  const FleetNanos window_length = absl::ToInt64Nanoseconds(gates.crash->window);
+  const FleetNanos length = std::min(window_length, series_keep_);
+  const FleetNanos from = std::max({now - length, release.windows_from, tenant_from});
   const FleetNanos lately_from = std::max(from, now - absl::ToInt64Nanoseconds(policy::kLately));
   const Sides both = SidesSince(release, from, cell);
   const Sides lately = SidesSince(release, lately_from, cell);
@@ -303,7 +314,7 @@ policy::CrashCounts Engine::CrashesBeside(const ReleaseState& release, const pol
   };
   const auto hours = [](const Sides& of) { return std::max(0.0, of.all.host_hours - of.without.host_hours); };
   policy::CrashCounts counts;
-  const auto window = release.windows.find({GateKind::kCrash, length});
+  const auto window = release.windows.find({GateKind::kCrash, window_length});
   if (window != release.windows.end()) counts.rate.bad = window->second.After(from, cell).first;
   counts.rate.exposed = cell < 0 ? release.exposed : release.cells[static_cast<size_t>(cell)].exposed_now;
   counts.control = control(both);
@@ -311,6 +322,7 @@ policy::CrashCounts Engine::CrashesBeside(const ReleaseState& release, const pol
   counts.control_host_hours = hours(both);
   counts.control_lately = control(lately);
   counts.control_host_hours_lately = hours(lately);
+  counts.windows = WindowsSince(release, cell, tenant_from, length, now);
   for (CellId other = 0; other < cells_.size(); ++other) counts.scopes += IsJudged(gates, other) ? 1 : 0;
   return counts;
 }
@@ -363,6 +375,7 @@ std::vector<GateReading> Engine::ReadGates(const ReleaseState& release, const po
       std::tie(counts.unannounced.exposed, counts.unannounced.explained) = count_in(unannounced->second);
     }
     counts.exposed = exposed;
+    counts.windows = WindowsSince(release, cell, tenant_from, absl::ToInt64Nanoseconds(gate.window), now);
     counts.exposed_host_hours = with.host_hours;
     counts.control_host_hours = std::max(0.0, all.host_hours - without.host_hours);
     readings.push_back({GateKind::kSilence,

@@ -12,6 +12,11 @@ void CountStanding(ReleaseState& release, Exposure& exposure, int64_t by) {
     Stage::At(exposure.stage->wave_confirmed, exposure.wave) += by;
 }
 
+// The earlier of both.
+void ExposedSince(FleetNanos t0, FleetNanos& since) {
+  if (since == 0 || t0 < since) since = t0;
+}
+
 }  // namespace
 
 ReleaseState::ReleaseState(storage::ReleaseRow release_row, FleetNanos activation_allowance,
@@ -32,12 +37,18 @@ void ReleaseState::Hear(Exposure& exposure, policy::News news) {
   CountStanding(*this, exposure, +1);
 }
 
+void ReleaseState::CountIn(CellId cell, const Exposure& exposure) {
+  ++Cell(cell).exposed_now;
+  ExposedSince(exposure.t0, Cell(cell).exposed_since);
+}
+
 void ReleaseState::Count(Exposure& exposure) {
   ++exposed;
+  ExposedSince(exposure.t0, exposed_since);
   ++exposure.stage->exposed;
   ++Stage::At(exposure.stage->wave_exposed, exposure.wave);
   ++exposure.stage->by_outcome[static_cast<size_t>(exposure.outcome)];
-  for (const CellId cell : exposure.place->cells) ++Cell(cell).exposed_now;
+  for (const CellId cell : exposure.place->cells) CountIn(cell, exposure);
   CountStanding(*this, exposure, +1);
 }
 
@@ -54,7 +65,7 @@ void ReleaseState::Recount(Exposure& exposure, const Place& place) {
   ++exposure.stage->exposed;
   ++Stage::At(exposure.stage->wave_exposed, exposure.wave);
   exposure.place = &place;
-  for (const CellId cell : place.cells) ++Cell(cell).exposed_now;
+  for (const CellId cell : place.cells) CountIn(cell, exposure);
   Hear(exposure, policy::News::kExposed);
 }
 
@@ -66,7 +77,7 @@ void ReleaseState::Relabel(Exposure& exposure, const Place& place) {
   if (exposure.counted) CountOnline(*exposure.place, -1);
   exposure.place = &place;
   if (exposure.counted) CountOnline(place, +1);
-  for (const CellId cell : place.cells) ++Cell(cell).exposed_now;
+  for (const CellId cell : place.cells) CountIn(cell, exposure);
 }
 
 void ReleaseState::CountOnline(const Place& place, int64_t by) {

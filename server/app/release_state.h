@@ -103,8 +103,9 @@ struct ReleaseState {
   policy::Budget budget;                            // over all tenants
   int64_t reach = 0;                                // hosts that it targets and covers
   struct CellBudget {
-    policy::Budget budget;    // b0 is the stage's that asks
-    int64_t exposed_now = 0;  // by the labels of now
+    policy::Budget budget;         // b0 is the stage's that asks
+    int64_t exposed_now = 0;       // by the labels of now
+    FleetNanos exposed_since = 0;  // of the first of those; 0: none yet
   };
   std::vector<CellBudget> cells;
   CellBudget& Cell(CellId cell) {
@@ -116,12 +117,15 @@ struct ReleaseState {
   bool SoaksHealthy() const {
     return budget.healthy > 0 && budget.healthy >= budget.unproven + budget.failed;
   }
-  int64_t exposed = 0;  // but unused ones
+  int64_t exposed = 0;           // but unused ones
+  FleetNanos exposed_since = 0;  // the first of those; 0: none yet
   int64_t harmed = 0, saved = 0;
   std::optional<absl::Time> first_harm_at, last_lease_at;
 
   // Moves an exposure between the budgets, everywhere at once, if the news move it.
   void Hear(Exposure& exposure, policy::News news);
+  // One more exposed host of the cell, by its labels of now.
+  void CountIn(CellId cell, const Exposure& exposure);
   // Takes a new host into every count.
   void Count(Exposure& exposure);
   // An exposure that was never used leaves the denominators: it exposed nobody.

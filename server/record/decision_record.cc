@@ -85,7 +85,7 @@ std::string Json(const policy::CrashCounts& counts) {
                       ",\"control_host_hours\":", Number(counts.control_host_hours),
                       ",\"control_lately\":", counts.control_lately,
                       ",\"control_host_hours_lately\":", Number(counts.control_host_hours_lately),
-                      ",\"scopes\":", counts.scopes, "}");
+                      ",\"scopes\":", counts.scopes, ",\"windows\":", counts.windows, "}");
 }
 
 std::string Json(const GateEvidence& gate) {
@@ -99,7 +99,8 @@ std::string Json(const GateEvidence& gate) {
                     ",\"all\":", Json(counts.all), ",\"unannounced\":", Json(counts.unannounced),
                     ",\"bad\":", counts.all.exposed, ",\"exposed\":", counts.exposed,
                     ",\"exposed_host_hours\":", Number(counts.exposed_host_hours),
-                    ",\"control_host_hours\":", Number(counts.control_host_hours));
+                    ",\"control_host_hours\":", Number(counts.control_host_hours),
+                    ",\"windows\":", counts.windows);
   } else {
     absl::StrAppend(&out, ",\"max_rate_ppm\":", gate.rate.max_rate.value,
                     ",\"min_count\":", gate.rate.min_count, ",\"bad\":", gate.rate_counts.bad,

@@ -268,6 +268,7 @@ Replayed ReplayGate(const Json& gate) {
     counts.exposed = WholeAt(gate, "exposed");
     counts.exposed_host_hours = NumberAt(gate, "exposed_host_hours");
     counts.control_host_hours = NumberAt(gate, "control_host_hours");
+    if (Only(gate, "windows") != nullptr) counts.windows = WholeAt(gate, "windows");
     breached = policy::IsBreached(limits, counts);
     suspect = policy::IsSuspect(limits, counts);
   } else {
@@ -283,7 +284,8 @@ Replayed ReplayGate(const Json& gate) {
                                        NumberAt(*beside, "control_host_hours"),
                                        WholeAt(*beside, "control_lately"),
                                        NumberAt(*beside, "control_host_hours_lately"),
-                                       WholeAt(*beside, "scopes")};
+                                       WholeAt(*beside, "scopes"),
+                                       WholeAt(*beside, "windows")};
       suspect = !breached && policy::IsSuspect(limits, counts, Text(At(gate, "cohort")).empty());
     }
   }

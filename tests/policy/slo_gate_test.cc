@@ -308,43 +308,75 @@ TEST(CrashSuspicionTest, WithoutControlsNothingIsSuspected) {
   EXPECT_FALSE(IsSuspect(MaxRate(10'000, 3), counts, true));
 }
 
-// Harmless releases in fleets that crash at one rate, looked at after every crash while the exposed hosts
-// double: all scopes together hold no more than is said.
+// Harmless releases in fleets that crash at one rate, looked at each quarter of an hour for a day, with a
+// window of an hour: all scopes, windows and looks together hold no more than is said.
 TEST(CrashSuspicionTest, HoldsHardlyAnyHarmlessRelease) {
-  constexpr int kReleases = 40'000;
-  constexpr int kCells = 4;
+  constexpr int kReleases = 10'000, kCells = 4, kSteps = 96, kWindow = 4;
   std::mt19937_64 random(20240719);
+  struct Quarter {
+    int64_t bad = 0, control = 0;
+    double exposed_hours = 0;
+  };
   int held = 0;
   for (int release = 0; release < kReleases; ++release) {
     const double rate =
         std::exp(std::uniform_real_distribution(-12.0, -5.0)(random));  // of a host in an hour
-    CrashCounts all{.rate = {.exposed = 4}, .scopes = 1 + kCells};
-    CrashCounts cells[kCells];
-    for (CrashCounts& cell : cells) cell = {.rate = {.exposed = 1}, .scopes = 1 + kCells};
+    constexpr double kControlHours = 0.25 * 5'000;
+    std::poisson_distribution<int64_t> controls(rate * kControlHours);
+    int64_t exposed = 1;
+    std::vector<Quarter> quarters[kCells];
     bool suspect = false;
-    for (int step = 0; step < 24 && !suspect; ++step) {  // quarters of an hour
-      if (step % 2 == 1) {
-        all.rate.exposed *= 2;
-        for (CrashCounts& cell : cells) cell.rate.exposed *= 2;
-      }
-      for (CrashCounts& cell : cells) {
-        const double exposed = 0.25 * static_cast<double>(cell.rate.exposed), control = 0.25 * 5'000;
-        const auto bad = std::poisson_distribution<int64_t>(rate * exposed)(random);
-        const auto others = std::poisson_distribution<int64_t>(rate * control)(random);
-        for (CrashCounts* counts : {&cell, &all}) {
-          counts->rate.bad += bad;
-          counts->control += others;
-          counts->exposed_host_hours += exposed;
-          counts->control_host_hours += control;
+    for (int step = 0; step < kSteps && !suspect; ++step) {
+      if (step % 2 == 1 && exposed < 1'000) exposed *= 2;
+      CrashCounts all{
+          .rate = {.exposed = exposed * kCells}, .scopes = 1 + kCells, .windows = 1 + step / kWindow};
+      for (std::vector<Quarter>& cell : quarters) {
+        const double hours = 0.25 * static_cast<double>(exposed);
+        cell.push_back({std::poisson_distribution<int64_t>(rate * hours)(random), controls(random), hours});
+        CrashCounts counts = all;
+        counts.rate = {.bad = 0, .exposed = exposed};
+        counts.control = 0;
+        counts.exposed_host_hours = counts.control_host_hours = 0;
+        for (size_t q = cell.size() > kWindow ? cell.size() - kWindow : 0; q < cell.size(); ++q) {
+          counts.rate.bad += cell[q].bad;
+          counts.control += cell[q].control;
+          counts.exposed_host_hours += cell[q].exposed_hours;
+          counts.control_host_hours += kControlHours;
         }
-        suspect = suspect || IsSuspect(MaxRate(0, 3), cell, false);
+        all.rate.bad += counts.rate.bad;
+        all.control += counts.control;
+        all.exposed_host_hours += counts.exposed_host_hours;
+        all.control_host_hours += counts.control_host_hours;
+        suspect = suspect || IsSuspect(MaxRate(0, 3), counts, false);
       }
       suspect = suspect || IsSuspect(MaxRate(0, 3), all, true);
     }
     held += suspect ? 1 : 0;
   }
-  EXPECT_LE(held, kReleases * kCrashHoldChance);
+  EXPECT_LE(held, kReleases * 2 * kCrashHoldChance);
   EXPECT_GT(held, 0) << "a rule that never holds would pass as well";
+}
+
+TEST(SuspicionTest, EachWindowMayUseLessOfItsLevel) {
+  double spent = 0;
+  for (int64_t j = 1; j <= 10'000; ++j) spent += SpentIn(j);
+  EXPECT_NEAR(spent, 2, 1e-3);
+  EXPECT_EQ(SpentIn(0), 1);
+  EXPECT_EQ(SpentIn(1), 1);
+  EXPECT_EQ(SpentIn(2), 1.0 / 3);
+  CrashCounts crashes = Crashed(1, 3);
+  crashes.windows = 2;
+  EXPECT_FALSE(IsSuspect(MaxRate(10'000, 3), crashes, true));
+  SilenceCounts silence{.all = {.exposed = 2, .control = 30},
+                        .unannounced = {.exposed = 2, .control = 10},
+                        .exposed = 8,
+                        .exposed_host_hours = 1,
+                        .control_host_hours = 1000};  // chance 6.5e-5
+  EXPECT_TRUE(IsSuspect(MaxExcess(50'000, 5), silence));
+  silence.windows = 24;
+  EXPECT_FALSE(IsSuspect(MaxExcess(50'000, 5), silence)) << "a day later";
+  silence.unannounced.exposed = silence.all.exposed = 4;
+  EXPECT_TRUE(IsSuspect(MaxExcess(50'000, 5), silence)) << "but four are four";
 }
 
 TEST(ChanceTest, IsAlwaysAProbability) {

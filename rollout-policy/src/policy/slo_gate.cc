@@ -102,6 +102,11 @@ bool MayBeOutage(const BulkSilence& bulk) {
   return bulk.exposed_fell >= 2 && bulk.control_heard > 0 && Alike(bulk);
 }
 
+double SpentIn(int64_t windows) {
+  const auto j = static_cast<double>(std::max<int64_t>(1, windows));
+  return 2 / (j * (j + 1));
+}
+
 double ExpectedSilent(const SilenceCounts& counts, const Onsets& onsets) {
   if (!(counts.control_host_hours > 0)) return std::numeric_limits<double>::infinity();
   const double rate = (static_cast<double>(onsets.control) + 1) / counts.control_host_hours;
@@ -132,10 +137,10 @@ double ChanceOfSoMany(const CrashCounts& counts) {
 bool IsSuspect(const RateGate& gate, const CrashCounts& counts, bool of_release) {
   RateGate one = gate;
   one.min_count = std::min<int64_t>(gate.min_count, 1);
+  if (counts.rate.bad <= 0 || !IsBreached(one, counts.rate)) return false;
   const double share = of_release ? 0.5 : 0.5 / static_cast<double>(std::max<int64_t>(1, counts.scopes - 1));
-  return counts.rate.bad > 0 && IsBreached(one, counts.rate) &&
-         ChanceOfSoMany(counts) <
-             std::ldexp(kCrashHoldChance * share, static_cast<int>(-std::min<int64_t>(counts.rate.bad, 60)));
+  const double of_this_look = std::exp2(-static_cast<double>(counts.rate.bad));
+  return ChanceOfSoMany(counts) < kCrashHoldChance * share * of_this_look * SpentIn(counts.windows);
 }
 
 bool IsBreached(const SilenceGate& gate, const SilenceCounts& counts) {
@@ -146,7 +151,7 @@ bool IsBreached(const SilenceGate& gate, const SilenceCounts& counts) {
 bool IsSuspect(const SilenceGate& gate, const SilenceCounts& counts) {
   const bool novel = counts.exposed < kNovelHosts;
   const int64_t least = std::min(gate.min_count, novel ? kNovelCount : kSuspectCount);
-  const double chance = novel ? kNovelChance : kSuspectChance;
+  const double chance = std::max(kChance, (novel ? kNovelChance : kSuspectChance) * SpentIn(counts.windows));
   return Exceeds(gate, counts, counts.all, least, chance) ||
          Exceeds(gate, counts, counts.unannounced, least, chance);
 }

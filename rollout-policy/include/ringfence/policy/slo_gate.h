@@ -28,7 +28,8 @@ struct CrashCounts {
   double control_host_hours = 0;  // online time of hosts without the release
   int64_t control_lately = 0;     // of `control` and its hours, those of the last kLately
   double control_host_hours_lately = 0;
-  int64_t scopes = 1;  // the release, and every label value that the plan judges on its own
+  int64_t scopes = 1;   // the release, and every label value that the plan judges on its own
+  int64_t windows = 1;  // as of SilenceCounts
 };
 inline constexpr absl::Duration kLately = absl::Minutes(15);
 
@@ -46,8 +47,7 @@ double ChanceOfSoMany(const CrashCounts& counts);
 // is above max_rate and chance does not explain them they hold it until a person looks. A crash is rare where
 // a closed laptop is not, so that one that follows the release within minutes may be enough. "Chance" is
 // spent: half of kCrashHoldChance on the release's own counts, half on those of its label values in equal
-// parts, and of each part 2^-k on the look at the k-th crashed host, so that at most about so many releases
-// that change nothing are held, however often one looks.
+// parts, of each part 2^-k on the look at the k-th crashed host, and less in every window (SpentIn).
 bool IsSuspect(const RateGate& gate, const CrashCounts& counts, bool of_release);
 inline constexpr double kCrashHoldChance = 2e-3;
 
@@ -91,7 +91,13 @@ struct SilenceCounts {
   int64_t exposed = 0;            // all exposed hosts of the scope
   double exposed_host_hours = 0;  // time exposed hosts of the scope were online and exposed in the window
   double control_host_hours = 0;  // online time of hosts without the release in the window
+  int64_t windows = 1;  // since the first host of the scope was exposed, the one that goes on included
 };
+
+// A gate looks again and again, for as long as a release is watched, and each new window is another chance to
+// see what is only chance. So the j-th may use 2/(j·(j + 1)) of a level: 1, 1/3, 1/6, ..., twice the level in
+// all.
+double SpentIn(int64_t windows);
 
 // Silent hosts that the controls' rate predicts for the exposed hosts' time: rate × exposed_host_hours, where
 // the rate is (control onsets + 1) / control_host_hours, so that no control at all never looks like a perfect
@@ -113,8 +119,8 @@ inline constexpr double kChance = 1e-5;
 
 // On the way there: fewer silent hosts than min_count may not stop a release for good, but they hold it until
 // a person looks, when chance does not explain them. In a scope that is new to the release (fewer than
-// kNovelHosts exposed) two are enough at 1e-3: there a fault shows first, and there are few such looks. Later
-// it takes three at 1e-4.
+// kNovelHosts exposed) two are enough at 1e-3: there a fault shows first. Later it takes three at 1e-4. Both
+// times SpentIn, but never below kChance, at which min_count halts.
 bool IsSuspect(const SilenceGate& gate, const SilenceCounts& counts);
 inline constexpr int64_t kNovelHosts = 20;
 inline constexpr int64_t kNovelCount = 2;
