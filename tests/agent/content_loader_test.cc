@@ -35,7 +35,8 @@ class ContentLoaderTest : public testing::Test {
     release.channel = channel;
     release.serial = serial;
     release.version = absl::StrCat("v", serial);
-    const content::SensorVersion sensor = rules_.sensors->front().sensor;
+    // Not the rules' own: a test may take those away.
+    const content::SensorVersion sensor = Throwaway::Sensor("x", "7.11.0", 20).schema.sensor;
     return Throwaway::FileOf(Throwaway::ContentOf(release, sensor, sensor, fields, 2000));
   }
   // As a download leaves it.
