@@ -118,7 +118,7 @@ TEST(PlanYamlTest, NamesEveryFaultAtOnceInTheOrderOfTheFile) {
             "p.yaml:6:11: rings[0].soak: found 30, wanted a duration such as 30m, 1h30m or 7d\n"
             "p.yaml:7:17: rings[0].waves[1]: found 200%, wanted a share such as 5% or 0.05\n"
             "p.yaml:8:5: rings[0].wave: unknown key 'wave', wanted one of approval, approvers, channels, "
-            "hosts_per_minute, "
+            "hasten_to, hosts_per_minute, "
             "lag, min_age, name, selector, soak, waves, windows\n");
 }
 

@@ -309,7 +309,7 @@ CREATE TABLE consents (
   reason   text NOT NULL,
   at       timestamptz NOT NULL,
   -- The age that an approval asks for instead of the ring's, where the plan lets an approval shorten that.
-  min_age  interval CHECK (min_age >= interval '0' AND approved),
+  min_age  interval CHECK (min_age IS NULL OR (approved AND min_age >= interval '0')),
   PRIMARY KEY (tenant, channel, serial, ring)
 );
 CREATE TRIGGER consents_are_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON consents
