@@ -1,6 +1,6 @@
-// How many hosts are online, for how long in sum, and how often one fell silent or crashed: in all and per cell, over
-// rolling windows. Kept twice: for the whole fleet, and for the hosts exposed to a release; the difference is
-// its control.
+// How many hosts are online, for how long in sum, and how often one fell silent or crashed: in all and per
+// cell, over rolling windows. Kept twice: for the whole fleet, and for the hosts exposed to a release; the
+// difference is its control.
 #pragma once
 
 #include <algorithm>

@@ -16,8 +16,8 @@ struct Span {
 };
 using Line = std::vector<Span>;
 
-// The whole journey in a word: recalled, halted, held, paused, passed, passed so far (rings are to come), open
-// or waiting. Looks at `stages` only where tenant and ring match (empty: all).
+// The whole journey in a word: recalled, halted, held, paused, passed, passed so far (rings are to come),
+// open or waiting. Looks at `stages` only where tenant and ring match (empty: all).
 std::string Summary(const v1::Rollout& rollout, const std::string& tenant = "", const std::string& ring = "");
 const char* ColourOf(const std::string& state);
 

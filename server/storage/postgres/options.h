@@ -13,7 +13,7 @@ struct PostgresOptions {
   // follows a failover. Time-outs and keepalives that it does not set are added.
   std::string connection_string;
   int pool_size = 8;  // sessions at most; a call waits for a free one for `statement_timeout`
-  absl::Duration connect_timeout = absl::Seconds(5);     // per host; whole seconds, at least 2 (libpq)
+  absl::Duration connect_timeout = absl::Seconds(5);  // per host; whole seconds, at least 2 (libpq)
   absl::Duration statement_timeout = absl::Seconds(15);
   // The server ends a session that says nothing for so long within a transaction; the leader's also between
   // them. A replica that was cut off without a word keeps its locks, and the lead, no longer than this.
