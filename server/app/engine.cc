@@ -46,7 +46,7 @@ std::string Engine::RandomBytes(size_t count) {
   return bytes;
 }
 
-ReleaseState* Engine::FindRelease(const std::string& channel, uint64_t serial) {
+ReleaseState* Engine::FindRelease(const std::string& channel, uint64_t serial) const {
   ReleaseState* found = nullptr;
   for (const auto& release : releases_) {
     if (release->release().channel != channel) continue;

@@ -410,9 +410,6 @@ class Engine final : public App {
                                absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   policy::Consent ConsentOf(uint32_t tenant, const std::string& channel, uint64_t serial,
                             const std::string& ring) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Null: there is none.
-  const ReleaseState* KnownRelease(const std::string& channel, uint64_t serial) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What approvals ask for instead of the ring's least age; nullopt: nothing, or the ring lets none shorten
   // it.
   std::optional<plan::Haste> HasteOf(uint32_t tenant, const std::string& channel, uint64_t serial,
@@ -597,7 +594,8 @@ class Engine final : public App {
   // Empty: it can.
   std::string InternalCannotStart(const std::string& channel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   AgentInfo InfoOf(HostRef host) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  ReleaseState* FindRelease(const std::string& channel, uint64_t serial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  ReleaseState* FindRelease(const std::string& channel, uint64_t serial) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   size_t IndexOf(const ReleaseState& release) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Changed()
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);  // every host's directives are recomputed, watchers are told

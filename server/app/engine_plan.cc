@@ -26,20 +26,13 @@ const storage::ConsentRow* Engine::FindConsent(const std::string& tenant, const 
   return nullptr;
 }
 
-const ReleaseState* Engine::KnownRelease(const std::string& channel, uint64_t serial) const {
-  for (const auto& release : releases_) {
-    if (release->release().channel == channel && release->release().serial == serial) return release.get();
-  }
-  return nullptr;
-}
-
 policy::Consent Engine::ConsentOf(uint32_t tenant, const std::string& channel, uint64_t serial,
                                   const std::string& ring) const {
   const storage::ConsentRow* row = FindConsent(tenants_[tenant].name, channel, serial, ring);
   if (!tenants_[tenant].chain.empty()) {
     // Its hosts go by what is signed; the server alone can only say no besides.
     if (row != nullptr && !row->approved) return policy::Consent::kDenied;
-    const ReleaseState* release = KnownRelease(channel, serial);
+    const ReleaseState* release = FindRelease(channel, serial);
     if (release == nullptr) return policy::Consent::kNone;
     // Of a set every host's own bytes: it goes by these.
     policy::Consent consent = policy::Consent::kApproved;
@@ -62,7 +55,7 @@ std::optional<plan::Haste> Engine::HasteOf(uint32_t tenant, const std::string& c
     if (row == nullptr || !row->approved || !row->min_age.has_value()) return std::nullopt;
     return plan::Haste{*row->min_age};
   }
-  const ReleaseState* release = KnownRelease(channel, serial);
+  const ReleaseState* release = FindRelease(channel, serial);
   if (release == nullptr || (row != nullptr && !row->approved)) return std::nullopt;
   // Of a set all bytes must be hastened: the ring takes it for all its hosts.
   std::optional<plan::Haste> all;

@@ -69,6 +69,16 @@ class PlanGuardTest : public testing::Test {
   MemoryFiles files;
   std::vector<plan::SignedPlan> chain;
   std::unique_ptr<PlanGuard> guard;
+  static plan::ApprovalStatement YesTo(uint64_t serial) {
+    plan::ApprovalStatement said;
+    said.seq = 1;
+    said.tenant = "acme";
+    said.approve = true;
+    said.channel = "content";
+    said.serial = serial;
+    said.digests = {DigestOf(serial)};
+    return said;
+  }
 };
 
 TEST_F(PlanGuardTest, WithoutThePinnedPlanNothingIsTaken) {
@@ -159,13 +169,7 @@ TEST_F(PlanGuardTest, PastThePlansTimeNothingIsTakenUntilANewerOneComes) {
 TEST_F(PlanGuardTest, ASignedYesShortensTheAgeWhereThePlanLetsItAndWhileItLasts) {
   Start();
   List({1, 2, 3});
-  plan::ApprovalStatement said;
-  said.seq = 1;
-  said.tenant = "acme";
-  said.approve = true;
-  said.channel = "content";
-  said.serial = 2;
-  said.digests = {DigestOf(2)};
+  plan::ApprovalStatement said = YesTo(2);
   said.min_age = absl::Hours(1);
   said.not_after = clock.Now() + absl::Hours(2);
   Extend([](policy::Plan& plan) { plan.rings[1].min_age = absl::Hours(48); });
@@ -317,13 +321,7 @@ TEST_F(PlanGuardTest, AnApprovalCountsWhenItIsSignedAndANoStays) {
 TEST_F(PlanGuardTest, AnApprovalEndsHereAtMostTwoMinutesAfterItEndsAtTheServer) {
   Start();
   Extend([](policy::Plan& plan) { plan.rings[0].approval = policy::Approval::kExplicit; });
-  plan::ApprovalStatement said;
-  said.seq = 1;
-  said.tenant = "acme";
-  said.approve = true;
-  said.channel = "content";
-  said.serial = 1;
-  said.digests = {DigestOf(1)};
+  plan::ApprovalStatement said = YesTo(1);
   said.not_after = clock.Now() + absl::Hours(1);
   guard->TakeIn({chain[1].envelope, SealApproval(said, "a")});
   clock.Advance(absl::Minutes(61));

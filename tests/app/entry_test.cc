@@ -27,6 +27,18 @@ class EntryTest : public testing::Test {
   absl::StatusOr<app::PublishReply> PublishRaw(const policy::Release& release) {
     return fleet.app().Publish(fleet.Releaser(), {release, FleetHarness::BytesOf(release)});
   }
+  // Of 30 hosts one that proved itself, with nothing under way.
+  int ProvenHost() {
+    Begin(30);
+    const policy::Release release = fleet.Publish();
+    EXPECT_TRUE(fleet.RunUntil([&] { return fleet.Rollout(1).health.healthy >= 1; }, absl::Hours(1)));
+    EXPECT_TRUE(fleet.app().Pause(fleet.Sre(), {"", "content", 1, ""}).ok());
+    fleet.RunFor(absl::Minutes(5));
+    for (int i = 29; i >= 0; --i) {
+      if (fleet.host(i).running["content"] == release.digest) return i;
+    }
+    return -1;
+  }
   FleetHarness fleet;
 };
 
@@ -349,16 +361,23 @@ TEST_F(EntryTest, LabelsAreAskedForWhenTheirHashIsNotKnown) {
   EXPECT_TRUE(fleet.app().GetAgent(fleet.host(0).id)->row.labels.Has("os", "win11"));
 }
 
+// A host in safe mode runs, and reports; what it runs may still be what broke it.
+TEST_F(EntryTest, AProvenHostThatStartsInSafeModeIsTakenBackAsOneThatCrashed) {
+  const int proven = ProvenHost();
+  ASSERT_GE(proven, 0);
+  const int64_t healthy = fleet.Rollout(1).health.healthy;
+  const int64_t harmed = fleet.Rollout(1).ledger.harmed;
+  app::AgentEvent safe_mode;
+  safe_mode.seq = 900;
+  safe_mode.kind = app::EventKind::kSafeMode;
+  ASSERT_TRUE(fleet.Say(proven, {safe_mode}).ok());
+  EXPECT_EQ(fleet.Rollout(1).health.healthy, healthy - 1);
+  EXPECT_EQ(fleet.Rollout(1).ledger.harmed, harmed + 1);
+}
+
 TEST_F(EntryTest, ARepeatedEventCountsOnce) {
-  Begin(30);
-  const policy::Release release = fleet.Publish();
-  ASSERT_TRUE(fleet.RunUntil([&] { return fleet.Rollout(1).health.healthy >= 1; }, absl::Hours(1)));
-  ASSERT_TRUE(fleet.app().Pause(fleet.Sre(), {"", "content", 1, ""}).ok());
-  fleet.RunFor(absl::Minutes(5));
-  int proven = -1;
-  for (int i = 0; i < 30; ++i) {
-    if (fleet.host(i).running["content"] == release.digest) proven = i;
-  }
+  const int proven = ProvenHost();
+  ASSERT_GE(proven, 0);
   app::AgentEvent crash;
   crash.seq = 900;
   crash.kind = app::EventKind::kCrash;

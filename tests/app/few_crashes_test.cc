@@ -28,12 +28,22 @@ class FewCrashesTest : public testing::Test {
       if (fleet.host(i).running["content"] == release.digest) Crash(i);
     }
   }
-  void Crash(int host) {
-    app::AgentEvent event;
-    event.seq = ++seq;
-    event.kind = app::EventKind::kCrash;
-    ASSERT_TRUE(fleet.Say(host, {event}).ok());
+  // `reports` of them in one check-in.
+  void Crash(int host, size_t reports = 1) {
+    std::vector<app::AgentEvent> events(reports);
+    for (app::AgentEvent& event : events) {
+      event.seq = ++seq;
+      event.kind = app::EventKind::kCrash;
+    }
+    ASSERT_TRUE(fleet.Say(host, events).ok());
     fleet.Step();
+  }
+  app::GateReading Reading(policy::GateKind kind) {
+    for (const app::GateReading& gate : fleet.Rollout(1).health.gates) {
+      if (gate.gate == kind && gate.cohort.empty()) return gate;
+    }
+    ADD_FAILURE() << "no such gate";
+    return {};
   }
   std::string Why() {
     for (const storage::DecisionRow& row : fleet.watch().decisions()) {
@@ -75,11 +85,27 @@ TEST_F(FewCrashesTest, WhatHappenedBeforeARestartIsNoSignAfterItWhenNobodyKnowsT
   fleet.Restart();
   fleet.RunFor(absl::Hours(1));
   EXPECT_EQ(Why(), "");
-  for (const app::GateReading& gate : fleet.Rollout(1).health.gates) {
-    if (gate.gate != policy::GateKind::kCrash || !gate.cohort.empty()) continue;
-    EXPECT_EQ(gate.bad, 2) << "but they count for min_count";
-    EXPECT_EQ(gate.crashes.rate.bad, 0);
-  }
+  const app::GateReading crash = Reading(policy::GateKind::kCrash);
+  EXPECT_EQ(crash.bad, 2) << "but they count for min_count";
+  EXPECT_EQ(crash.crashes.rate.bad, 0);
+}
+
+TEST_F(FewCrashesTest, ACrashOfAnotherHostThatIsToldTwiceInOneCheckInCountsOnce) {
+  Begin(0);
+  Crash(kCanaries, 2);
+  CrashBoth();
+  EXPECT_EQ(Reading(policy::GateKind::kCrash).crashes.control, 1);
+}
+
+TEST_F(FewCrashesTest, WindowsAreCountedFromTheFirstHostOnAndAnewFromAStart) {
+  Begin(0);
+  EXPECT_EQ(Reading(policy::GateKind::kSilence).silence.windows, 1);
+  fleet.RunFor(absl::Hours(3));
+  EXPECT_EQ(Reading(policy::GateKind::kSilence).silence.windows, 4);
+  CrashBoth();
+  EXPECT_EQ(Reading(policy::GateKind::kCrash).crashes.windows, 4);
+  fleet.Restart();
+  EXPECT_EQ(Reading(policy::GateKind::kSilence).silence.windows, 1);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The way of one release through the fleet, seen from the hosts.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -56,8 +57,8 @@ TEST(JourneyTest, ARingIsToComeUntilItsTurnUnlessItLagsIsPausedOrHasANewerOne) {
   EXPECT_THAT(fleet.Rollout(1).rings_to_come, testing::IsEmpty());
 }
 
-TEST(JourneyTest, SensorAndContentTravelTogetherWithOneProbationPerHost) {
-  FleetHarness fleet;
+// 16 hosts of the vendor's, that take content and sensors.
+void StartWithSensor(FleetHarness& fleet) {
   fleet.AddRing("vendor", "dogfood", 16);
   fleet.Start();
   policy::Plan plan = PlanOf("vendor", {RingNamed("dogfood")});
@@ -65,6 +66,36 @@ TEST(JourneyTest, SensorAndContentTravelTogetherWithOneProbationPerHost) {
   sensor.channel = "sensor";
   plan.channels.push_back(sensor);
   fleet.Apply(plan);
+}
+
+// What the method grants a sensor and no content: a reboot's time to be away, and a quarter more harm than
+// chance.
+TEST(JourneyTest, ASensorIsWaitedForLongerAndToleratesMoreThanContent) {
+  FleetHarness fleet;
+  StartWithSensor(fleet);
+  for (const char* channel : {"content", "sensor"}) {
+    const policy::Release release = fleet.Publish(channel);
+    ASSERT_TRUE(fleet.RunUntil([&] { return fleet.Running(release.digest) == 16; }, absl::Hours(48)));
+  }
+
+  std::set<absl::Duration> content_d, sensor_d;
+  for (const auto& [key, row] : fleet.watch().exposures()) {
+    (row.channel == "sensor" ? sensor_d : content_d).insert(row.deadline - row.exposed_at);
+  }
+  EXPECT_THAT(content_d, testing::ElementsAre(absl::Seconds(225)));
+  EXPECT_THAT(sensor_d, testing::ElementsAre(absl::Seconds(225) + absl::Minutes(10)));
+
+  const absl::Status status = fleet.store().ReadWrite([&](storage::Transaction& tx) -> absl::Status {
+    EXPECT_EQ((*tx.Judgement("content", 1))->rho0, 1.0);
+    EXPECT_EQ((*tx.Judgement("sensor", 1))->rho0, 1.25);
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST(JourneyTest, SensorAndContentTravelTogetherWithOneProbationPerHost) {
+  FleetHarness fleet;
+  StartWithSensor(fleet);
   const policy::Release content = fleet.Publish("content");
   const policy::Release program = fleet.Publish("sensor");
   EXPECT_TRUE(fleet.RunUntil(
